@@ -1,0 +1,39 @@
+# Everything a fresh machine with Python 3 and make needs.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-slow lint clean
+
+demo: $(VENV)/installed
+	$(BIN)/crowd3d reconstruct docs/demo/plaza.jpg -o demo-out
+	@echo "Open demo-out/report.html in a browser."
+
+test: lint
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/dev
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy crowd3d tiling optim
+
+# torch first and pinned: its newer releases on PyPI bring gigabytes of CUDA libraries.
+$(VENV)/torch:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	@touch $@
+
+$(VENV)/installed: $(VENV)/torch setup.cfg
+	$(BIN)/python -m pip install --quiet -e .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info demo-out .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The presets. Each overrides some defaults of `crowd3d.config.Config`."""

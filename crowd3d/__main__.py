@@ -1,0 +1,5 @@
+"""`python -m crowd3d`."""
+
+from crowd3d.cli import main
+
+main()

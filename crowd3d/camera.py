@@ -1,0 +1,114 @@
+"""The one camera of a scene. Everything else works on rays and never asks for the projection."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from crowd3d.errors import CameraError
+from optim import projection
+
+MIN_FOV_RAD, MAX_FOV_RAD = math.radians(1.0), math.radians(170.0)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A camera at the origin of the scene frame (x right, y down, z forward, metres).
+
+    Pixels count from the top-left corner of the full picture; the first pixel's centre is (0.5, 0.5).
+    """
+
+    width: int
+    height: int
+    focal_px: float
+    center_px: tuple[float, float]
+    distortion: tuple[float, float] = (0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        values = (self.focal_px, *self.center_px, *self.distortion)
+        if self.width < 1 or self.height < 1 or not all(math.isfinite(v) for v in values):
+            raise CameraError(f"camera with non-finite or empty values: {self}")
+        if not MIN_FOV_RAD <= self.fov_rad <= MAX_FOV_RAD:
+            raise CameraError(
+                f"a focal length of {self.focal_px:.6g} px on a {self.width} px wide picture is a field of "
+                f"view of {math.degrees(self.fov_rad):.3g} degrees; give one between "
+                f"{math.degrees(MIN_FOV_RAD):.0f} and {math.degrees(MAX_FOV_RAD):.0f}"
+            )
+
+    @classmethod
+    def from_fov(cls, width: int, height: int, fov_deg: float) -> Camera:
+        """A camera from its horizontal field of view in degrees, principal point at the centre."""
+        if not 0 < fov_deg < 180:
+            raise CameraError(f"a field of view of {fov_deg:g} degrees is not between 0 and 180")
+        focal_px = 0.5 * width / math.tan(math.radians(fov_deg) / 2)
+        return cls(width, height, focal_px, (width / 2, height / 2))
+
+    @property
+    def fov_rad(self) -> float:
+        """Horizontal field of view."""
+        return 2 * math.atan2(self.width / 2, self.focal_px)
+
+    @property
+    def K(self) -> npt.NDArray[np.float64]:
+        """(3, 3) intrinsic matrix, as other people's tools want it (without the distortion)."""
+        cx, cy = self.center_px
+        return np.array([[self.focal_px, 0, cx], [0, self.focal_px, cy], [0, 0, 1]], dtype=np.float64)
+
+    def project(self, points_m: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """(..., 3) points in metres -> (..., 2) pixels; NaN behind the camera."""
+        return projection.project(points_m, self.focal_px, self.center_px, self.distortion)
+
+    def rays(self, points_px: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """(..., 2) pixels -> (..., 3) unit directions, the inverse of `project`."""
+        return projection.rays(points_px, self.focal_px, self.center_px, self.distortion)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "projection": "perspective",
+            "width": self.width,
+            "height": self.height,
+            "focal_px": self.focal_px,
+            "center_px": list(self.center_px),
+            "distortion": list(self.distortion),
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Camera:
+        """The inverse of `to_dict`; raises CameraError naming what is missing."""
+        if values.get("projection", "perspective") != "perspective":
+            raise CameraError(f"projection {values['projection']!r} is not supported; use 'perspective'")
+        try:
+            width, height = int(values["width"]), int(values["height"])
+            center = values.get("center_px", (width / 2, height / 2))
+            k1, k2 = values.get("distortion", (0.0, 0.0))
+            return cls(
+                width,
+                height,
+                float(values["focal_px"]),
+                (float(center[0]), float(center[1])),
+                (float(k1), float(k2)),
+            )
+        except KeyError as error:
+            raise CameraError(f"the camera has no {error.args[0]!r}") from None
+        except (TypeError, ValueError, IndexError) as error:
+            raise CameraError(f"the camera is malformed: {error}") from None
+
+    @classmethod
+    def from_json(cls, path: str | Path) -> Camera:
+        """Read `camera.json`: width, height, focal_px and optionally center_px, distortion."""
+        try:
+            values = json.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise CameraError(f"cannot read {path}: {error.strerror}") from None
+        except ValueError as error:
+            raise CameraError(f"{path} is not JSON: {error}") from None
+        if not isinstance(values, dict):
+            raise CameraError(f"{path} must hold one JSON object")
+        return cls.from_dict(values)

@@ -1,0 +1,106 @@
+"""Every setting of a run: defaults here, presets in `configs/*.yaml` override them, unknown keys are errors."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from crowd3d.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Config:
+    """All numbers of a run that a user may want to change."""
+
+    # -- picture
+    max_pixels: int = 4_000_000_000  # refuse larger pictures before decoding them
+    # -- tiles
+    tile_px: int = 512  # side of the network's input
+    batch_size: int = 4  # tiles per pass; more costs memory and gains nothing on a CPU
+    scout_tiles: int = 140  # at most so many tiles before the first camera is known
+    max_tiles: int = 6000  # at most so many planned tiles in one round
+    person_fill_min: float = 0.15  # a person's height in a planned tile, as a fraction of its side
+    person_fill_max: float = 0.36
+    max_upscale: float = 2.0  # never enlarge the picture more than this
+    rounds: int = 3  # at most so many rounds of plan, infer, fit
+    # -- detections
+    min_center_score: float = 0.2  # of the centre map
+    min_scout_quality: float = 0.35  # people the first camera is fitted to
+    min_trust: float = 0.06  # quality times agreement with the ground, of one look at a person
+    min_evidence: float = 0.16  # the same, summed over all looks
+    min_keypoint_score: float = 0.15  # of the sixth-best keypoint
+    min_quality_unplaced: float = 0.42  # people in a picture whose camera could not be determined
+    # -- camera and people
+    min_people: int = 4  # fewer people in standing posture determine no camera
+    stature_m: float = 1.70  # mean and standard deviation of the population
+    stature_sd_m: float = 0.10
+    refine_pose: bool = True  # fit limbs to the keypoints after the lift
+    # -- output
+    overlay_px: int = 4096  # longest side of overlay.jpg
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            wanted = type(field.default)
+            if wanted is float and type(value) is int:
+                object.__setattr__(self, field.name, float(value))
+            elif type(value) is not wanted:
+                raise ConfigError(f"{field.name} must be {wanted.__name__}, not {value!r}")
+            if wanted is not bool and getattr(self, field.name) <= 0:
+                raise ConfigError(f"{field.name} must be positive, not {value!r}")
+        if self.tile_px % 32:
+            raise ConfigError(f"tile_px must be a multiple of 32, not {self.tile_px}")
+        if self.person_fill_min >= self.person_fill_max:
+            raise ConfigError("person_fill_min must be below person_fill_max")
+
+    def replace(self, **values: Any) -> Config:
+        """A copy with some values changed; an unknown key is an error that names the nearest one."""
+        known = [f.name for f in dataclasses.fields(self)]
+        for key in values:
+            if key not in known:
+                near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise ConfigError(f"unknown config key {key!r}{hint}")
+        return dataclasses.replace(self, **values)
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that ship with the package."""
+    files = resources.files("crowd3d.configs").iterdir()
+    return sorted(Path(f.name).stem for f in files if f.name.endswith(".yaml"))
+
+
+def load(name_or_path: str | Path = "default") -> Config:
+    """A preset by name, or a YAML file of the same keys.
+
+    Raises:
+        ConfigError: no such preset or file, not YAML, or a key or value that is not known.
+    """
+    name = str(name_or_path)
+    if name.endswith((".yaml", ".yml")) or "/" in name:
+        source: Any = Path(name)
+        if not source.is_file():
+            raise ConfigError(f"there is no config file {name}")
+    else:
+        if name not in preset_names():
+            near = difflib.get_close_matches(name, preset_names(), n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(f"no preset is called {name!r}; known: {', '.join(preset_names())}{hint}")
+        source = resources.files("crowd3d.configs") / f"{name}.yaml"
+    try:
+        values = yaml.safe_load(source.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {name}: {error}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from None
+    if values is None:
+        values = {}
+    if not isinstance(values, dict) or not all(isinstance(k, str) for k in values):
+        raise ConfigError(f"{name} must hold 'key: value' lines")
+    return Config().replace(**values)

@@ -1,0 +1,51 @@
+"""What the network saw, in pixels of the full picture, before anybody has a place in 3D."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from crowd3d.people import N_KEYPOINTS
+
+
+@dataclass
+class Detections:
+    """One row a detection; the same person may have several.
+
+    Attributes:
+        score: (N,) centre score, 0..1.
+        quality: (N,) how much the detection is to be trusted, about 0..1: score, keypoint scores, and how well
+            the person's size suits the network.
+        box_px: (N, 4) xyxy.
+        keypoints_px: (N, 17, 3) u, v, score.
+        is_cut: (N,) the box reaches an inner border of its tile.
+    """
+
+    score: npt.NDArray[np.float64]
+    quality: npt.NDArray[np.float64]
+    box_px: npt.NDArray[np.float64]
+    keypoints_px: npt.NDArray[np.float64]
+    is_cut: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    @classmethod
+    def empty(cls) -> Detections:
+        """Nobody."""
+        return cls(
+            np.zeros(0), np.zeros(0), np.zeros((0, 4)), np.zeros((0, N_KEYPOINTS, 3)), np.zeros(0, bool)
+        )
+
+    def filter(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Detections:
+        """The detections that a mask or an index array selects, in that order."""
+        return Detections(**{f.name: getattr(self, f.name)[keep] for f in fields(self)})
+
+    @classmethod
+    def cat(cls, parts: Sequence[Detections]) -> Detections:
+        """All detections of several structs, in order."""
+        parts = [cls.empty(), *parts]
+        return cls(**{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)})

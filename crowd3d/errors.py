@@ -1,0 +1,41 @@
+"""Everything that crowd3d raises on purpose. The command line turns each into one line and an exit code."""
+
+
+class Crowd3dError(Exception):
+    """Base class. The message says what was found and what to do about it."""
+
+    exit_code = 2
+
+
+class ImageError(Crowd3dError):
+    """The picture cannot be read, or is outside the limits."""
+
+
+class CameraError(Crowd3dError):
+    """A given camera contradicts itself or the picture."""
+
+
+class ConfigError(Crowd3dError):
+    """A preset or an option is unknown or out of range."""
+
+
+class OutputError(Crowd3dError):
+    """The result cannot be written where it was asked for."""
+
+
+class SceneError(Crowd3dError):
+    """A stored scene is incomplete, damaged or of an unknown version."""
+
+
+class BodyError(Crowd3dError):
+    """A body model file is missing, damaged or not in the SMPL layout."""
+
+
+class ModelError(Crowd3dError):
+    """A network's weights are missing, damaged or of another architecture."""
+
+
+class EnvironmentProblem(Crowd3dError):
+    """The machine lacks something: an optional package, a device, memory, disk."""
+
+    exit_code = 3

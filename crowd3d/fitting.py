@@ -1,0 +1,62 @@
+"""Camera and ground from the people found: the bridge between detections and `optim`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+import optim
+from crowd3d.camera import Camera
+from crowd3d.config import Config
+from crowd3d.detections import Detections
+from crowd3d.errors import CameraError
+from crowd3d.scene import Plane
+from tiling import ImageSource
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """One solution for camera and ground.
+
+    Attributes:
+        planes: at least one.
+        covariance: (4, 4) over log focal, pitch, roll, log offset.
+        report: what was assumed, who was left out and why; plain JSON values.
+    """
+
+    camera: Camera
+    planes: list[Plane]
+    covariance: npt.NDArray[np.float64]
+    report: dict[str, object]
+
+
+def fit_camera(
+    people: Detections, source: ImageSource, given: Camera | None, config: Config
+) -> Fitted | None:
+    """Camera and ground of a picture, or None where its people do not determine them.
+
+    Raises:
+        CameraError: the given camera contradicts the picture.
+    """
+    if len(people) < config.min_people:
+        return None
+    try:
+        fit = optim.fit_ground_camera(
+            people.keypoints_px,
+            (source.width, source.height),
+            stature_m=config.stature_m,
+            focal_px=given.focal_px if given else None,
+            center_px=given.center_px if given else None,
+            distortion=given.distortion if given else (0.0, 0.0),
+        )
+    except optim.NotEnoughPeople:
+        return None
+    except optim.OptimError as error:
+        raise CameraError(str(error)) from None
+    center_px = given.center_px if given else (source.width / 2, source.height / 2)
+    distortion = given.distortion if given else (0.0, 0.0)
+    camera = Camera(source.width, source.height, fit.focal_px, center_px, distortion)
+    planes = [Plane(np.asarray(normal), float(offset_m)) for normal, offset_m in fit.planes]
+    return Fitted(camera, planes, fit.covariance, fit.report)

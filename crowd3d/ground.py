@@ -1,0 +1,44 @@
+"""What camera and ground say about how large a person appears where."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from crowd3d.camera import Camera
+from crowd3d.scene import Plane
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def person_height_px(
+    camera: Camera, plane: Plane, foot_px: npt.ArrayLike, stature_m: float = 1.70
+) -> FloatArray:
+    """Apparent height of a person standing with the feet at a pixel.
+
+    Args:
+        foot_px: (N, 2).
+
+    Returns:
+        (N,) pixels; NaN where the ray does not meet the ground.
+    """
+    foot_m = plane.intersect_m(camera.rays(foot_px))
+    head_px = camera.project(foot_m + stature_m * plane.normal)
+    return np.asarray(np.linalg.norm(head_px - np.asarray(foot_px, dtype=np.float64), axis=-1))
+
+
+def foot_below_px(camera: Camera, plane: Plane, point_px: npt.ArrayLike, height_m: float) -> FloatArray:
+    """Where on the ground, in pixels, somebody stands whose point at `height_m` is seen at a pixel.
+
+    Args:
+        point_px: (N, 2).
+
+    Returns:
+        (N, 2) pixels; NaN where the ray never comes to that height.
+    """
+    raised = Plane(plane.normal, plane.offset_m - height_m)
+    rays = camera.rays(point_px)
+    if raised.offset_m <= 0:  # the point is above the camera: the ray must rise to it
+        raised = Plane(-plane.normal, height_m - plane.offset_m)
+    point_m = raised.intersect_m(rays)
+    return camera.project(point_m - height_m * plane.normal)

@@ -1,0 +1,227 @@
+"""From 2D keypoints to a posed body: `load()` gives a Lift, a Lift turns keypoints into a LiftResult.
+
+Upright frame of a person: gravity-aligned, x right, y down along gravity, z horizontally away from the camera in
+the person's direction. Its virtual camera stands at the same centre, looks along the person's central ray and has
+no roll, so that one number, the elevation of that ray, is all that is left of the camera. The body at rest is y
+up, facing +z: a person who stands and faces the camera has the root rotation diag(1, -1, -1).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from safetensors import safe_open
+from torch import Tensor
+
+from crowd3d import lift_net, posterior
+from crowd3d.errors import ModelError
+
+ARCHITECTURE = "crowd3d-lift-1"
+_CHUNK = 2048  # people per pass, to bound memory
+_MIN_COS = 0.05  # keypoints more than 87 degrees off the central ray are moved to that angle
+
+
+@dataclass(frozen=True)
+class LiftResult:
+    """N lifted people.
+
+    Attributes:
+        rotations: (N, 24, 3, 3) posterior modes, SMPL order; row 0 turns the body into the upright frame, the
+            others are relative to the parent.
+        fisher: (N, 24, 3, 3) matrix-Fisher parameters of the same rotations, calibrated.
+        betas, betas_var: (N, 10) shape and its variance.
+        range_statures, range_log_sd: (N,) distance from the camera to the torso centre in units of the person's
+            own stature, and the standard deviation of its logarithm.
+        torso_height_statures, torso_height_sd: (N,) height of the torso centre above the lowest point of the body, in
+            statures (0.65 standing, less seated).
+    """
+
+    rotations: Tensor
+    fisher: Tensor
+    betas: Tensor
+    betas_var: Tensor
+    range_statures: Tensor
+    range_log_sd: Tensor
+    torso_height_statures: Tensor
+    torso_height_sd: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rotations)
+
+    @classmethod
+    def cat(cls, parts: list[LiftResult]) -> LiftResult:
+        """All people of several results, in order."""
+        return cls(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(cls)})
+
+
+def to_upright(
+    rays: ArrayLike | Tensor, scores: ArrayLike | Tensor, normal: ArrayLike | Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Each person's own virtual camera, from viewing rays alone: no projection is assumed.
+
+    Args:
+        rays: (N, 17, 3) directions of the keypoints in the camera frame; not finite where there is none.
+        scores: (N, 17), 0..1.
+        normal: (3,) or (N, 3) upward direction in the camera frame.
+
+    Returns:
+        keypoints_upright (N, 17, 3): tangents u right, v down in the virtual camera, and the score;
+        elevation_rad (N,): how far the central ray points below the horizon;
+        R_upright_cam (N, 3, 3): turns camera-frame vectors into the upright frame.
+    """
+    rays, scores = _tensor(rays), _tensor(scores)
+    up = torch.nn.functional.normalize(_tensor(normal).to(rays), dim=-1).expand(len(rays), 3)
+    good = torch.isfinite(rays).all(-1) & torch.isfinite(scores)
+    rays = torch.where(good[..., None], rays, torch.zeros_like(rays))
+    rays = torch.nn.functional.normalize(rays, dim=-1)
+    scores = torch.where(good, scores.to(rays), torch.zeros_like(rays[..., 0])).clamp(0, 1)
+    central = (rays * scores[..., None]).sum(1)
+    forward = torch.tensor([0.0, 0, 1], dtype=rays.dtype, device=rays.device)
+    nobody = central.norm(dim=-1, keepdim=True) < 1e-6
+    central = torch.nn.functional.normalize(torch.where(nobody, forward, central), dim=-1)
+    R_upright_cam = _gravity_axes(central, up)
+    elevation = torch.asin((-central * up).sum(-1).clamp(-1, 1))
+    right = R_upright_cam[:, 0]
+    down = torch.linalg.cross(central, right)
+    axes = torch.stack([right, down, central], dim=1)
+    seen = torch.einsum("nij,nkj->nki", axes, rays)
+    uv = seen[..., :2] / seen[..., 2:].clamp_min(_MIN_COS)
+    return torch.cat([uv, scores[..., None]], dim=-1), elevation, R_upright_cam
+
+
+def _gravity_axes(central: Tensor, up: Tensor) -> Tensor:
+    """(N, 3, 3) rows x right, y down, z ahead on the level; for a plumb view any level direction will do."""
+    level = central - (central * up).sum(-1, keepdim=True) * up
+    for spare in ((0.0, 0.0, 1.0), (0.0, -1.0, 0.0)):
+        other = torch.tensor(spare, dtype=up.dtype, device=up.device)
+        other = other - (up @ other)[:, None] * up
+        level = torch.where(level.norm(dim=-1, keepdim=True) < 1e-4, other, level)
+    ahead = torch.nn.functional.normalize(level, dim=-1)
+    return torch.stack([torch.linalg.cross(-up, ahead), -up, ahead], dim=1)
+
+
+def to_camera(rotations: Tensor, R_upright_cam: Tensor) -> Tensor:
+    """Turn the root of rotations, or of matrix-Fisher parameters, into the camera frame.
+
+    Args:
+        rotations: (N, 24, 3, 3) with the root in the upright frame.
+        R_upright_cam: (N, 3, 3) from `to_upright`.
+
+    Returns:
+        (N, 24, 3, 3); the joints below the root are unchanged.
+    """
+    rotations, R_upright_cam = _tensor(rotations), _tensor(R_upright_cam)
+    root = R_upright_cam.transpose(-1, -2).to(rotations) @ rotations[:, 0]
+    return torch.cat([root[:, None], rotations[:, 1:]], dim=1)
+
+
+class Lift:
+    """A trained lift. Call it with keypoints of many people at once.
+
+    Args:
+        net: the network, in evaluation mode.
+        facts: what is known of its training (recipe, seed, measurements).
+    """
+
+    def __init__(self, net: lift_net.LiftNet, facts: dict[str, Any] | None = None) -> None:
+        self.net = net.eval()
+        self.facts = facts or {}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.net.temperature.device
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        keypoints_upright: ArrayLike | Tensor,
+        elevation_rad: ArrayLike | Tensor,
+        appearance: Tensor | None = None,
+    ) -> LiftResult:
+        """Lift people.
+
+        Args:
+            keypoints_upright: (N, 17, 3) tangents and scores from `to_upright`.
+            elevation_rad: (N,).
+            appearance: (N, A) feature of the picture, for a network trained with one.
+
+        Returns:
+            LiftResult on the CPU, in float32. People without keypoints get a broad posterior, never NaN.
+        """
+        keypoints = _tensor(keypoints_upright).to(self.device, torch.float32)
+        elevation = _tensor(elevation_rad).to(self.device, torch.float32)
+        if keypoints.ndim != 3 or keypoints.shape[1:] != (17, 3) or elevation.shape != keypoints.shape[:1]:
+            raise ValueError(
+                f"keypoints {tuple(keypoints.shape)} and elevation {tuple(elevation.shape)}; "
+                "expected (N, 17, 3) and (N,)"
+            )
+        keypoints = torch.nan_to_num(keypoints)
+        parts = [
+            self._lift(
+                keypoints[i : i + _CHUNK],
+                elevation[i : i + _CHUNK],
+                None if appearance is None else appearance[i : i + _CHUNK].to(self.device),
+            )
+            for i in range(0, max(len(keypoints), 1), _CHUNK)
+        ]
+        return LiftResult.cat(parts)
+
+    def _lift(self, keypoints: Tensor, elevation: Tensor, appearance: Tensor | None) -> LiftResult:
+        """One pass: the person and its mirror image, averaged, so that left and right are treated alike."""
+        straight = lift_net.normalise(keypoints, elevation)
+        mirrored = lift_net.normalise(lift_net.mirror_keypoints(keypoints), elevation)
+        a, b = self.net(straight.features, appearance), self.net(mirrored.features, appearance)
+        fisher = (a.fisher + lift_net.mirror_fisher(b.fisher)) / 2
+        fisher = (fisher * self.net.temperature[:, None, None]).cpu()
+        extent, height = (a.extent + b.extent) / 2, (a.height + b.height) / 2
+        return LiftResult(
+            rotations=posterior.mode(fisher),
+            fisher=fisher,
+            betas=((a.betas + b.betas) / 2).cpu(),
+            betas_var=torch.exp((a.betas_logvar + b.betas_logvar) / 2).cpu(),
+            range_statures=(extent.exp() / straight.scale).cpu(),
+            range_log_sd=torch.exp((a.extent_logvar + b.extent_logvar) / 4).cpu(),
+            torso_height_statures=height.cpu(),
+            torso_height_sd=torch.exp((a.height_logvar + b.height_logvar) / 4).cpu(),
+        )
+
+
+def load(path: str | Path | None = None, device: str | torch.device = "cpu") -> Lift:
+    """The embedded lift, or one from a file that `crowd3d.training.lift_train` wrote.
+
+    Raises:
+        ModelError: the file is missing, damaged or of another architecture.
+    """
+    where = Path(str(resources.files("crowd3d"))) / "weights" / "lift.safetensors" if path is None else path
+    try:
+        with safe_open(str(where), framework="pt", device="cpu") as file:
+            metadata = file.metadata() or {}
+            state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(f"cannot read the lift's weights {where}: {error}") from None
+    except Exception as error:  # safetensors has its own error class, outside the built-in ones
+        raise ModelError(f"{where} is not a safetensors file: {error}") from None
+    if metadata.get("architecture") != ARCHITECTURE:
+        found = metadata.get("architecture", "unknown")
+        raise ModelError(f"{where} holds architecture {found!r}, this version reads {ARCHITECTURE!r}")
+    facts = json.loads(metadata.get("facts", "{}"))
+    try:
+        net = lift_net.LiftNet(**json.loads(metadata["shape"]))
+        net.load_state_dict(state)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ModelError(f"{where} does not fit its network: {error}") from None
+    return Lift(net.to(device), facts)
+
+
+def _tensor(values: ArrayLike | Tensor) -> Tensor:
+    """Tensors as they are, everything else through numpy; never float16."""
+    tensor = values if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
+    return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.to(torch.float64)

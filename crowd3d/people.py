@@ -1,0 +1,96 @@
+"""People as one struct of arrays: one row a person in every field."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+N_JOINTS = 24  # SMPL's tree
+N_KEYPOINTS = 17  # COCO order
+N_BETAS = 10
+
+# Field -> (shape of a row, dtype). The one place that says what a person is.
+ROW_LAYOUT: dict[str, tuple[tuple[int, ...], type]] = {
+    "id": ((), np.int64),
+    "score": ((), np.float64),
+    "box_px": ((4,), np.float64),
+    "keypoints_px": ((N_KEYPOINTS, 3), np.float64),
+    "pose": ((N_JOINTS, 3), np.float64),
+    "betas": ((N_BETAS,), np.float64),
+    "transl_m": ((3,), np.float64),
+    "torso_px": ((2,), np.float64),
+    "torso_m": ((3,), np.float64),
+    "hvip_px": ((2,), np.float64),
+    "hvip_m": ((3,), np.float64),
+    "plane": ((), np.int64),
+    "stature_m": ((), np.float64),
+    "position_cov_m2": ((3, 3), np.float64),
+    "fisher": ((N_JOINTS, 3, 3), np.float64),
+}
+
+
+@dataclass
+class People:
+    """Everyone in the scene. Pixels are full-picture pixels, metres are in the camera frame.
+
+    Attributes:
+        id: (N,) running number, sorted.
+        score: (N,) detection score, 0..1.
+        box_px: (N, 4) xyxy around the visible person.
+        keypoints_px: (N, 17, 3) COCO order: u, v, score.
+        pose: (N, 24, 3) axis-angle in SMPL order; row 0 turns the body into the camera frame.
+        betas: (N, 10) shape of the body named in the scene.
+        transl_m: (N, 3) added to the raw output of the body model.
+        torso_px, torso_m: mean of both shoulders and both hips.
+        hvip_px, hvip_m: foot of the torso centre on the person's plane, along the plane's normal.
+        plane: (N,) index into the scene's planes.
+        stature_m: (N,) standing height.
+        position_cov_m2: (N, 3, 3) covariance of hvip_m.
+        fisher: (N, 24, 3, 3) matrix-Fisher parameter of each local rotation; zero = unknown.
+    """
+
+    id: npt.NDArray[np.int64]
+    score: npt.NDArray[np.float64]
+    box_px: npt.NDArray[np.float64]
+    keypoints_px: npt.NDArray[np.float64]
+    pose: npt.NDArray[np.float64]
+    betas: npt.NDArray[np.float64]
+    transl_m: npt.NDArray[np.float64]
+    torso_px: npt.NDArray[np.float64]
+    torso_m: npt.NDArray[np.float64]
+    hvip_px: npt.NDArray[np.float64]
+    hvip_m: npt.NDArray[np.float64]
+    plane: npt.NDArray[np.int64]
+    stature_m: npt.NDArray[np.float64]
+    position_cov_m2: npt.NDArray[np.float64]
+    fisher: npt.NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        n = len(np.atleast_1d(self.id))
+        for name, (row, dtype) in ROW_LAYOUT.items():
+            array = np.asarray(getattr(self, name), dtype=dtype)
+            if array.shape != (n, *row):
+                raise ValueError(f"People.{name} has shape {array.shape}, expected {(n, *row)}")
+            setattr(self, name, array)
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    @classmethod
+    def empty(cls, n: int = 0) -> People:
+        """n people of zeros."""
+        return cls(**{name: np.zeros((n, *row), dtype) for name, (row, dtype) in ROW_LAYOUT.items()})
+
+    def filter(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> People:
+        """The people that a mask or an index array selects, in that order."""
+        return People(**{f.name: getattr(self, f.name)[keep] for f in fields(self)})
+
+    @classmethod
+    def cat(cls, parts: Sequence[People]) -> People:
+        """All people of several structs, in order."""
+        if not parts:
+            return cls.empty()
+        return cls(**{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)})

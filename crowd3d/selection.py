@@ -1,0 +1,124 @@
+"""Which detections are people: their size must fit their place on the ground."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from crowd3d.camera import Camera
+from crowd3d.config import Config
+from crowd3d.detections import Detections
+from crowd3d.ground import FloatArray, foot_below_px, person_height_px
+from crowd3d.scene import Plane
+from tiling import merge_detections, suppress_fragments
+
+# Heights of keypoint groups above the ground and lengths, as fractions of stature (Drillis & Contini 1966,
+# as shares of a standing adult; the keypoints' own bias is below the tolerance used here).
+_SHOULDER_HEIGHT, _HIP_HEIGHT = 0.82, 0.52
+_TORSO_LENGTH = _SHOULDER_HEIGHT - _HIP_HEIGHT
+_SHOULDERS, _HIPS = [5, 6], [11, 12]
+# Tuned on photographs: how far the seen size may be from that of a standing adult at the same place.
+_AGREEMENT_SD = 0.25  # of the logarithm; covers children, seated people, lean and stride
+_VISIBLE_RANGE = (0.30, 1.25)  # of a person whose head is at the top of the box; less is a body part
+_PARTIAL_WEIGHT = 0.4  # of the agreement of a torso alone, against that of a whole person
+_KEYPOINTS_NEEDED = 6  # of 17 must be seen
+# Two looks at one person agree in the trunk; limbs are confused and hidden more often.
+_TRUNK_EMPHASIS = np.where(np.isin(np.arange(17), [0, 1, 2, 3, 4, 5, 6, 11, 12]), 1.0, 0.25)
+# Who lies so far inside the box of a much better person, and is smaller, is a part of that person.
+_FRAGMENT = {"min_containment": 0.75, "max_height_ratio": 0.85, "max_score_ratio": 0.7}
+
+
+@dataclass(frozen=True)
+class SizeEvidence:
+    """Seen over expected size, (N,) each; NaN where there is no expectation.
+
+    Attributes:
+        whole: height of the box over the height of a person who stands at its bottom.
+        visible: height of the box over the height of a person whose head is at its top.
+        torso: shoulder-to-hip length over that of the upright person whose head is at the box's top.
+    """
+
+    whole: FloatArray
+    visible: FloatArray
+    torso: FloatArray
+
+
+def size_evidence(
+    detections: Detections, camera: Camera, plane: Plane, stature_m: float
+) -> SizeEvidence:
+    """Compares every detection with a standing person at its place."""
+    box = detections.box_px
+    middle_u = (box[:, 0] + box[:, 2]) / 2
+    top, bottom = (np.stack([middle_u, box[:, i]], axis=1) for i in (1, 3))
+    height_px = box[:, 3] - box[:, 1]
+    expected_from_top = np.linalg.norm(foot_below_px(camera, plane, top, stature_m) - top, axis=1)
+    points = detections.keypoints_px[..., :2]
+    torso_px = np.linalg.norm(points[:, _SHOULDERS].mean(1) - points[:, _HIPS].mean(1), axis=1)
+    return SizeEvidence(
+        whole=height_px / person_height_px(camera, plane, bottom, stature_m),
+        visible=height_px / expected_from_top,
+        torso=torso_px / (_TORSO_LENGTH * expected_from_top),
+    )
+
+
+def size_agreement(evidence: SizeEvidence) -> FloatArray:
+    """(N,) 1 for a box of just the expected height, falling with the logarithm of the ratio.
+
+    Of people whose lower part is hidden or cut off, the upper part speaks, with less weight.
+    """
+    whole = _agreement(evidence.whole)
+    upper = (evidence.visible > _VISIBLE_RANGE[0]) & (evidence.visible < _VISIBLE_RANGE[1])
+    partial = np.where(upper, _PARTIAL_WEIGHT * _agreement(evidence.torso), 0.0)
+    return np.maximum(whole, partial)
+
+
+def _agreement(ratio: FloatArray) -> FloatArray:
+    log_ratio = np.log(np.maximum(np.nan_to_num(ratio, nan=1e-3), 1e-3))
+    return np.asarray(np.exp(-0.5 * (log_ratio / _AGREEMENT_SD) ** 2))
+
+
+def scout_people(found: Detections, config: Config) -> Detections:
+    """People seen so well that the first camera may be fitted to them."""
+    good = found.filter((found.quality >= config.min_scout_quality) & ~found.is_cut)
+    people, _ = _merge(good, good.quality)
+    return people
+
+
+def placed_people(found: Detections, camera: Camera, plane: Plane, config: Config) -> Detections:
+    """Everybody whose size fits the ground, one row a person, in reading order of the picture."""
+    found = found.filter(~found.is_cut)
+    agreement = size_agreement(size_evidence(found, camera, plane, config.stature_m))
+    trust = found.quality * agreement
+    possible = trust >= config.min_trust
+    people, evidence = _merge(found.filter(possible), trust[possible])
+    return _finish(people, evidence, config.min_evidence, config)
+
+
+def unplaced_people(found: Detections, config: Config) -> Detections:
+    """Everybody in a picture whose camera is not known, by quality alone."""
+    good = found.filter((found.quality >= config.min_quality_unplaced) & ~found.is_cut)
+    people, evidence = _merge(good, good.quality)
+    return _finish(people, evidence, config.min_quality_unplaced, config)
+
+
+def _merge(found: Detections, trust: FloatArray) -> tuple[Detections, FloatArray]:
+    """One row a person, with the summed trust of all that was seen of it."""
+    keypoints = found.keypoints_px.copy()
+    keypoints[..., 2] *= _TRUNK_EMPHASIS
+    merged = merge_detections(keypoints, found.box_px, found.score, trust / np.maximum(found.score, 1e-9))
+    fused = merged.keypoints_px
+    fused[..., 2] /= _TRUNK_EMPHASIS
+    lead = merged.order
+    no_cuts = np.zeros(len(lead), bool)
+    people = Detections(merged.scores, trust[lead], merged.boxes_px, fused, no_cuts)
+    return people, np.bincount(merged.labels, trust, len(lead))
+
+
+def _finish(people: Detections, evidence: FloatArray, min_evidence: float, config: Config) -> Detections:
+    """Drops the unsure and the fragments; sorts from top to bottom so that ids do not depend on tiles."""
+    sixth_best = np.sort(people.keypoints_px[..., 2], axis=1)[:, -_KEYPOINTS_NEEDED]
+    sure = (evidence >= min_evidence) & (sixth_best >= config.min_keypoint_score)
+    people = people.filter(sure)
+    people = people.filter(~suppress_fragments(people.box_px, people.quality, **_FRAGMENT))
+    return people.filter(np.lexsort((people.box_px[:, 0], people.box_px[:, 1])))

@@ -1,0 +1,1 @@
+"""Training of the networks: data made by rule from motion capture, loops, recipes."""

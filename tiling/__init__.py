@@ -1,0 +1,33 @@
+"""Gigapixel pictures in tiles: reading, planning, merging what they show, resuming."""
+
+from .errors import ImageError, JournalError, MergeError, PlanError, TilingError
+from .fragments import suppress_fragments
+from .journal import Journal, atomic_write, record_key
+from .merge import COCO_SIGMAS, Merged, merge_detections, view_quality
+from .planner import Tile, plan_tiles, scout_tiles
+from .rows import geometric_rows, plan_rows
+from .source import DEFAULT_MAX_PIXELS, ImageSource, open_image
+
+__all__ = [
+    "COCO_SIGMAS",
+    "DEFAULT_MAX_PIXELS",
+    "ImageError",
+    "ImageSource",
+    "Journal",
+    "JournalError",
+    "MergeError",
+    "Merged",
+    "PlanError",
+    "Tile",
+    "TilingError",
+    "atomic_write",
+    "geometric_rows",
+    "merge_detections",
+    "open_image",
+    "plan_rows",
+    "plan_tiles",
+    "record_key",
+    "scout_tiles",
+    "suppress_fragments",
+    "view_quality",
+]

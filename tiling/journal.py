@@ -1,0 +1,240 @@
+"""Crash-safe record of finished tiles, so that a killed run resumes and ends with the same bytes.
+
+A journal is a folder with two append-only files. `arrays.bin` holds the raw bytes of the arrays,
+`index.jsonl` one line per record: key, place and checksum of its bytes, names, types and shapes.
+The bytes are written before the line that names them. Whatever follows the last whole record is cut
+off at opening.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import JournalError
+from .planner import Tile
+
+AnyArray = npt.NDArray[Any]
+_INDEX, _ARRAYS, _LOCK = "index.jsonl", "arrays.bin", "lock"
+_KINDS = "biufc"  # plain numbers only: nothing that could need a pickle
+
+
+def record_key(image_identity: str, tile: Tile, config: Any, weights: str) -> str:
+    """SHA-256 of everything that the result of a tile depends on.
+
+    Args:
+        image_identity: `ImageSource.identity`; config: any JSON value; weights: hash of the
+            network's weights.
+    """
+    content = {"image": image_identity, "tile": asdict(tile), "config": config, "weights": weights}
+    try:
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise JournalError(f"the configuration is not plain JSON: {error}") from error
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[Any]]:
+    """Opens a file that takes its name only once it is complete and on disk, or else vanishes."""
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    encoding = None if "b" in mode else "utf-8"
+    try:
+        with open(partial, mode, encoding=encoding) as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(partial, target)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
+
+
+class Journal:
+    """Records of finished tiles in a folder, which is created if needed; one writer at a time.
+
+    Args:
+        folder: of this picture and run; records of another configuration have other keys and do no
+            harm.
+        sync: wait for the disk at each record. Without it a power cut may cost the last records,
+            never the integrity of the others; a killed process costs none.
+
+    Raises:
+        JournalError: the folder cannot be written, or another process uses it.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], *, sync: bool = True) -> None:
+        self.folder = Path(folder)
+        self._sync = sync
+        self._entries: dict[str, dict[str, Any]] = {}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = open(self.folder / _LOCK, "wb")
+            _lock_or_fail(self._lock, self.folder)
+            self._index = open(self.folder / _INDEX, "a+b")
+            self._arrays = open(self.folder / _ARRAYS, "a+b")
+            self._recover()
+        except OSError as error:
+            raise JournalError(f"{self.folder}: no journal can be kept here ({error})") from error
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: str) -> dict[str, AnyArray] | None:
+        """The arrays of a finished tile, or None."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        blob = self._blob(entry)
+        if blob is None:
+            raise JournalError(
+                f"{self.folder}: damaged while in use; delete the folder and start again"
+            )
+        return _unpack(entry["arrays"], blob)
+
+    def put(self, key: str, arrays: Mapping[str, AnyArray]) -> None:
+        """Records a finished tile; a key that is known already is left as it is.
+
+        Raises:
+            JournalError: an array of objects or text, or the disk is full.
+        """
+        if key in self._entries:
+            return
+        specs, blob = _pack(arrays)
+        try:
+            offset = self._arrays.seek(0, os.SEEK_END)
+            entry = {
+                "key": key,
+                "offset": offset,
+                "size": len(blob),
+                "crc32": crc32(blob),
+                "arrays": specs,
+            }
+            self._append(self._arrays, blob)
+            self._append(self._index, _line(entry))
+        except OSError as error:
+            raise JournalError(
+                f"{self.folder}: cannot record a tile ({error}); free some disk"
+            ) from error
+        self._entries[key] = entry
+
+    def close(self) -> None:
+        """Closes the files; the records stay."""
+        for stream in (self._index, self._arrays, self._lock):
+            stream.close()
+
+    def _append(self, stream: IO[bytes], content: bytes) -> None:
+        stream.write(content)
+        stream.flush()
+        if self._sync:
+            os.fsync(stream.fileno())
+
+    def _recover(self) -> None:
+        """Reads the whole records and cuts both files off behind the last one."""
+        index_end = arrays_end = 0
+        self._index.seek(0)
+        for line in self._index:
+            entry = _parse(line)
+            if entry is None or entry["offset"] != arrays_end or self._blob(entry) is None:
+                break
+            self._entries[entry["key"]] = entry
+            index_end += len(line)
+            arrays_end += entry["size"]
+        self._index.truncate(index_end)
+        self._arrays.truncate(arrays_end)
+
+    def _blob(self, entry: dict[str, Any]) -> bytes | None:
+        self._arrays.seek(entry["offset"])
+        blob = self._arrays.read(entry["size"])
+        return blob if len(blob) == entry["size"] and crc32(blob) == entry["crc32"] else None
+
+
+def _line(entry: dict[str, Any]) -> bytes:
+    """One record as a line that ends in a checksum of itself."""
+    text = json.dumps(entry, sort_keys=True, separators=(",", ":")).encode()
+    return text + b"\t%08x\n" % crc32(text)
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    text, tab, check = line.rpartition(b"\t")
+    if not tab or check != b"%08x\n" % crc32(text):
+        return None
+    entry: dict[str, Any] = json.loads(text)
+    return entry
+
+
+def _pack(arrays: Mapping[str, AnyArray]) -> tuple[list[list[Any]], bytes]:
+    specs: list[list[Any]] = []
+    blobs: list[bytes] = []
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name])
+        if array.dtype.kind not in _KINDS:
+            raise JournalError(
+                f"array {name!r} of type {array.dtype} cannot be recorded, only numbers can"
+            )
+        little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        specs.append([name, little.dtype.str, list(array.shape)])
+        blobs.append(little.tobytes())
+    return specs, b"".join(blobs)
+
+
+def _unpack(specs: list[list[Any]], blob: bytes) -> dict[str, AnyArray]:
+    arrays: dict[str, AnyArray] = {}
+    offset = 0
+    for name, dtype, shape in specs:
+        count = int(np.prod(shape, dtype=np.int64))
+        flat = np.frombuffer(blob, dtype=np.dtype(dtype), count=count, offset=offset)
+        arrays[name] = flat.reshape(shape).copy()
+        offset += flat.nbytes
+    return arrays
+
+
+def _lock_or_fail(stream: IO[bytes], folder: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # no advisory locks on this system: the user must not start a run twice
+        return
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise JournalError(
+            f"{folder}: another process is writing here; wait for it or choose another folder"
+        ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a rename durable where folders can be opened."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

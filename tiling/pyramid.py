@@ -1,0 +1,221 @@
+"""A picture and its halvings, readable at random, in memory or in an unnamed temporary file."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyvips
+
+from .errors import ImageError
+from .resample import Pixels
+
+_MEMORY_BYTES = 640 * 2**20  # a 160-megapixel picture with all its halvings stays in memory
+_RESIDENT_BYTES = 128 * 2**20  # of a mapped file, pages touched before they are let go
+_STRIP_ROWS = 32  # small enough for the halving to stay in the cache
+_COARSEST_SIDE_PX = 256
+
+
+class Store(Protocol):
+    """Pixels of one level, (height, width, 3) uint8."""
+
+    height: int
+    width: int
+
+    def fetch(self, x: int, y: int, w: int, h: int) -> Pixels:
+        """(h, w, 3) of a region inside the level. Thread-safe."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """One resolution of a picture: `scale` is picture pixels per level pixel."""
+
+    scale: float
+    store: Store
+
+
+class ArrayStore:
+    """A level held in memory, or mapped from a temporary file that vanishes with the process."""
+
+    def __init__(self, width: int, height: int, *, on_disk: bool) -> None:
+        self.width, self.height = width, height
+        self._map: mmap.mmap | None = None
+        self._touched_bytes = 0
+        if not on_disk:
+            self.pixels: Pixels = np.empty((height, width, 3), dtype=np.uint8)
+            return
+        self._map = _mapped_file(width * height * 3)
+        self.pixels = np.frombuffer(self._map, dtype=np.uint8).reshape(height, width, 3)
+
+    def fetch(self, x: int, y: int, w: int, h: int) -> Pixels:
+        region = np.array(self.pixels[y : y + h, x : x + w])
+        self._release(region.nbytes)
+        return region
+
+    def write_rows(self, y: int, rows: Pixels) -> None:
+        self.pixels[y : y + len(rows)] = rows
+        self._release(rows.nbytes)
+
+    def _release(self, n_bytes: int) -> None:
+        """Gives mapped pages back to the system's file cache: they are not lost, only not ours."""
+        self._touched_bytes += n_bytes
+        if self._map is None or self._touched_bytes < _RESIDENT_BYTES:
+            return
+        self._touched_bytes = 0
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+
+
+class RegionStore:
+    """A level that libvips itself reads at random: one page of a tiled TIFF."""
+
+    def __init__(self, image: Any, failed: Callable[[Exception], ImageError]) -> None:
+        self.width, self.height = int(image.width), int(image.height)
+        self._region = pyvips.Region.new(image)
+        self._failed = failed
+        self._lock = threading.Lock()
+
+    def fetch(self, x: int, y: int, w: int, h: int) -> Pixels:
+        try:
+            with self._lock:
+                buffer = self._region.fetch(x, y, w, h)
+        except pyvips.Error as error:
+            raise self._failed(error) from error
+        return np.frombuffer(buffer, dtype=np.uint8).reshape(h, w, 3)
+
+
+def _mapped_file(n_bytes: int) -> mmap.mmap:
+    """A private file mapping; its space is reserved, since a full disk kills a mapped writer."""
+    with tempfile.TemporaryFile(prefix="tiling-") as stream:
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(stream.fileno(), 0, n_bytes)
+            else:
+                stream.truncate(n_bytes)
+        except OSError as error:
+            raise ImageError(
+                f"{n_bytes / 2**30:.1f} GiB of temporary space for the decoded picture are not "
+                f"free in {tempfile.gettempdir()} ({error.strerror}); set TMPDIR to a larger disk"
+            ) from error
+        return mmap.mmap(stream.fileno(), n_bytes)
+
+
+class Halver:
+    """Halves a picture that arrives in strips, with the filter 1 3 3 1 along both axes.
+
+    That is the triangle of `resample` at a scale of exactly two; it lets a quarter of the aliasing
+    of 2 x 2 means through, or less. Beyond the border the nearest pixel is repeated.
+    """
+
+    def __init__(self) -> None:
+        self._rows: Pixels | None = None  # one row above the next output row's pair, and later ones
+
+    def feed(self, rows: Pixels) -> Pixels:
+        """Takes the next rows, gives the output rows that are complete; possibly none."""
+        held = rows[:1] if self._rows is None else self._rows
+        held = np.concatenate([held, rows])
+        n_out = (len(held) - 2) // 2
+        self._rows = held[2 * n_out :]
+        return _halve(held[: 2 * n_out + 2]) if n_out > 0 else held[:0, : (held.shape[1] + 1) // 2]
+
+    def finish(self) -> Pixels:
+        """The last output row, if one is due."""
+        held = self._rows
+        if held is None or len(held) < 2:
+            return np.empty((0, 0, 3), dtype=np.uint8)
+        last = held[-1:]
+        return _halve(np.concatenate([held, *[last] * (4 - len(held))]))
+
+
+def _halve(rows: Pixels) -> Pixels:
+    """(2 n + 2, width, 3) -> (n, ceil(width / 2), 3), rounded half to even."""
+    tall = _weighted(rows.astype(np.uint16))
+    edges = 1, 1 + rows.shape[1] % 2
+    wide = np.pad(tall.swapaxes(0, 1), (edges, (0, 0), (0, 0)), mode="edge")
+    total = _weighted(wide).swapaxes(0, 1)
+    total += 31 + ((total >> 6) & 1)
+    return (total >> 6).astype(np.uint8)
+
+
+def _weighted(values: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
+    """1 3 3 1 of each pair along the first axis and its neighbours; two values fewer, halved."""
+    inner = values[1:-2:2] + values[2:-1:2]
+    inner *= 3
+    inner += values[:-3:2]
+    inner += values[3::2]
+    return inner
+
+
+def strips(image: Any, failed: Callable[[Exception], ImageError]) -> Iterator[Pixels]:
+    """Decodes a picture once, top to bottom, in strips."""
+    try:
+        region = pyvips.Region.new(image)
+        for y in range(0, image.height, _STRIP_ROWS):
+            rows = min(_STRIP_ROWS, image.height - y)
+            buffer = region.fetch(0, y, image.width, rows)
+            yield np.frombuffer(buffer, dtype=np.uint8).reshape(rows, image.width, 3)
+    except pyvips.Error as error:
+        raise failed(error) from error
+
+
+def build_levels(
+    image: Any, failed: Callable[[Exception], ImageError], *, full: Store | None = None
+) -> list[Level]:
+    """Decodes a picture once and stores it with its halvings.
+
+    Args:
+        image: 8-bit sRGB picture, opened for sequential access.
+        failed: makes the named error of a decoding failure.
+        full: the full resolution where it is readable at random already; it is then not stored
+            again.
+
+    Returns:
+        Levels from fine to coarse, scales 1, 2, 4, ...
+    """
+    on_disk = image.width * image.height * 4 > _MEMORY_BYTES
+    widths, heights = [image.width], [image.height]
+    while max(widths[-1], heights[-1]) > _COARSEST_SIDE_PX:
+        widths.append((widths[-1] + 1) // 2)
+        heights.append((heights[-1] + 1) // 2)
+    stores: list[ArrayStore | None] = [
+        None if full is not None and k == 0 else ArrayStore(w, h, on_disk=on_disk)
+        for k, (w, h) in enumerate(zip(widths, heights, strict=True))
+    ]
+    writers = [_Writer(store) for store in stores]
+    for rows in strips(image, failed):
+        _pass_down(writers, rows)
+    for k, writer in enumerate(writers[:-1]):
+        _pass_down(writers[k + 1 :], writer.halver.finish())
+    levels = [full if store is None else store for store in stores]
+    return [Level(2.0**k, store) for k, store in enumerate(levels) if store is not None]
+
+
+class _Writer:
+    """Fills one level from top to bottom."""
+
+    def __init__(self, store: ArrayStore | None) -> None:
+        self.halver = Halver()
+        self._store = store
+        self._n_rows = 0
+
+    def write(self, rows: Pixels) -> None:
+        if self._store is not None:
+            self._store.write_rows(self._n_rows, rows)
+        self._n_rows += len(rows)
+
+
+def _pass_down(writers: list[_Writer], rows: Pixels) -> None:
+    """Writes rows of the first level and everything coarser that they complete."""
+    for writer in writers:
+        if not len(rows):
+            return
+        writer.write(rows)
+        if writer is not writers[-1]:
+            rows = writer.halver.feed(rows)

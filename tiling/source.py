@@ -1,0 +1,244 @@
+"""One picture, however large, read in pieces at any scale."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import threading
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from .errors import ImageError
+from .loading import (
+    OUTSIDE_GREY,
+    check_limits,
+    damaged,
+    exif_orientation,
+    load,
+    sniff_loader,
+    to_srgb8,
+)
+from .pyramid import Level, RegionStore, build_levels
+from .resample import Pixels, resample, tap_range
+
+DEFAULT_MAX_PIXELS = 4_000_000_000
+MAX_READ_PIXELS = 400_000_000  # of one answer: a larger one is surely a mistake of the caller
+
+
+def open_image(path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXELS) -> ImageSource:
+    """Opens a JPEG, PNG, TIFF/BigTIFF or WebP picture by its header; decodes no pixel yet.
+
+    Args:
+        path: the file; its format is found from its first bytes.
+        max_pixels: larger pictures are refused before anything is decoded.
+
+    Raises:
+        ImageError: missing, not a picture, damaged header, or outside the limits.
+    """
+    file = Path(path)
+    loader = sniff_loader(file)
+    header = load(file, loader, access="random")
+    check_limits(file, header.width, header.height, max_pixels)
+    to_srgb8(header, file)  # unsupported samples are refused now and not in the middle of a run
+    return ImageSource(file, loader, header)
+
+
+class ImageSource:
+    """Random access to an upright picture as 8-bit sRGB.
+
+    The first read decodes the file once, top to bottom, into a pyramid of halvings (in memory up to
+    160 megapixels, in an unnamed temporary file beyond); a tiled TIFF is read in place, and its own
+    pyramid, if it has one, is used instead. Reads are thread-safe.
+
+    Attributes:
+        path: the file.
+        width, height: upright size in pixels, EXIF orientation applied.
+    """
+
+    def __init__(self, path: Path, loader: str, header: Any) -> None:
+        self.path = path
+        self._loader = loader
+        self._header = header
+        self._orientation = exif_orientation(header)
+        self._levels: list[Level] | None = None
+        self._lock = threading.Lock()
+        sides = int(header.width), int(header.height)
+        self.width, self.height = sides[::-1] if self._orientation >= 5 else sides
+
+    def __enter__(self) -> ImageSource:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Frees the decoded pixels; a later read decodes the file again."""
+        with self._lock:
+            self._levels = None
+
+    @cached_property
+    def identity(self) -> str:
+        """SHA-256 of the file's bytes: the same for a copy, another after any edit."""
+        digest = hashlib.sha256()
+        with open(self.path, "rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+        return digest.hexdigest()
+
+    def prepare(self) -> None:
+        """Decodes the file now instead of at the first read.
+
+        Raises:
+            ImageError: the file is truncated or damaged, or temporary space is short.
+        """
+        self._pyramid()
+
+    def read(
+        self, x: float, y: float, w: float, h: float, out_size: tuple[int, int] | None = None
+    ) -> Pixels:
+        """Pixels of a region, resampled to a given size.
+
+        Shrinking averages (no aliasing), growing interpolates bilinearly. The region may be
+        fractional and may leave the picture: output pixels whose centre lies outside are grey 114.
+
+        Args:
+            x, y: top-left corner of the region, picture pixels; the first pixel covers [0, 1).
+            w, h: size of the region, picture pixels.
+            out_size: (width, height) of the answer; the rounded size of the region if None.
+
+        Returns:
+            (out_h, out_w, 3) uint8 RGB.
+
+        Raises:
+            ImageError: the region or the answer has no or an absurd size, or the file is damaged.
+        """
+        out_w, out_h = out_size or (max(1, round(w)), max(1, round(h)))
+        if not (all(map(math.isfinite, (x, y, w, h))) and w > 0 and h > 0):
+            raise ImageError(f"{self.path}: cannot read the region x={x} y={y} w={w} h={h}")
+        if not (out_w > 0 and out_h > 0 and out_w * out_h <= MAX_READ_PIXELS):
+            raise ImageError(
+                f"{self.path}: an answer of {out_w} x {out_h} px is out of range, read less"
+            )
+        outside_x = _outside(x, w, out_w, self.width)
+        outside_y = _outside(y, h, out_h, self.height)
+        if outside_x.all() or outside_y.all():
+            return np.full((out_h, out_w, 3), OUTSIDE_GREY, dtype=np.uint8)
+        box = _to_stored(self._orientation, (x, y, w, h), (self.width, self.height))
+        size = (out_h, out_w) if self._orientation >= 5 else (out_w, out_h)
+        pixels = _to_upright(self._orientation, self._read_stored(*box, *size))
+        if outside_x.any() or outside_y.any():
+            pixels = np.array(pixels)
+            pixels[:, outside_x] = OUTSIDE_GREY
+            pixels[outside_y] = OUTSIDE_GREY
+        return np.ascontiguousarray(pixels)
+
+    def thumbnail(self, max_side: int) -> Pixels:
+        """The whole picture, its longer side `max_side` px or less; never enlarged."""
+        scale = min(1.0, max_side / max(self.width, self.height))
+        size = max(1, round(self.width * scale)), max(1, round(self.height * scale))
+        return self.read(0, 0, self.width, self.height, size)
+
+    def _read_stored(
+        self, x: float, y: float, w: float, h: float, out_w: int, out_h: int
+    ) -> Pixels:
+        """`read` in the file's own orientation; beyond the border the nearest pixel is repeated."""
+        shrink = min(w / out_w, h / out_h)
+        level = next(
+            (level for level in reversed(self._pyramid()) if level.scale <= shrink * (1 + 1e-9)),
+            self._pyramid()[0],
+        )
+        x, y, w, h = (value / level.scale for value in (x, y, w, h))
+        store = level.store
+        left, right = tap_range(x, w, out_w, store.width)
+        top, bottom = tap_range(y, h, out_h, store.height)
+        if (w, h) == (out_w, out_h) and x == int(x) and y == int(y):
+            inside = 0 <= x <= store.width - out_w and 0 <= y <= store.height - out_h
+            if inside:
+                return store.fetch(int(x), int(y), out_w, out_h)
+        pixels = store.fetch(left, top, right - left, bottom - top)
+        return resample(pixels, x - left, y - top, w, h, out_w, out_h)
+
+    def _pyramid(self) -> list[Level]:
+        with self._lock:
+            if self._levels is None:
+                self._levels = self._build()
+            return self._levels
+
+    def _build(self) -> list[Level]:
+        def failed(error: Exception) -> ImageError:
+            return damaged(self.path, error)
+
+        if self._header.get_typeof("tile-width"):
+            levels = [
+                Level(scale, RegionStore(to_srgb8(page, self.path), failed))
+                for scale, page in self._tiff_pages()
+            ]
+            if len(levels) > 1:
+                return levels
+            full = levels[0].store
+        else:
+            full = None
+        image = load(self.path, self._loader, access="sequential")
+        if (image.width, image.height) != (self._header.width, self._header.height):
+            raise ImageError(f"{self.path}: the file changed while it was open; start again")
+        return build_levels(to_srgb8(image, self.path), failed, full=full)
+
+    def _tiff_pages(self) -> list[tuple[float, Any]]:
+        """(scale, picture) of a tiled TIFF and of the reduced pages or sub-images that halve it."""
+        header = self._header
+        pages: list[tuple[float, Any]] = [(1.0, header)]
+        key, count = "page", int(header.get("n-pages"))
+        if header.get_typeof("n-subifds"):
+            key, count = "subifd", int(header.get("n-subifds")) + 1
+        for k in range(1, count):
+            page = load(self.path, "tiffload", access="random", **{key: k - (key == "subifd")})
+            scale = 2.0 ** round(math.log2(header.width / page.width))
+            # halvings round up or down at every step, so k steps are at most one pixel off
+            near = max(
+                abs(header.width / scale - page.width), abs(header.height / scale - page.height)
+            )
+            if scale != 2.0 * pages[-1][0] or near > 1.0 or page.bands != header.bands:
+                break
+            pages.append((scale, page))
+        return pages
+
+
+def _outside(
+    start: float, length: float, n_out: int, n_in: int
+) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """(n_out,) whether the centre of each output pixel lies outside the picture."""
+    centers = start + (np.arange(n_out) + 0.5) * (length / n_out)
+    return np.asarray((centers < 0.0) | (centers > n_in))
+
+
+def _to_stored(
+    orientation: int, box: tuple[float, float, float, float], size: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """A region of the upright picture in the file's own orientation (EXIF 2.32, tag 0x0112)."""
+    x, y, w, h = box
+    if orientation in (2, 3, 6, 7):
+        x = size[0] - x - w
+    if orientation in (3, 4, 7, 8):
+        y = size[1] - y - h
+    return (y, x, h, w) if orientation >= 5 else (x, y, w, h)
+
+
+def _to_upright(orientation: int, pixels: Pixels) -> Pixels:
+    """Turns a piece read in the file's own orientation upright; the inverse of `_to_stored`."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
