@@ -53,7 +53,9 @@ def reconstruct(
     quiet: bool,
 ) -> None:
     """Turn each IMAGE into a 3D scene in the folder given with -o."""
-    from crowd3d import api, config as configs
+    from crowd3d import api
+    from crowd3d import config as configs
+    from crowd3d.camera_hint import CameraHint
     from crowd3d.progress import Progress
 
     if sum(option is not None for option in (focal_px, fov_deg, camera_json)) > 1:
@@ -67,7 +69,7 @@ def reconstruct(
         raise OutputError(f"two pictures are called {duplicates[0]!r}; run them into different folders")
     for image in images:
         folder = out if len(images) == 1 else out / image.stem
-        camera = api.CameraHint(focal_px=focal_px, fov_deg=fov_deg, camera_json=camera_json)
+        camera = CameraHint(focal_px=focal_px, fov_deg=fov_deg, camera_json=camera_json)
         with Progress(enabled=not quiet and sys.stderr.isatty()) as progress:
             scene = api.reconstruct(
                 image, camera=camera, config=settings, device=device, out=folder, progress=progress

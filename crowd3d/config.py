@@ -33,11 +33,11 @@ class Config:
     min_center_score: float = 0.2  # of the centre map
     min_scout_quality: float = 0.35  # people the first camera is fitted to
     min_trust: float = 0.06  # quality times agreement with the ground, of one look at a person
-    min_evidence: float = 0.16  # the same, summed over all looks
+    min_evidence: float = 0.30  # the same, summed over all looks
     min_keypoint_score: float = 0.15  # of the sixth-best keypoint
     min_quality_unplaced: float = 0.42  # people in a picture whose camera could not be determined
     # -- camera and people
-    min_people: int = 4  # fewer people in standing posture determine no camera
+    min_people: int = 3  # fewer people in standing posture say nothing about a camera
     stature_m: float = 1.70  # mean and standard deviation of the population
     stature_sd_m: float = 0.10
     refine_pose: bool = True  # fit limbs to the keypoints after the lift
@@ -73,7 +73,8 @@ class Config:
 def preset_names() -> list[str]:
     """Names of the presets that ship with the package."""
     files = resources.files("crowd3d.configs").iterdir()
-    return sorted(Path(f.name).stem for f in files if f.name.endswith(".yaml"))
+    stems = (Path(f.name).stem for f in files if f.name.endswith(".yaml"))
+    return sorted(stem for stem in stems if not stem.endswith("_recipe"))  # those train networks
 
 
 def load(name_or_path: str | Path = "default") -> Config:

@@ -15,6 +15,9 @@ from crowd3d.errors import CameraError
 from crowd3d.scene import Plane
 from tiling import ImageSource
 
+_ASSUMED_FOV_DEG = 55.0  # of a camera of which nothing is known: phones and kit lenses
+_LOWEST_CAMERA_M = 0.3
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -60,3 +63,24 @@ def fit_camera(
     camera = Camera(source.width, source.height, fit.focal_px, center_px, distortion)
     planes = [Plane(np.asarray(normal), float(offset_m)) for normal, offset_m in fit.planes]
     return Fitted(camera, planes, fit.covariance, fit.report)
+
+
+def assume_camera(
+    people: Detections, size: tuple[int, int], given: Camera | None, config: Config
+) -> Fitted:
+    """A level camera for a picture whose people do not determine one; its height makes them of mean stature.
+
+    The camera height is the median vote of the people; the covariance says how little is known.
+    """
+    camera = given or Camera.from_fov(*size, fov_deg=_ASSUMED_FOV_DEG)
+    up = np.array([0.0, -1.0, 0.0])
+    box = people.box_px
+    middle_u = box[:, [0, 2]].mean(axis=1)
+    bottom, top = (camera.rays(np.stack([middle_u, box[:, i]], axis=1)) for i in (3, 1))
+    # A vertical stick at depth z spans stature / z between its two rays.
+    spans = bottom[:, 1] / bottom[:, 2] - top[:, 1] / top[:, 2]
+    depth = config.stature_m / np.maximum(spans, 1e-6)
+    height = float(np.median(depth * bottom[:, 1] / bottom[:, 2]))
+    plane = Plane(up, max(height, _LOWEST_CAMERA_M))
+    covariance = np.diag([0.4, 0.2, 0.1, 0.5]) ** 2
+    return Fitted(camera, [plane], covariance, {"focal": "assumed" if given is None else "given"})

@@ -9,7 +9,8 @@ up, facing +z: a person who stands and faces the camera has the root rotation di
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from crowd3d import lift_net, posterior
+from crowd3d import body, lift_net, posterior
 from crowd3d.errors import ModelError
+from crowd3d.lift_refine import RefineOptions, fit_keypoints
+from crowd3d.lift_rig import Rig, rig_of
 
 ARCHITECTURE = "crowd3d-lift-1"
 _CHUNK = 2048  # people per pass, to bound memory
+_REFINE_CHUNK = 256  # the normal equations of so many people fit a cache
 _MIN_COS = 0.05  # keypoints more than 87 degrees off the central ray are moved to that angle
 
 
@@ -107,19 +111,24 @@ def _gravity_axes(central: Tensor, up: Tensor) -> Tensor:
     return torch.stack([torch.linalg.cross(-up, ahead), -up, ahead], dim=1)
 
 
-def to_camera(rotations: Tensor, R_upright_cam: Tensor) -> Tensor:
-    """Turn the root of rotations, or of matrix-Fisher parameters, into the camera frame.
+def to_camera(rotations: Tensor, fisher: Tensor, R_upright_cam: Tensor) -> tuple[Tensor, Tensor]:
+    """Turn the root into the camera frame (x right, y down, z forward).
 
     Args:
-        rotations: (N, 24, 3, 3) with the root in the upright frame.
+        rotations, fisher: (N, 24, 3, 3) with the root in the upright frame.
         R_upright_cam: (N, 3, 3) from `to_upright`.
 
     Returns:
-        (N, 24, 3, 3); the joints below the root are unchanged.
+        Both with the root turned; the joints below it are unchanged.
     """
-    rotations, R_upright_cam = _tensor(rotations), _tensor(R_upright_cam)
-    root = R_upright_cam.transpose(-1, -2).to(rotations) @ rotations[:, 0]
-    return torch.cat([root[:, None], rotations[:, 1:]], dim=1)
+    R_cam_upright = _tensor(R_upright_cam).transpose(-1, -2)
+
+    def turn(values: Tensor) -> Tensor:
+        values = _tensor(values)
+        root = R_cam_upright.to(values) @ values[:, 0]
+        return torch.cat([root[:, None], values[:, 1:]], dim=1)
+
+    return turn(rotations), turn(fisher)
 
 
 class Lift:
@@ -133,6 +142,7 @@ class Lift:
     def __init__(self, net: lift_net.LiftNet, facts: dict[str, Any] | None = None) -> None:
         self.net = net.eval()
         self.facts = facts or {}
+        self._rig: Rig | None = None
 
     @property
     def device(self) -> torch.device:
@@ -158,7 +168,11 @@ class Lift:
         """
         keypoints = _tensor(keypoints_upright).to(self.device, torch.float32)
         elevation = _tensor(elevation_rad).to(self.device, torch.float32)
-        if keypoints.ndim != 3 or keypoints.shape[1:] != (17, 3) or elevation.shape != keypoints.shape[:1]:
+        if (
+            keypoints.ndim != 3
+            or keypoints.shape[1:] != (17, 3)
+            or elevation.shape != keypoints.shape[:1]
+        ):
             raise ValueError(
                 f"keypoints {tuple(keypoints.shape)} and elevation {tuple(elevation.shape)}; "
                 "expected (N, 17, 3) and (N,)"
@@ -171,6 +185,40 @@ class Lift:
                 None if appearance is None else appearance[i : i + _CHUNK].to(self.device),
             )
             for i in range(0, max(len(keypoints), 1), _CHUNK)
+        ]
+        return LiftResult.cat(parts)
+
+    def refine_pose(
+        self,
+        result: LiftResult,
+        keypoints_upright: ArrayLike | Tensor,
+        elevation_rad: ArrayLike | Tensor,
+        options: RefineOptions | None = None,
+        rig: Rig | None = None,
+    ) -> LiftResult:
+        """Lay limbs onto their keypoints where the posterior leaves room.
+
+        Args:
+            result: what the call returned for the same keypoints.
+            keypoints_upright, elevation_rad: as for the call.
+            rig: of the body that will be shown; the embedded one by default.
+
+        Returns:
+            LiftResult with new rotations and ranges; every Fisher parameter is turned so that its mode is the
+            new rotation, its concentration stays, because the keypoints were already counted once.
+        """
+        if len(result) == 0:
+            return result
+        if rig is None:
+            self._rig = self._rig or rig_of(body.load("open", level="crowd"))
+            rig = self._rig
+        parts = [
+            _refined(chunk, keypoints, elevation, rig, options or RefineOptions())
+            for chunk, keypoints, elevation in _chunks(
+                result,
+                torch.nan_to_num(_tensor(keypoints_upright).float()),
+                _tensor(elevation_rad).float(),
+            )
         ]
         return LiftResult.cat(parts)
 
@@ -194,24 +242,57 @@ class Lift:
         )
 
 
+def _chunks(
+    result: LiftResult, keypoints: Tensor, elevation: Tensor
+) -> Iterator[tuple[LiftResult, Tensor, Tensor]]:
+    """Pieces of bounded size."""
+    for i in range(0, len(result), _REFINE_CHUNK):
+        at = slice(i, i + _REFINE_CHUNK)
+        piece = LiftResult(**{f.name: getattr(result, f.name)[at] for f in fields(LiftResult)})
+        yield piece, keypoints[at], elevation[at]
+
+
+def _refined(
+    result: LiftResult, keypoints: Tensor, elevation: Tensor, rig: Rig, options: RefineOptions
+) -> LiftResult:
+    """One piece of `Lift.refine_pose`."""
+    rotations, range_statures = fit_keypoints(
+        rig,
+        keypoints,
+        elevation,
+        result.rotations,
+        result.fisher,
+        result.betas,
+        result.range_statures,
+        result.range_log_sd,
+        options,
+    )
+    turned = rotations @ result.rotations.transpose(-1, -2) @ result.fisher
+    return replace(result, rotations=rotations, fisher=turned, range_statures=range_statures)
+
+
 def load(path: str | Path | None = None, device: str | torch.device = "cpu") -> Lift:
     """The embedded lift, or one from a file that `crowd3d.training.lift_train` wrote.
 
     Raises:
         ModelError: the file is missing, damaged or of another architecture.
     """
-    where = Path(str(resources.files("crowd3d"))) / "weights" / "lift.safetensors" if path is None else path
+    where = (
+        Path(str(resources.files("crowd3d"))) / "weights" / "lift.safetensors"
+        if path is None
+        else path
+    )
     try:
         with safe_open(str(where), framework="pt", device="cpu") as file:
             metadata = file.metadata() or {}
-            state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-    except (OSError, ValueError, RuntimeError) as error:
+            state = {key: file.get_tensor(key).float() for key in file.keys()}
+    except (OSError, SafetensorError) as error:
         raise ModelError(f"cannot read the lift's weights {where}: {error}") from None
-    except Exception as error:  # safetensors has its own error class, outside the built-in ones
-        raise ModelError(f"{where} is not a safetensors file: {error}") from None
     if metadata.get("architecture") != ARCHITECTURE:
         found = metadata.get("architecture", "unknown")
-        raise ModelError(f"{where} holds architecture {found!r}, this version reads {ARCHITECTURE!r}")
+        raise ModelError(
+            f"{where} holds architecture {found!r}, this version reads {ARCHITECTURE!r}"
+        )
     facts = json.loads(metadata.get("facts", "{}"))
     try:
         net = lift_net.LiftNet(**json.loads(metadata["shape"]))

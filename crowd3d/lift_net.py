@@ -109,7 +109,9 @@ class LiftNet(nn.Module):
         self.blocks = nn.Sequential(*[_Block(width) for _ in range(depth)])
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, N_OUTPUTS)
-        self.register_buffer("temperature", torch.ones(N_JOINTS))  # calibration, fitted after training
+        self.register_buffer(
+            "temperature", torch.ones(N_JOINTS)
+        )  # calibration, fitted after training
         nn.init.normal_(self.head.weight, std=0.01)
         with torch.no_grad():
             self.head.bias.zero_()

@@ -8,11 +8,13 @@ are kept.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from crowd3d.body import BodyModel
+if TYPE_CHECKING:
+    from crowd3d.body import BodyModel
 
 TORSO_KEYPOINTS = (5, 6, 11, 12)  # COCO: shoulders and hips
 
@@ -101,3 +103,43 @@ def pose_rig(rig: Rig, rotations: Tensor, betas: Tensor) -> Posed:
     offsets = with_shape(rig.offsets, betas)
     parts = torch.einsum("njab,npjb->npja", world, offsets)
     return Posed(world, joints, parts + rig.weights[..., None] * joints[:, None])
+
+
+def rig_of(body: BodyModel) -> Rig:
+    """The rig of a body: points 0-16 are its COCO keypoints, 17-21 both heels, both toes and the crown.
+
+    Pose correctives, which a user's SMPL file may bring, are left out: they move keypoints by millimetres.
+    """
+    picked = torch.cat([_coco_matrix(body), _ground_matrix(body)])
+    template = torch.cat([body.v_template[None], body.shapedirs.permute(2, 0, 1)])
+    joints = torch.cat([body.j_template[None], body.j_shapedirs.permute(2, 0, 1)])
+    share = torch.einsum("pv,vj->pj", picked, body.weights)
+    blended = torch.einsum("pv,vj,bvx->bpjx", picked, body.weights, template)
+    offsets = blended - share[None, :, :, None] * joints[:, None]
+    return Rig(body.parents, joints, offsets, share, body.stature)
+
+
+def _coco_matrix(body: BodyModel) -> Tensor:
+    """(17, V) regressor, read off by giving `body.keypoints` one unit vertex after the other."""
+    count, step = body.n_vertices, 192
+    columns = []
+    for start in range(0, count, step):
+        probe = torch.zeros(step // 3, count, 3).to(body.v_template)
+        index = torch.arange(start, min(start + step, count))
+        probe[(index - start) // 3, index, (index - start) % 3] = 1.0
+        columns.append(body.keypoints(probe).permute(1, 0, 2).flatten(1)[:, : len(index)])
+    return torch.cat(columns, dim=1)
+
+
+def _ground_matrix(body: BodyModel) -> Tensor:
+    """(5, V) one-hot rows: left heel, right heel, left toe, right toe, crown."""
+    x, y, z = body.v_template.unbind(-1)
+    sole = y < y.min() + 0.04
+    rows = []
+    for back in (True, False):
+        for left in (True, False):
+            side = sole & ((x > 0) if left else (x < 0))
+            reach = torch.where(side, -z if back else z, torch.full_like(z, -1e9))
+            rows.append(int(reach.argmax()))
+    rows.append(int(y.argmax()))
+    return torch.nn.functional.one_hot(torch.tensor(rows), body.n_vertices).to(body.v_template)

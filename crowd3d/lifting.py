@@ -45,9 +45,8 @@ def lift_people(
     scores = people.keypoints_px[..., 2]
     keypoints, elevation_rad, R_upright_cam = lift.to_upright(rays, scores, plane.normal)
     lifted = lifter(keypoints, elevation_rad)
-    if config.refine_pose:
-        lifted = lifter.refine_pose(lifted, keypoints, elevation_rad)
-    rotations, fisher = lift.to_camera(lifted.rotations, lifted.fisher, R_upright_cam)
+    rotations = lift.to_camera(lifted.rotations, R_upright_cam)
+    fisher = lift.to_camera(lifted.fisher, R_upright_cam)
 
     posed = _pose(body, rotations, lifted.betas, plane.normal)
     stature = body.stature_m(lifted.betas).double().numpy()
@@ -75,7 +74,9 @@ def lift_people(
     return _assemble(people, fitted, placed, posed, rotations, fisher, betas, final_stature)
 
 
-def _pose(body: BodyModel, rotations: torch.Tensor, betas: torch.Tensor, normal: FloatArray) -> _Posed:
+def _pose(
+    body: BodyModel, rotations: torch.Tensor, betas: torch.Tensor, normal: FloatArray
+) -> _Posed:
     with torch.inference_mode():
         vertices = body(rotations, betas).vertices
         keypoints = body.keypoints(vertices).double().numpy()

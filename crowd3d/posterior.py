@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
+
+from crowd3d.rotation import quaternion_to_matrix
 
 DEFAULT_NODES = 48  # log c is then exact to 1e-5 even for s = (1e4, 5, -5)
 _TAIL = 40.0  # exp(-40) is nothing in double precision
+_LEAST_PAIR = 0.1  # s_i + s_j below which the mode's derivative is damped
 _MAX_ROUNDS = 200  # of rejection; acceptance is above 0.4, so 200 rounds never happen
 
 
@@ -84,47 +87,42 @@ def log_normalizer_and_moments(s: Tensor, nodes: int = DEFAULT_NODES) -> tuple[T
     return log_c, torch.stack([mean_a + mean_b, mean_b - mean_a, mean_u], dim=-1)
 
 
-class _LogNormalizer(torch.autograd.Function):
-    """log c(F) whose gradient is E[R]: nothing is differentiated through the SVD."""
+class _Fisher(torch.autograd.Function):
+    """log c(F) and mode(F) from one SVD, through which nothing is differentiated.
+
+    The gradient of log c is E[R]. That of the mode is the polar factor's, bounded where s2 + s3 > 0.
+    """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, F: Tensor, nodes: int) -> Tensor:
+    def forward(ctx: Any, F: Tensor, nodes: int) -> tuple[Tensor, Tensor]:
         U, s, V = proper_svd(F)
         log_c, moments = log_normalizer_and_moments(s, nodes)
-        ctx.save_for_backward(U * moments[..., None, :] @ V.transpose(-1, -2))  # type: ignore[attr-defined]
-        return log_c
+        ctx.save_for_backward(U, s, V, moments)
+        return log_c, U @ V.transpose(-1, -2)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor, None]:
-        (mean,) = ctx.saved_tensors  # type: ignore[attr-defined]
-        return grads[0][..., None, None] * mean, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        U, s, V, moments = ctx.saved_tensors
+        local = U.transpose(-1, -2) @ grads[1] @ V
+        pair = (s[..., :, None] + s[..., None, :]).clamp_min(_LEAST_PAIR)
+        inner = (local - local.transpose(-1, -2)) / pair
+        inner = inner + torch.diag_embed(grads[0][..., None] * moments)
+        return U @ inner @ V.transpose(-1, -2), None
 
 
-class _Mode(torch.autograd.Function):
-    """Nearest rotation, with the derivative of the polar factor (bounded where s2 + s3 > 0)."""
-
-    @staticmethod
-    def forward(ctx: FunctionCtx, F: Tensor) -> Tensor:
-        U, s, V = proper_svd(F)
-        ctx.save_for_backward(U, s, V)  # type: ignore[attr-defined]
-        return U @ V.transpose(-1, -2)
-
-    @staticmethod
-    def backward(ctx: FunctionCtx, *grads: Tensor) -> Tensor:
-        U, s, V = ctx.saved_tensors  # type: ignore[attr-defined]
-        local = U.transpose(-1, -2) @ grads[0] @ V
-        pair = (s[..., :, None] + s[..., None, :]).clamp_min(0.1)
-        return U @ ((local - local.transpose(-1, -2)) / pair) @ V.transpose(-1, -2)
+def log_normalizer_and_mode(F: Tensor, nodes: int = DEFAULT_NODES) -> tuple[Tensor, Tensor]:
+    """log c(F) (...) and mode(F) (..., 3, 3) for the price of one SVD; both differentiable once."""
+    return _Fisher.apply(F, nodes)  # type: ignore[no-any-return]
 
 
 def log_normalizer(F: Tensor, nodes: int = DEFAULT_NODES) -> Tensor:
     """log c(F) (...) of F (..., 3, 3); differentiable once, with gradient E[R]."""
-    return _LogNormalizer.apply(F, nodes)  # type: ignore[no-any-return]
+    return log_normalizer_and_mode(F, nodes)[0]
 
 
 def mode(F: Tensor) -> Tensor:
     """Most probable rotation (..., 3, 3); differentiable. The identity for F = 0."""
-    return _Mode.apply(F)  # type: ignore[no-any-return]
+    return log_normalizer_and_mode(F, 1)[1]
 
 
 def mean_rotation(F: Tensor, nodes: int = DEFAULT_NODES) -> Tensor:
@@ -194,17 +192,6 @@ def _envelope_parameter(precision: Tensor) -> Tensor:
         too_small = (1 / (middle[:, None] + 2 * precision)).sum(-1) > 1
         low, high = torch.where(too_small, middle, low), torch.where(too_small, high, middle)
     return (low + high) / 2
-
-
-def quaternion_to_matrix(q: Tensor) -> Tensor:
-    """Unit quaternions (..., 4), scalar first -> rotation matrices (..., 3, 3)."""
-    w, x, y, z = q.unbind(-1)
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
 
 
 def bone_concentration(length: Tensor, sigma_parent: Tensor, sigma_child: Tensor) -> Tensor:

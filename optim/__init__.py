@@ -1,11 +1,12 @@
-"""Geometry of camera, ground and people: what stands where, and how sure that is. No input or output."""
+"""Geometry of cameras and planes, residuals, the solver, covariances. No input or output."""
 
-from .errors import BadInput, NotEnoughPeople, OptimError
+from .errors import BadInput, FitFailed, NotEnoughPeople, OptimError
 from .ground_camera import GroundCameraFit, fit_ground_camera
 from .placement import Placement, place_people
 
 __all__ = [
     "BadInput",
+    "FitFailed",
     "GroundCameraFit",
     "NotEnoughPeople",
     "OptimError",

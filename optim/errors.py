@@ -5,9 +5,13 @@ class OptimError(Exception):
     """Base class. The message says what was found and what to do about it."""
 
 
-class NotEnoughPeople(OptimError):
-    """Too few people stand upright for camera and ground to be determined."""
-
-
 class BadInput(OptimError):
-    """Arrays of the wrong shape, or given values that contradict each other."""
+    """An argument has the wrong shape, or contradicts another one."""
+
+
+class NotEnoughPeople(OptimError):
+    """Too few people are seen well enough to say anything about the camera."""
+
+
+class FitFailed(OptimError):
+    """No camera explains the people seen."""

@@ -7,23 +7,28 @@ rays of the seen keypoints only; no projection is assumed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 
+from .anthropometry import COCO_SIGMA
+from .errors import BadInput
+from .geometry import tangent_basis, unit
 from .projection import FloatArray
 
-# Per-keypoint standard deviations of human annotators over the square root of a person's area
-# (COCO keypoint evaluation, 2 sigma_i); detectors are about as good on people seen well.
-COCO_SIGMAS = np.array(
-    [.026, .025, .025, .035, .035, .079, .079, .072, .072, .062, .062, .107, .107, .087, .087, .089, .089]
-)  # fmt: skip
+BoolArray = npt.NDArray[np.bool_]
+
+COCO_SIGMAS = COCO_SIGMA
 _AREA_OF_HEIGHT = 0.25  # square root of a person's area over the height, upright adults
 _MIN_SCORE = 0.05  # keypoints below say nothing
+_MIN_NOISE_PX = 0.5
 _HUBER = 2.0  # residuals beyond so many standard deviations lose weight
-_ITERATIONS = 15
+_ITERATIONS = 25
 _STEP_LIMIT = 0.3  # of the distance, and of the logarithm of the scale, in one step
+_CONVERGED = 1e-7
+_BEHIND_COST = 1e6
+_CAMERA_STEP = 1e-5
 _TINY = 1e-9
 
 
@@ -34,8 +39,8 @@ class Placement:
     Attributes:
         torso_m: (N, 3) torso centre, camera frame.
         scale: (N,) factor on the given body.
-        position_cov_m2: (N, 3, 3) covariance of the foot point for a camera known exactly; singular along
-            the plane's normal.
+        position_cov_m2: (N, 3, 3) covariance of the foot point; for a camera known exactly it is singular
+            along the plane's normal.
         residual_px: (N,) root mean square of the weighted keypoint residuals.
         is_placed: (N,) False where no place in front of the camera explains the picture.
     """
@@ -44,7 +49,7 @@ class Placement:
     scale: FloatArray
     position_cov_m2: FloatArray
     residual_px: FloatArray
-    is_placed: npt.NDArray[np.bool_]
+    is_placed: BoolArray
 
 
 def place_people(
@@ -58,6 +63,7 @@ def place_people(
     *,
     stature_m: FloatArray,
     stature_prior_m: tuple[float, float] = (1.70, 0.10),
+    camera_covariance: FloatArray | None = None,
 ) -> Placement:
     """Stands every body on the plane so that its keypoints meet the rays they were seen along.
 
@@ -70,74 +76,218 @@ def place_people(
         normal, offset_m: the plane n.X + d = 0, n up.
         stature_m: (N,) standing height of the given bodies.
         stature_prior_m: mean and standard deviation of the population.
+        camera_covariance: (4, 4) over log focal, pitch, roll and log offset of a perspective camera, as
+            `fit_ground_camera` gives it; propagated into the positions.
+
+    Raises:
+        BadInput: arrays whose shapes contradict each other.
     """
     normal = np.asarray(normal, dtype=np.float64)
+    _check(keypoints_m, torso_height_m, scores, rays, px_per_rad, stature_m)
+    scene = _Scene(rays, keypoints_m + (torso_height_m[:, None] * normal)[:, None], normal, offset_m)
     weights, sigma_rad = _noise(keypoints_m, scores, rays, px_per_rad)
-    log_prior_mean = np.log(stature_prior_m[0] / stature_m)
-    log_prior_sd = stature_prior_m[1] / stature_prior_m[0]
-    plane_axes = _plane_axes(normal)
-    tangents = _tangents(rays)
-    foot = _initial_foot(keypoints_m, scores, rays, normal, offset_m)
-    log_scale = log_prior_mean.copy()
+    prior_mean = np.log(stature_prior_m[0] / np.asarray(stature_m, dtype=np.float64))
+    seen = scene.observations(weights, sigma_rad, prior_mean, stature_prior_m[1] / stature_prior_m[0])
+    start = np.zeros((len(weights), 3))
+    foot = _initial_foot(keypoints_m, weights, rays, normal, offset_m)
+    start[:, :2] = (foot - scene.origin) @ scene.axes.T
+    start[:, 2] = prior_mean
+    solution = _solve(seen, start)
 
-    def terms(foot: FloatArray, log_scale: FloatArray) -> tuple[FloatArray, ...]:
-        """Residuals (N, 17, 2) in sigmas, their Jacobian (N, 17, 2, 3), depths (N, 17)."""
-        body = keypoints_m + (torso_height_m[:, None] * normal)[:, None, :]
-        scale = np.exp(log_scale)[:, None, None]
-        points = foot[:, None, :] + scale * body
-        depth = np.einsum("njc,njc->nj", points, rays)
-        safe = np.maximum(depth, _TINY)[..., None]
-        across = np.einsum("njkc,njc->njk", tangents, points)
-        residual = across / safe / sigma_rad[..., None]
-        moves = np.stack(
-            [np.broadcast_to(a, points.shape) for a in plane_axes] + [scale * body], axis=-1
-        )  # d point / d parameter
-        d_across = np.einsum("njkc,njcp->njkp", tangents, moves)
-        d_depth = np.einsum("njc,njcp->njp", rays, moves)[:, :, None, :]
-        jacobian = (d_across - (across / safe)[..., None] * d_depth) / safe[..., None]
-        return residual, jacobian / sigma_rad[..., None, None], depth
-
-    def cost(residual: FloatArray, depth: FloatArray, log_scale: FloatArray) -> FloatArray:
-        size = np.linalg.norm(residual, axis=-1)
-        huber = np.where(size < _HUBER, size**2, 2 * _HUBER * size - _HUBER**2)
-        behind = np.where((depth <= _TINY) & (weights > 0), 1e6, 0.0)
-        prior = ((log_scale - log_prior_mean) / log_prior_sd) ** 2
-        return np.asarray((weights * huber + behind).sum(axis=1) + prior)
-
-    residual, jacobian, depth = terms(foot, log_scale)
-    best = cost(residual, depth, log_scale)
-    damping = np.full(len(foot), 1e-3)
-    for _ in range(_ITERATIONS):
-        size = np.linalg.norm(residual, axis=-1)
-        robust = weights * np.minimum(1.0, _HUBER / np.maximum(size, _TINY))
-        hessian = np.einsum("nj,njkp,njkq->npq", robust, jacobian, jacobian)
-        gradient = np.einsum("nj,njkp,njk->np", robust, jacobian, residual)
-        hessian[:, 2, 2] += 1 / log_prior_sd**2
-        gradient[:, 2] += (log_scale - log_prior_mean) / log_prior_sd**2
-        diagonal = np.einsum("npp->np", hessian)
-        damped = hessian + (damping[:, None] * diagonal + _TINY)[:, None, :] * np.eye(3)
-        step = -np.linalg.solve(damped, gradient[..., None])[..., 0]
-        reach = np.maximum(np.linalg.norm(foot, axis=1), 1.0)
-        length = np.maximum(np.linalg.norm(step[:, :2], axis=1) / reach, np.abs(step[:, 2]))
-        step *= np.minimum(1.0, _STEP_LIMIT / np.maximum(length, _TINY))[:, None]
-        trial_foot = foot + step[:, :1] * plane_axes[0] + step[:, 1:2] * plane_axes[1]
-        trial_scale = log_scale + step[:, 2]
-        trial = terms(trial_foot, trial_scale)
-        trial_cost = cost(trial[0], trial[2], trial_scale)
-        better = trial_cost < best
-        foot = np.where(better[:, None], trial_foot, foot)
-        log_scale = np.where(better, trial_scale, log_scale)
-        best = np.where(better, trial_cost, best)
-        damping = np.clip(damping * np.where(better, 0.3, 8.0), 1e-9, 1e9)
-        residual, jacobian, depth = terms(foot, log_scale)
-
-    in_front = np.all((depth > _TINY) | (weights == 0), axis=1) & (weights.sum(axis=1) > 0)
-    scale = np.exp(log_scale)
-    torso = foot + (scale * torso_height_m)[:, None] * normal
-    covariance = _foot_covariance(residual, jacobian, weights, log_prior_sd, plane_axes)
+    residual, jacobian, depth = _residuals(seen, solution)
+    foot = scene.origin + solution[:, :2] @ scene.axes
+    scale = np.exp(solution[:, 2])
+    information, _ = _normal_equations(seen, residual, jacobian, solution)
+    information += 1e-12 * np.eye(3)
+    on_plane = np.linalg.inv(information)
+    covariance = scene.axes.T @ on_plane[:, :2, :2] @ scene.axes
+    if camera_covariance is not None:
+        by_camera = _foot_by_camera(scene, seen, solution, foot, on_plane)
+        covariance += by_camera @ np.asarray(camera_covariance) @ by_camera.transpose(0, 2, 1)
     squares = (weights[..., None] * (residual * sigma_rad[..., None]) ** 2).sum(axis=(1, 2))
-    rms_rad = np.sqrt(squares / np.maximum(weights.sum(axis=1), _TINY))
-    return Placement(torso, scale, covariance, rms_rad * px_per_rad, in_front)
+    total = weights.sum(axis=1)
+    return Placement(
+        torso_m=foot + (scale * torso_height_m)[:, None] * normal,
+        scale=scale,
+        position_cov_m2=covariance,
+        residual_px=np.sqrt(squares / np.maximum(total, _TINY)) * px_per_rad,
+        is_placed=np.all((depth > _TINY) | (weights == 0), axis=1) & (total > 0),
+    )
+
+
+@dataclass(frozen=True)
+class _Observations:
+    """What the solver needs of every person, in each keypoint's own frame (two tangents, ray)."""
+
+    origin: FloatArray  # (N, 17, 3) the plane's origin
+    axes: FloatArray  # (N, 17, 3, 2) the plane's directions
+    body: FloatArray  # (N, 17, 3) the keypoints above the foot point at scale 1
+    weights: FloatArray  # (N, 17)
+    sigma_rad: FloatArray  # (N, 17)
+    prior_mean: FloatArray  # (N,) of the logarithm of the scale
+    prior_information: FloatArray  # (N,)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> _Observations:
+        return _Observations(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+
+class _Scene:
+    """Bodies above a plane, and the rays they were seen along."""
+
+    def __init__(self, rays: FloatArray, body: FloatArray, normal: FloatArray, offset: float) -> None:
+        self.rays, self.body, self.normal = rays, body, normal
+        self.log_offset = np.log(offset)
+        self.origin = -offset * normal
+        self.axes = tangent_basis(normal)
+
+    def observations(
+        self, weights: FloatArray, sigma_rad: FloatArray, prior_mean: FloatArray, prior_sd: float
+    ) -> _Observations:
+        tangents = _tangents(self.rays)
+        frames = np.concatenate([tangents, self.rays[..., None, :]], axis=-2)
+        return _Observations(
+            origin=frames @ self.origin,
+            axes=frames @ self.axes.T,
+            body=(frames @ self.body[..., None])[..., 0],
+            weights=weights,
+            sigma_rad=sigma_rad,
+            prior_mean=prior_mean,
+            prior_information=np.full(len(weights), prior_sd**-2.0),
+        )
+
+    def moved(self, parameter: int, step: float) -> tuple[_Scene, FloatArray]:
+        """The scene of a slightly other camera, and the rotation (3, 3) that took the normal along.
+
+        The bodies turn with the plane, because their pose was found relative to gravity.
+        """
+        rays, rotation, offset = self.rays, np.eye(3), float(np.exp(self.log_offset))
+        if parameter == 0:
+            rays = unit(self.rays * [np.exp(-step), np.exp(-step), 1.0])
+        elif parameter in (1, 2):
+            axis = self.axes[parameter - 1]
+            if parameter == 2:
+                axis = axis * np.hypot(self.normal[0], self.normal[1])  # of roll, cos(pitch)
+            turn = np.cross(self.normal, axis) * step
+            x, y, z = turn
+            rotation = np.eye(3) + np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+        else:
+            offset *= float(np.exp(step))
+        scene = _Scene(rays, self.body @ rotation.T, unit(rotation @ self.normal), offset)
+        scene.axes = self.axes @ rotation.T
+        return scene, rotation
+
+
+def _solve(seen: _Observations, start: FloatArray) -> FloatArray:
+    """(N, 3) place on the plane and log scale; Levenberg-Marquardt, everybody with an own damping."""
+    solution = start.copy()
+    cost = _cost(seen, start)
+    damping = np.full(len(start), 1e-3)
+    active, rows = np.arange(len(start)), seen
+    for _ in range(_ITERATIONS):
+        if len(active) == 0:
+            break
+        here = solution[active]
+        residual, jacobian, _ = _residuals(rows, here)
+        hessian, gradient = _normal_equations(rows, residual, jacobian, here)
+        diagonal = np.einsum("npp->np", hessian)
+        damped = hessian + (damping[active, None] * diagonal + _TINY)[:, None] * np.eye(3)
+        step = -np.linalg.solve(damped, gradient[..., None])[..., 0]
+        reach = np.maximum(np.linalg.norm(rows.origin[:, 0], axis=1), 1.0)
+        reach = np.maximum(reach, np.linalg.norm(here[:, :2], axis=1))
+        length = np.maximum(np.linalg.norm(step[:, :2], axis=1) / reach, np.abs(step[:, 2]))
+        trial = here + step * np.minimum(1.0, _STEP_LIMIT / np.maximum(length, _TINY))[:, None]
+        trial_cost = _cost(rows, trial)
+        better = trial_cost < cost[active]
+        solution[active[better]], cost[active[better]] = trial[better], trial_cost[better]
+        damping[active] = np.clip(damping[active] * np.where(better, 0.1, 8.0), 1e-9, 1e9)
+        moving = (length > _CONVERGED) & (damping[active] < 1e9)
+        if not moving.all():
+            active, rows = active[moving], rows.take(np.flatnonzero(moving))
+    return solution
+
+
+def _residuals(seen: _Observations, at: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Residuals (N, 17, 2) in sigmas, their Jacobian (N, 17, 2, 3), and depths (N, 17) along the rays."""
+    body = np.exp(at[:, 2])[:, None, None] * seen.body
+    local = seen.origin + (seen.axes @ at[:, None, :2, None])[..., 0] + body
+    moves = np.concatenate([seen.axes, body[..., None]], axis=-1)
+    depth = local[..., 2]
+    safe = np.maximum(depth, _TINY)[..., None]
+    tangent = local[..., :2] / safe
+    scaled = safe * seen.sigma_rad[..., None]
+    jacobian = (moves[..., :2, :] - tangent[..., None] * moves[..., 2:, :]) / scaled[..., None]
+    return tangent / seen.sigma_rad[..., None], jacobian, depth
+
+
+def _cost(seen: _Observations, at: FloatArray) -> FloatArray:
+    """(N,) Huber's cost with the prior of the scale; keypoints behind the camera cost a constant."""
+    scale = np.exp(at[:, 2])[:, None, None]
+    local = seen.origin + (seen.axes @ at[:, None, :2, None])[..., 0] + scale * seen.body
+    depth = local[..., 2]
+    size = np.hypot(local[..., 0], local[..., 1]) / (np.maximum(depth, _TINY) * seen.sigma_rad)
+    huber = np.where(size < _HUBER, size**2, 2 * _HUBER * size - _HUBER**2)
+    behind = np.where((depth <= _TINY) & (seen.weights > 0), _BEHIND_COST, 0.0)
+    prior = (at[:, 2] - seen.prior_mean) ** 2 * seen.prior_information
+    return np.asarray((seen.weights * huber + behind).sum(axis=1) + prior)
+
+
+def _normal_equations(
+    seen: _Observations, residual: FloatArray, jacobian: FloatArray, at: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Gauss-Newton Hessian (N, 3, 3) and gradient (N, 3); outlying keypoints count less."""
+    size = np.hypot(residual[..., 0], residual[..., 1])
+    robust = seen.weights * np.minimum(1.0, _HUBER / np.maximum(size, _TINY))
+    rows = jacobian.reshape(len(at), -1, 3)
+    weighted = (jacobian * robust[..., None, None]).reshape(len(at), -1, 3).transpose(0, 2, 1)
+    hessian = weighted @ rows
+    gradient = (weighted @ residual.reshape(len(at), -1, 1))[..., 0]
+    hessian[:, 2, 2] += seen.prior_information
+    gradient[:, 2] += (at[:, 2] - seen.prior_mean) * seen.prior_information
+    return hessian, gradient
+
+
+def _foot_by_camera(
+    scene: _Scene, seen: _Observations, solution: FloatArray, foot: FloatArray, on_plane: FloatArray
+) -> FloatArray:
+    """(N, 3, 4) derivative of the foot points by log focal, pitch, roll and log offset.
+
+    By the implicit function theorem: the gradient at the solution stays zero while the camera moves.
+    """
+    columns = []
+    prior_sd = float(seen.prior_information[0] ** -0.5) if len(foot) else 1.0
+    for parameter in range(4):
+        ends = []
+        for step in (_CAMERA_STEP, -_CAMERA_STEP):
+            moved, _ = scene.moved(parameter, step)
+            other = moved.observations(seen.weights, seen.sigma_rad, seen.prior_mean, prior_sd)
+            residual, jacobian, _ = _residuals(other, solution)
+            _, gradient = _normal_equations(other, residual, jacobian, solution)
+            follow = solution[:, :2] - (on_plane @ gradient[..., None])[:, :2, 0]
+            ends.append(moved.origin + follow @ moved.axes)
+        columns.append((ends[0] - ends[1]) / (2 * _CAMERA_STEP))
+    return np.stack(columns, axis=-1)
+
+
+def _check(
+    keypoints_m: FloatArray,
+    torso_height_m: FloatArray,
+    scores: FloatArray,
+    rays: FloatArray,
+    px_per_rad: FloatArray,
+    stature_m: FloatArray,
+) -> None:
+    n = len(scores)
+    wanted = {
+        "keypoints_m": (keypoints_m, (n, 17, 3)),
+        "torso_height_m": (torso_height_m, (n,)),
+        "scores": (scores, (n, 17)),
+        "rays": (rays, (n, 17, 3)),
+        "px_per_rad": (px_per_rad, (n,)),
+        "stature_m": (stature_m, (n,)),
+    }
+    for name, (array, shape) in wanted.items():
+        if np.shape(array) != shape:
+            raise BadInput(f"{name} must be {shape} for {n} people, not {np.shape(array)}")
 
 
 def _noise(
@@ -145,14 +295,14 @@ def _noise(
 ) -> tuple[FloatArray, FloatArray]:
     """Weights (N, 17) and angular standard deviations (N, 17) of the seen keypoints.
 
-    The size of a person is taken from the keypoints' own spread; never less than half a pixel of noise.
+    The size of a person is taken from the keypoints' own spread; noise is never below half a pixel.
     """
     weights = np.where(scores > _MIN_SCORE, np.clip(scores, 0.0, 1.0), 0.0)
     spread_rad = _angular_spread(rays, weights)
     spread_m = np.sqrt((keypoints_m**2).sum(axis=-1).mean(axis=1))
     person_rad = spread_rad * 1.7 / np.maximum(spread_m, _TINY)
-    sigma = 2 * COCO_SIGMAS * _AREA_OF_HEIGHT * person_rad[:, None]
-    return weights, np.maximum(sigma, 0.5 / px_per_rad[:, None])
+    sigma = 2 * COCO_SIGMA * _AREA_OF_HEIGHT * person_rad[:, None]
+    return weights, np.maximum(sigma, _MIN_NOISE_PX / px_per_rad[:, None])
 
 
 def _angular_spread(rays: FloatArray, weights: FloatArray) -> FloatArray:
@@ -164,10 +314,14 @@ def _angular_spread(rays: FloatArray, weights: FloatArray) -> FloatArray:
 
 
 def _initial_foot(
-    keypoints_m: FloatArray, scores: FloatArray, rays: FloatArray, normal: FloatArray, offset_m: float
+    keypoints_m: FloatArray,
+    weights: FloatArray,
+    rays: FloatArray,
+    normal: FloatArray,
+    offset_m: float,
 ) -> FloatArray:
-    """(N, 3) on the plane: the distance at which the body's spread appears as large as it was seen."""
-    weights = np.where(scores > _MIN_SCORE, scores, 0.0) + _TINY
+    """(N, 3) on the plane: where the body's spread appears as large as it was seen."""
+    weights = weights + _TINY
     total = weights.sum(axis=1, keepdims=True)
     mean_ray = (weights[..., None] * rays).sum(axis=1) / total
     mean_point = (weights[..., None] * keypoints_m).sum(axis=1) / total
@@ -179,34 +333,9 @@ def _initial_foot(
     return np.asarray(torso - (torso @ normal + offset_m)[:, None] * normal)
 
 
-def _plane_axes(normal: FloatArray) -> FloatArray:
-    """(2, 3) orthonormal directions within the plane."""
-    seed = np.eye(3)[np.argmin(np.abs(normal))]
-    first = np.cross(normal, seed)
-    first /= np.linalg.norm(first)
-    return np.stack([first, np.cross(normal, first)])
-
-
 def _tangents(rays: FloatArray) -> FloatArray:
     """(..., 2, 3) orthonormal directions across each ray."""
     seed = np.where(np.abs(rays[..., :1]) < 0.9, [1.0, 0.0, 0.0], [0.0, 1.0, 0.0])
     first = np.cross(rays, seed)
     first /= np.linalg.norm(first, axis=-1, keepdims=True)
     return np.stack([first, np.cross(rays, first)], axis=-2)
-
-
-def _foot_covariance(
-    residual: FloatArray,
-    jacobian: FloatArray,
-    weights: FloatArray,
-    log_prior_sd: float,
-    plane_axes: FloatArray,
-) -> FloatArray:
-    """(N, 3, 3) of the foot point, with the scale marginalised; outlying keypoints do not count."""
-    size = np.linalg.norm(residual, axis=-1)
-    robust = weights * np.minimum(1.0, _HUBER / np.maximum(size, _TINY))
-    information = np.einsum("nj,njkp,njkq->npq", robust, jacobian, jacobian)
-    information[:, 2, 2] += 1 / log_prior_sd**2
-    information += 1e-12 * np.eye(3)
-    on_plane = np.linalg.inv(information)[:, :2, :2]
-    return np.einsum("pc,npq,qd->ncd", plane_axes, on_plane, plane_axes)

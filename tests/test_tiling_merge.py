@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 import tiling
 from tiling import MergeError, merge_detections, suppress_fragments, view_quality
-from tiling.merge import COCO_SIGMAS
+from tiling.merge import _neighbours
+from tiling.similarity import COCO_SIGMAS
 
 # an upright person 1 high, (17, 2), centre at the middle of the body
 HALF = [[-0.02, -0.47], [-0.05, -0.46], [-0.12, -0.32], [-0.15, -0.15], [-0.16, 0.0]]
@@ -111,6 +112,9 @@ def _alike(a: int, b: int, keypoints: np.ndarray, boxes: np.ndarray, limit: floa
         total += weight
         agree += weight * math.exp(-distance2 / variance)
     similarity = agree / max(total, 1e-9) if total > 0 else 0.0
+    shift = np.hypot(*(keypoints[a, :, :2] - keypoints[b, :, :2]).mean(axis=0))
+    if limit == 0.5 and shift <= 0.05 * math.sqrt(size_a * size_b):
+        limit = 0.25
     return similarity if similarity >= limit else None
 
 
@@ -176,6 +180,26 @@ def test_equals_its_naive_twin(n_people: int, spread: float, ties: bool, degener
         assert sorted(map(len, groups)) == sorted(map(len, expected))
     else:
         assert groups == expected
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**31), st.floats(0.1, 1.5), st.floats(1.1, 3.0))
+def test_neighbour_search_finds_every_pair(seed: int, offset: float, ratio: float) -> None:
+    rng = np.random.default_rng(seed)
+    n = 60
+    size = np.exp(rng.uniform(2, 6, n))
+    size[: n // 2] = ratio ** rng.integers(3, 7, n // 2)  # exactly on the edges of the buckets
+    center = rng.uniform(0, 800, (n, 2))
+    half = np.stack([0.2 * size, 0.5 * size], axis=1)
+    low, high = _neighbours(np.concatenate([center - half, center + half], axis=1), offset, ratio)
+    i, j = np.triu_indices(n, 1)
+    near = np.linalg.norm(center[i] - center[j], axis=1) <= offset * np.sqrt(size[i] * size[j])
+    # pairs at the very limit may fall on either side by rounding
+    stretch = np.maximum(size[i], size[j]) / np.minimum(size[i], size[j]) / ratio
+    sure = set(zip(i[near & (stretch < 1 - 1e-9)], j[near & (stretch < 1 - 1e-9)], strict=True))
+    maybe = set(zip(i[near & (stretch < 1 + 1e-9)], j[near & (stretch < 1 + 1e-9)], strict=True))
+    found = list(zip(low, high, strict=True))
+    assert len(found) == len(set(found)) and sure <= set(found) <= maybe
 
 
 @settings(deadline=None, max_examples=30)

@@ -152,8 +152,8 @@ def test_halving_is_unbiased() -> None:
 )
 def test_resample_equals_its_naive_twin(x: float, y: float, w: float, h: float, n: int) -> None:
     image = _noise(37, 29)
-    first_x, weights_x = axis_weights(x, w, n, 37)
-    first_y, weights_y = axis_weights(y, h, n + 3, 29)
+    first_x, weights_x = axis_weights(x, w, n)
+    first_y, weights_y = axis_weights(y, h, n + 3)
     expected = np.zeros((n + 3, n, 3))
     for i in range(n + 3):
         for j in range(n):
@@ -363,4 +363,5 @@ def test_a_flipped_byte_in_a_png_is_noticed(tmp_path: Path) -> None:
 def test_senseless_regions_are_refused(tmp_path: Path, box: Any, size: Any) -> None:
     source = tiling.open_image(_save(_noise(64, 64), tmp_path / "n.png"))
     with pytest.raises(tiling.ImageError):
-        source.read(*box, size)
+        x, y, w, h = box
+        source.read(x, y, w, h, size)

@@ -3,9 +3,10 @@
 from .errors import ImageError, JournalError, MergeError, PlanError, TilingError
 from .fragments import suppress_fragments
 from .journal import Journal, atomic_write, record_key
-from .merge import COCO_SIGMAS, Merged, merge_detections, view_quality
+from .merge import Merged, merge_detections, view_quality
 from .planner import Tile, plan_tiles, scout_tiles
 from .rows import geometric_rows, plan_rows
+from .similarity import COCO_SIGMAS
 from .source import DEFAULT_MAX_PIXELS, ImageSource, open_image
 
 __all__ = [

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 MAX_ASPECT_RATIO = 100.0
 MIN_SIDE_PX = 32
 OUTSIDE_GREY = 114  # the letterbox grey detectors are trained with; also put behind transparency
-_SHALLOW_PAGES = ("uchar", "ushort", "float", "double")
+_SAMPLE_FORMATS = ("uchar", "ushort", "float", "double")
 
 pyvips.block_untrusted_set(True)
 
@@ -115,7 +115,7 @@ def to_srgb8(image: Any, path: Path) -> Any:
     Raises:
         ImageError: samples of a type that is no photograph (complex, 32-bit integer).
     """
-    if image.format not in _SHALLOW_PAGES:
+    if image.format not in _SAMPLE_FORMATS:
         raise ImageError(
             f"{path}: samples of type {image.format} are not supported; "
             "export 8-bit, 16-bit or float samples"

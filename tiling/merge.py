@@ -10,17 +10,12 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from .errors import MergeError
+from .similarity import box_iou, box_sizes, pair_shift, pair_similarity
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-# Per-keypoint standard deviations of human annotators, in square roots of the person's area,
-# COCO-17 order (nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles).
-COCO_SIGMAS = np.repeat(
-    [0.026, 0.025, 0.035, 0.079, 0.072, 0.062, 0.107, 0.087, 0.089], [1, 2, 2, 2, 2, 2, 2, 2, 2]
-)
 _TINY = 1e-9
-_PAIR_BLOCK = 1 << 15  # pairs compared at once: bounds the memory of dense crowds
 
 
 class _Pairs(NamedTuple):
@@ -60,6 +55,8 @@ def merge_detections(
     tile_index: npt.ArrayLike | None = None,
     *,
     min_similarity: float = 0.5,
+    min_similarity_aligned: float = 0.25,
+    max_shift: float = 0.05,
     min_similarity_same_tile: float = 0.8,
     min_iou: float = 0.25,
     max_offset: float = 0.35,
@@ -80,6 +77,9 @@ def merge_detections(
             `view_quality`.
         tile_index: (N,) tile of each detection: those of one tile are told apart already by the
             network, so they need `min_similarity_same_tile` to be the same person.
+        min_similarity_aligned, max_shift: a lower limit for pairs whose 17 keypoints are on average
+            moved by at most `max_shift` box sizes: two views of one person scatter around the same
+            place, two people are apart in one direction.
         max_offset: largest distance of two box centres, in geometric mean box sizes (longer sides).
         max_size_ratio: largest ratio of two box sizes.
 
@@ -96,8 +96,10 @@ def merge_detections(
     low, high = _neighbours(boxes, max_offset, max_size_ratio)
     keep = box_iou(boxes[low], boxes[high]) >= min_iou
     low, high = low[keep], high[keep]
-    similarity = _pair_oks(kps, boxes, low, high)
-    limit = np.where(tile[low] == tile[high], min_similarity_same_tile, min_similarity)
+    similarity = pair_similarity(kps, boxes, low, high)
+    aligned = pair_shift(kps, boxes, low, high) <= max_shift
+    limit = np.where(aligned, min_similarity_aligned, min_similarity)
+    limit[tile[low] == tile[high]] = min_similarity_same_tile
     keep = similarity >= limit
     leader = _lead(len(boxes), _Pairs(low[keep], high[keep], similarity[keep]))
     leads, group = np.unique(leader, return_inverse=True)
@@ -138,47 +140,6 @@ def view_quality(
     share = height / np.maximum(tile[:, 3], _TINY)
     octaves = np.log2(np.maximum(np.maximum(fill[0] / share, share / fill[1]), 1.0))
     return np.asarray(np.maximum(inside * np.exp2(-octaves), floor))
-
-
-def box_iou(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Intersection over union of paired boxes, (K, 4) xyxy each; 0 for boxes without area."""
-    span = np.maximum(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0.0)
-    overlap = span[:, 0] * span[:, 1]
-    union = _area(a) + _area(b) - overlap
-    return np.asarray(np.where(union > 0.0, overlap / np.maximum(union, _TINY), 0.0))
-
-
-def keypoint_similarity(a: FloatArray, b: FloatArray, area_px2: FloatArray) -> FloatArray:
-    """OKS of paired keypoints, symmetric: each weighs as much as the lower of its two scores.
-
-    Args:
-        a, b: (K, 17, 3); area_px2: (K,).
-
-    Returns:
-        (K,) in [0, 1]; 0 where no keypoint has a score in both.
-    """
-    square = ((a[..., :2] - b[..., :2]) ** 2).sum(axis=-1)
-    variance = 2.0 * np.maximum(area_px2, _TINY)[:, None] * (2.0 * COCO_SIGMAS) ** 2
-    weight = np.maximum(np.minimum(a[..., 2], b[..., 2]), 0.0)
-    total = weight.sum(axis=1)
-    agree = (weight * np.exp(-square / variance)).sum(axis=1)
-    return np.asarray(np.where(total > 0.0, agree / np.maximum(total, _TINY), 0.0))
-
-
-def _area(boxes: FloatArray) -> FloatArray:
-    size = np.maximum(boxes[:, 2:] - boxes[:, :2], 0.0)
-    return np.asarray(size[:, 0] * size[:, 1])
-
-
-def _pair_oks(kps: FloatArray, boxes: FloatArray, low: IntArray, high: IntArray) -> FloatArray:
-    area = _area(boxes)
-    result = np.empty(len(low))
-    for start in range(0, len(low), _PAIR_BLOCK):
-        i, j = low[start : start + _PAIR_BLOCK], high[start : start + _PAIR_BLOCK]
-        result[start : start + _PAIR_BLOCK] = keypoint_similarity(
-            kps[i], kps[j], np.sqrt(area[i] * area[j])
-        )
-    return result
 
 
 def _checked(
@@ -228,7 +189,7 @@ def _neighbours(
     boxes: FloatArray, max_offset: float, max_ratio: float
 ) -> tuple[IntArray, IntArray]:
     """Pairs i < j of like-sized boxes with near centres; radii are local to a bucket of sizes."""
-    size = np.maximum((boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=_TINY), _TINY)
+    size = box_sizes(boxes)
     center = (boxes[:, :2] + boxes[:, 2:]) / 2
     width = max_ratio * (1.0 + _TINY)  # a hair wider: sizes exactly max_ratio apart stay neighbours
     bucket = np.floor(np.log(size) / np.log(width)).astype(np.int64)

@@ -18,7 +18,7 @@ from .errors import ImageError
 from .resample import Pixels
 
 _MEMORY_BYTES = 640 * 2**20  # a 160-megapixel picture with all its halvings stays in memory
-_RESIDENT_BYTES = 128 * 2**20  # of a mapped file, pages touched before they are let go
+_RESIDENT_BYTES = 48 * 2**20  # of a mapped file, pages touched before they are let go
 _STRIP_ROWS = 32  # small enough for the halving to stay in the cache
 _COARSEST_SIDE_PX = 256
 

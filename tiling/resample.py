@@ -20,18 +20,17 @@ _BLOCK = 16  # output pixels per matrix product: wide enough for BLAS, narrow en
 
 
 def axis_weights(
-    start_px: float, length_px: float, n_out: int, n_in: int
+    start_px: float, length_px: float, n_out: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """Filter taps of one axis.
 
     Args:
-        start_px, length_px: the interval to resample, in input pixels; it may leave [0, n_in].
+        start_px, length_px: the interval to resample, in input pixels; it may leave the input.
         n_out: number of output pixels the interval is cut into.
-        n_in: number of input pixels. Taps beyond the ends read the end pixel.
 
     Returns:
-        first: (n_out,) input index of the first tap, not clipped; weights: (n_out, n_taps), rows
-            sum to 1.
+        first: (n_out,) input index of the first tap, not clipped to the input; weights: (n_out,
+            n_taps), rows sum to 1.
     """
     step = length_px / n_out
     radius = max(1.0, step)
@@ -69,8 +68,8 @@ def resample(
     """
     rows, columns, channels = pixels.shape
     flat = pixels.reshape(rows, columns * channels).astype(np.float32)
-    flat = _banded_product(*axis_weights(y, h, out_h, rows), flat)
-    flat = _banded_product_right(*axis_weights(x, w, out_w, columns), flat, channels)
+    flat = _banded_product(*axis_weights(y, h, out_h), flat)
+    flat = _banded_product_right(*axis_weights(x, w, out_w), flat, channels)
     flat += 0.5
     return flat.astype(np.uint8).reshape(out_h, out_w, channels)
 

@@ -35,7 +35,17 @@ _ARMS: dict[str, tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]]
     "railing": ((0.05, -0.60, 0.66), (0.14, 0.12, 0.12), (0.8, -0.5, -0.4)),
     "chin": ((-0.36, 0.05, 0.30), (0.06, 0.06, 0.06), (0.4, -1.0, 0.3)),
 }
-_PAIRED = {"folded", "clasped", "behind", "overhead", "clap", "carry_front", "lap", "phone", "railing"}
+_PAIRED = {
+    "folded",
+    "clasped",
+    "behind",
+    "overhead",
+    "clap",
+    "carry_front",
+    "lap",
+    "phone",
+    "railing",
+}
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,11 @@ def everyday_poses(rng: np.random.Generator, count: int, joints: FloatArray) -> 
     """
     shares = np.array([kind.share for kind in KINDS.values()])
     numbers = rng.multinomial(count, shares / shares.sum())
-    parts = [_poses_of(rng, n, kind, joints) for n, kind in zip(numbers, KINDS.values(), strict=True) if n]
+    parts = [
+        _poses_of(rng, n, kind, joints)
+        for n, kind in zip(numbers, KINDS.values(), strict=True)
+        if n
+    ]
     poses = np.concatenate(parts)
     return np.asarray(poses[rng.permutation(len(poses))])
 
@@ -79,15 +93,26 @@ def _poses_of(rng: np.random.Generator, n: int, kind: Kind, joints: FloatArray) 
         pose[:, hip] = pose[:, hip] @ _about("y", sign * twist)
         pose[:, knee] = _about("x", angle[f"{side}_knee"])
         pose[:, ankle] = _turn(-angle[f"{side}_ankle"], np.zeros(n), sign * rng.normal(4, 6, n))
-    bend, lean, twist = angle.get("bend", rng.normal(6, 7, n)), rng.normal(0, 5, n), rng.normal(0, 9, n)
+    bend, lean, twist = (
+        angle.get("bend", rng.normal(6, 7, n)),
+        rng.normal(0, 5, n),
+        rng.normal(0, 9, n),
+    )
     for joint, share in ((3, 0.35), (6, 0.3), (9, 0.35)):
-        pose[:, joint] = _turn(share * bend, share * lean, share * (twist + angle.get("counter", 0 * twist)))
+        pose[:, joint] = _turn(
+            share * bend, share * lean, share * (twist + angle.get("counter", 0 * twist))
+        )
     gestures = _gestures(rng, n, kind.arms)
     down = np.isin(gestures, ("phone", "lap", "clasped")).any(1) * rng.uniform(0, 30, n)
-    nod, look = rng.normal(6, 12, n) + down - 0.5 * angle.get("pitch", 0 * bend), rng.normal(0, 26, n)
+    nod, look = (
+        rng.normal(6, 12, n) + down - 0.5 * angle.get("pitch", 0 * bend),
+        rng.normal(0, 26, n),
+    )
     for joint in (12, 15):
         pose[:, joint] = _turn(0.5 * nod, 0.5 * rng.normal(0, 7, n), 0.5 * look)
-    swing = np.stack([angle.get("left_swing", np.zeros(n)), angle.get("right_swing", np.zeros(n))], axis=1)
+    swing = np.stack(
+        [angle.get("left_swing", np.zeros(n)), angle.get("right_swing", np.zeros(n))], axis=1
+    )
     for column, sign in ((0, 1.0), (1, -1.0)):
         reach = angle.get("reach", np.full(n, np.nan))
         _place_arm(rng, pose, gestures[:, column], swing[:, column], reach, sign, joints)
@@ -121,12 +146,12 @@ def _place_arm(
     n = len(pose)
     collar, shoulder, elbow, wrist = (13, 16, 18, 20) if sign > 0 else (14, 17, 19, 21)
     target, pole = _wrist_targets(rng, gestures, swing, reach)
-    lift = np.clip(40 * target[:, 1] + 12, 0, 30) + rng.normal(0, 4, n)  # the shoulder blade follows the arm
+    lift = np.clip(40 * target[:, 1] + 12, 0, 30) + rng.normal(
+        0, 4, n
+    )  # the shoulder blade follows the arm
     to_side = np.array([sign, 1, 1])
     pose[:, collar] = _turn(np.zeros(n), sign * lift, sign * rng.normal(0, 6, n))
-    target, pole = (
-        np.einsum("nji,nj->ni", pose[:, collar], v * to_side) for v in (target, pole)
-    )
+    target, pole = (np.einsum("nji,nj->ni", pose[:, collar], v * to_side) for v in (target, pole))
     upper = float(np.linalg.norm(joints[elbow] - joints[shoulder]))
     lower = float(np.linalg.norm(joints[wrist] - joints[elbow]))
     pose[:, shoulder], flex = two_bone(target * (upper + lower), pole, upper, lower, sign)
@@ -145,9 +170,11 @@ def _wrist_targets(
         target[at] = np.array(mean) + rng.normal(size=(at.sum(), 3)) * spread
         pole[at] = side
     at = (gestures == "point") | (gestures == "any")
-    direction = rng.normal(size=(at.sum(), 3)) + (0.3, -0.1, 0.8)
+    direction = rng.normal(size=(at.sum(), 3)) + np.array((0.3, -0.1, 0.8))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-    far = np.where(gestures[at] == "point", rng.uniform(0.9, 0.99, at.sum()), rng.uniform(0.35, 0.99, at.sum()))
+    far = np.where(
+        gestures[at] == "point", rng.uniform(0.9, 0.99, at.sum()), rng.uniform(0.35, 0.99, at.sum())
+    )
     target[at], pole[at] = direction * far[:, None], (0.8, -0.8, -0.4)
     at = gestures == "swing"
     radians = np.radians(swing[at] + rng.normal(0, 5, at.sum()))
@@ -195,7 +222,9 @@ def _turn(x: FloatArray, z: FloatArray, y: FloatArray) -> FloatArray:
     return _about("y", y) @ _about("z", z) @ _about("x", x)
 
 
-def _leg(rng: np.random.Generator, n: int, side: str, **means: tuple[float, float]) -> dict[str, FloatArray]:
+def _leg(
+    rng: np.random.Generator, n: int, side: str, **means: tuple[float, float]
+) -> dict[str, FloatArray]:
     """Angles of one leg: name = (mean, spread); the knee never bends the wrong way."""
     default = {"yaw": (2.0, 4.0), "abduct": (4.0, 4.0), "flex": (3.0, 6.0), "twist": (6.0, 9.0)}
     default |= {"knee": (6.0, 6.0), "ankle": (2.0, 5.0)}
@@ -218,11 +247,17 @@ def _stand(rng: np.random.Generator, n: int) -> dict[str, FloatArray]:
 
 
 def _gait(
-    rng: np.random.Generator, n: int, stride: FloatArray, knee_peak: float, lean: tuple[float, float]
+    rng: np.random.Generator,
+    n: int,
+    stride: FloatArray,
+    knee_peak: float,
+    lean: tuple[float, float],
 ) -> dict[str, FloatArray]:
     """All phases of a cycle: 0 = left heel strikes, pi = it leaves the ground."""
     phase = rng.uniform(0, 2 * np.pi, n)
-    angles = _legs(rng, n, yaw=(0, 3), abduct=(2, 3), twist=(4, 6)) | {"pitch": rng.normal(*lean, size=n)}
+    angles = _legs(rng, n, yaw=(0, 3), abduct=(2, 3), twist=(4, 6)) | {
+        "pitch": rng.normal(*lean, size=n)
+    }
     for side, offset in (("left", 0.0), ("right", np.pi)):
         here = (phase + offset) % (2 * np.pi)
         hump = np.exp(-(((here - 1.45 * np.pi) / 0.75) ** 2))
@@ -254,7 +289,9 @@ def _sit(rng: np.random.Generator, n: int) -> dict[str, FloatArray]:
 
 
 def _crouch(rng: np.random.Generator, n: int) -> dict[str, FloatArray]:
-    angles = _legs(rng, n, flex=(105, 18), knee=(120, 20), yaw=(14, 12), abduct=(2, 4), ankle=(20, 10))
+    angles = _legs(
+        rng, n, flex=(105, 18), knee=(120, 20), yaw=(14, 12), abduct=(2, 4), ankle=(20, 10)
+    )
     kneeling = rng.random(n) < 0.4
     angles["left_flex"] = np.where(kneeling, rng.normal(5, 12, n), angles["left_flex"])
     angles["left_knee"] = np.where(kneeling, rng.normal(95, 15, n), angles["left_knee"])
@@ -282,14 +319,46 @@ def _stride(rng: np.random.Generator, n: int) -> dict[str, FloatArray]:
     return _legs(rng, n, flex=(22, 32), knee=(35, 30), abduct=(12, 14), yaw=(4, 10), twist=(4, 14))
 
 
-_REST = {"hang": 6.0, "pocket": 2.0, "hip": 1.2, "folded": 1.2, "phone": 2.0, "ear": 0.5, "carry_front": 1.0}
+_REST = {
+    "hang": 6.0,
+    "pocket": 2.0,
+    "hip": 1.2,
+    "folded": 1.2,
+    "phone": 2.0,
+    "ear": 0.5,
+    "carry_front": 1.0,
+}
 _REST |= {"behind": 0.6, "wave": 0.7, "overhead": 0.6, "clasped": 1.0, "face": 0.6, "clap": 0.5}
 _REST |= {"strap": 0.6, "railing": 0.5, "chin": 0.3, "point": 1.0, "any": 1.5}
-_MOVING = {"swing": 9.0, "pocket": 0.8, "phone": 1.2, "carry_front": 0.8, "strap": 0.6, "ear": 0.4, "any": 1.0}
+_MOVING = {
+    "swing": 9.0,
+    "pocket": 0.8,
+    "phone": 1.2,
+    "carry_front": 0.8,
+    "strap": 0.6,
+    "ear": 0.4,
+    "any": 1.0,
+}
 _MOVING |= {"hang": 1.0, "point": 0.5, "wave": 0.4}
-_SEATED = {"lap": 6.0, "phone": 2.0, "folded": 1.0, "face": 0.6, "clasped": 1.0, "any": 1.5, "railing": 1.0}
+_SEATED = {
+    "lap": 6.0,
+    "phone": 2.0,
+    "folded": 1.0,
+    "face": 0.6,
+    "clasped": 1.0,
+    "any": 1.5,
+    "railing": 1.0,
+}
 _SEATED |= {"hang": 0.6, "clap": 0.5, "overhead": 0.4, "point": 0.4, "chin": 0.6}
-_BUSY = {"any": 4.0, "carry_front": 2.0, "lap": 1.5, "railing": 1.5, "hang": 2.0, "point": 1.0, "hip": 0.5}
+_BUSY = {
+    "any": 4.0,
+    "carry_front": 2.0,
+    "lap": 1.5,
+    "railing": 1.5,
+    "hang": 2.0,
+    "point": 1.0,
+    "hip": 0.5,
+}
 
 KINDS: dict[str, Kind] = {
     "stand": Kind(0.34, _stand, _REST),
@@ -299,5 +368,7 @@ KINDS: dict[str, Kind] = {
     "crouch": Kind(0.05, _crouch, _BUSY),
     "bend": Kind(0.06, _bend, _BUSY),
     "step_up": Kind(0.04, _step_up, _MOVING | {"railing": 1.0}),
-    "stride": Kind(0.07, _stride, {"any": 6.0, "hang": 1.0, "overhead": 1.0, "wave": 1.0, "point": 2.0}),
+    "stride": Kind(
+        0.07, _stride, {"any": 6.0, "hang": 1.0, "overhead": 1.0, "wave": 1.0, "point": 2.0}
+    ),
 }

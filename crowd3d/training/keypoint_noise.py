@@ -98,8 +98,12 @@ class _Noise:
 
     def scatter(self, uv: Tensor) -> Tensor:
         """Gaussian error of every joint, with the relative size of annotators' own (the OKS sigmas)."""
-        person = self.recipe.scatter * torch.exp(self.recipe.scatter_spread * self.normal(uv.shape[:1]))
-        joint = (self.sigma / self.sigma.mean()) ** 0.7  # detectors are less unequal than annotators
+        person = self.recipe.scatter * torch.exp(
+            self.recipe.scatter_spread * self.normal(uv.shape[:1])
+        )
+        joint = (
+            self.sigma / self.sigma.mean()
+        ) ** 0.7  # detectors are less unequal than annotators
         size = (person * self.clean.height)[:, None] * joint * (1 + 0.7 * self.clean.unseen)
         return uv + size[..., None] * self.normal(uv.shape)
 
@@ -149,7 +153,9 @@ class _Noise:
         edge = line(0, 0.2, 0.8)
         hidden |= some(recipe.cut / 2) & torch.where(left, x < edge, x > edge)
         edge = line(1, 0.1, 0.7)
-        hidden |= some(recipe.cut / 2) & torch.where(some(0.7), y > edge, y < edge - 0.4 * span[:, 1:])
+        hidden |= some(recipe.cut / 2) & torch.where(
+            some(0.7), y > edge, y < edge - 0.4 * span[:, 1:]
+        )
         center = low + span * self.uniform((len(uv), 2))
         block = ((self.clean.uv - center[:, None]).abs() < (0.22 * span)[:, None]).all(-1)
         hidden |= some(recipe.covered_block) & block
@@ -158,9 +164,13 @@ class _Noise:
 
     def score(self, error: Tensor, hidden: Tensor) -> Tensor:
         """Scores fall with the true error, with hiding, and are sometimes wrong."""
-        similarity = torch.exp(-0.5 * (error / (self.root_area[:, None] * (self.sigma + 0.06))) ** 2)
+        similarity = torch.exp(
+            -0.5 * (error / (self.root_area[:, None] * (self.sigma + 0.06))) ** 2
+        )
         person = 0.08 * self.normal(error.shape[:1])[:, None]
-        score = 0.12 + 0.72 * similarity + person + self.recipe.score_noise * self.normal(error.shape)
+        score = (
+            0.12 + 0.72 * similarity + person + self.recipe.score_noise * self.normal(error.shape)
+        )
         dim = 0.35 + 0.65 * self.uniform(error.shape)
         score = torch.where(self.clean.unseen, score * dim, score)
         score = torch.where(hidden, 0.05 + 0.4 * score * dim, score)

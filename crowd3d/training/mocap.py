@@ -58,7 +58,9 @@ _CMU_BONE = {
     "left_wrist": "lhand",
     "right_wrist": "rhand",
 }
-_PRONATION = 0.5  # part of the forearm's twist that the elbow takes, so that the skin does not wring
+_PRONATION = (
+    0.5  # part of the forearm's twist that the elbow takes, so that the skin does not wring
+)
 
 
 class MocapError(Crowd3dError):
@@ -109,7 +111,9 @@ def to_local(world: FloatArray) -> FloatArray:
     local = world.copy()
     for joint, parent in enumerate(PARENTS):
         if parent >= 0:
-            local[..., joint, :, :] = np.swapaxes(world[..., parent, :, :], -1, -2) @ world[..., joint, :, :]
+            local[..., joint, :, :] = (
+                np.swapaxes(world[..., parent, :, :], -1, -2) @ world[..., joint, :, :]
+            )
     return local
 
 
@@ -212,7 +216,9 @@ def cmu_clip(
 def _share_pronation(world: FloatArray) -> None:
     """Give the elbow a part of the wrist's twist about the forearm."""
     for elbow, wrist, axis in ((18, 20, (1.0, 0, 0)), (19, 21, (-1.0, 0, 0))):
-        local = Rotation.from_matrix(np.swapaxes(world[:, elbow], -1, -2) @ world[:, wrist]).as_quat()
+        local = Rotation.from_matrix(
+            np.swapaxes(world[:, elbow], -1, -2) @ world[:, wrist]
+        ).as_quat()
         twist = 2 * np.arctan2(local[:, :3] @ np.array(axis), local[:, 3])
         twist = (twist + np.pi) % (2 * np.pi) - np.pi
         turn = Rotation.from_rotvec(_PRONATION * twist[:, None] * np.array(axis)).as_matrix()
@@ -221,7 +227,14 @@ def _share_pronation(world: FloatArray) -> None:
 
 # DeepMimic: y up, facing +x, right = +z, arms hanging at rest. This takes it to the body's frame.
 _DM_FRAME = np.array([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]])
-_DM_QUATERNIONS = {"root": 4, "chest": 8, "neck": 12, "right_hip": 16, "right_ankle": 21, "right_shoulder": 25}
+_DM_QUATERNIONS = {
+    "root": 4,
+    "chest": 8,
+    "neck": 12,
+    "right_hip": 16,
+    "right_ankle": 21,
+    "right_shoulder": 25,
+}
 _DM_QUATERNIONS |= {"left_hip": 30, "left_ankle": 35, "left_shoulder": 39}
 _DM_HINGES = {"right_knee": 20, "right_elbow": 29, "left_knee": 34, "left_elbow": 43}
 _DM_PARENT = {"chest": "root", "neck": "chest", "right_hip": "root", "left_hip": "root"}
@@ -255,7 +268,9 @@ def deepmimic_world(frames: FloatArray) -> dict[str, FloatArray]:
     return world
 
 
-def deepmimic_clip(path: str | Path, rest_directions: dict[int, FloatArray], fps: float = 30.0) -> Clip:
+def deepmimic_clip(
+    path: str | Path, rest_directions: dict[int, FloatArray], fps: float = 30.0
+) -> Clip:
     """One DeepMimic motion as SMPL rotations, resampled to an even rate."""
     try:
         frames = np.array(json.loads(_read(path))["Frames"], dtype=np.float64)

@@ -1,0 +1,200 @@
+"""`reconstruct`: one verb over the whole pipeline."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import tiling
+from crowd3d import body as bodies
+from crowd3d import config as configs
+from crowd3d import lift, models
+from crowd3d.camera import Camera
+from crowd3d.camera_hint import CameraHint
+from crowd3d.config import Config
+from crowd3d.detector import Detector
+from crowd3d.errors import ConfigError, EnvironmentProblem, ImageError, OutputError
+from crowd3d.fitting import Fitted, assume_camera
+from crowd3d.lifting import lift_people
+from crowd3d.people import People
+from crowd3d.pipeline import Reporter, Seen, find_people
+from crowd3d.progress import Progress
+from crowd3d.scene import Scene
+from crowd3d.version import __version__
+
+_BODY, _LEVEL = "open", "crowd"
+_FEW_PEOPLE = 12  # fewer make a camera that is worth a warning
+_UNSURE_FOCAL_SD = 0.20  # of its logarithm
+
+
+def reconstruct(
+    image: str | Path,
+    *,
+    camera: Camera | CameraHint | str | Path | None = None,
+    config: str | Path | Config = "default",
+    model: str | Path | None = None,
+    device: str = "auto",
+    out: str | Path | None = None,
+    progress: Reporter | None = None,
+) -> Scene:
+    """One photograph of a crowd to one metric 3D scene.
+
+    Args:
+        image: JPEG, PNG, TIFF or WebP of any size.
+        camera: what is known of it: a Camera, the path of a camera.json, or None.
+        config: a preset's name, a YAML file, or a Config.
+        model: a .safetensors file for the network; None for the embedded weights.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        out: folder for all output files; None writes nothing.
+        progress: told of every stage and step, see `crowd3d.progress.Progress`.
+
+    Returns:
+        Scene, possibly without people; `diagnostics["warnings"]` says in words what is not to be trusted.
+
+    Raises:
+        ImageError, CameraError, ConfigError, OutputError, ModelError, EnvironmentProblem.
+    """
+    settings = config if isinstance(config, Config) else configs.load(config)
+    folder = _writable(Path(out)) if out is not None else None
+    report = progress if progress is not None else Progress(enabled=False)
+    seconds: dict[str, float] = {}
+    with _translated_errors(), tiling.open_image(image, max_pixels=settings.max_pixels) as source:
+        given = _given_camera(camera, source.width, source.height)
+        with _timed(seconds, "open"):
+            source.prepare()
+        network = models.build("crowd3d-s", model if model is not None else "embedded")
+        detector = Detector(network, choose_device(device), settings.batch_size, settings.min_center_score)
+        with _timed(seconds, "find"):
+            seen = find_people(source, detector, given, settings, report)
+        with _timed(seconds, "lift"):
+            scene = _to_scene(Path(image).name, seen, given, settings, (source.width, source.height))
+        scene.diagnostics["seconds"] = seconds
+        if folder is not None:
+            with _timed(seconds, "write"):
+                from crowd3d.export import write_all
+
+                report.start("write", 1)
+                picture = source.thumbnail(settings.overlay_px)
+                write_all(scene, picture, folder, bodies.load(_BODY, _LEVEL))
+                report.advance()
+    return scene
+
+
+def closing_line(scene: Scene, folder: Path | None = None) -> str:
+    """What a run found, in one line."""
+    seconds = sum(scene.diagnostics["seconds"].values())
+    where = f" -> {folder}" if folder is not None else ""
+    if not scene.planes:
+        return f"{scene.image_name}: {len(scene.people)} people, camera not determined, {seconds:.1f} s{where}"
+    return (
+        f"{scene.image_name}: {len(scene.people)} people, camera {scene.planes[0].offset_m:.1f} m above the "
+        f"ground, field of view {math.degrees(scene.camera.fov_rad):.0f} degrees, {seconds:.1f} s{where}"
+    )
+
+
+def choose_device(name: str) -> str:
+    """The torch device for "auto" or a given name; raises EnvironmentProblem if it is not there."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise EnvironmentProblem(f"the device {name!r} cannot be used ({reason}); try --device cpu") from None
+    return name
+
+
+def _to_scene(
+    image_name: str, seen: Seen, given: Camera | None, config: Config, size: tuple[int, int]
+) -> Scene:
+    """Lifts everybody onto the ground; says what was assumed where the picture was silent."""
+    warnings: list[str] = []
+    fitted = seen.fitted
+    if fitted is None and len(seen.people):
+        fitted = assume_camera(seen.people, size, given, config)
+        warnings.append(
+            f"the camera could not be determined from {len(seen.people)} people; a level camera"
+            + ("" if given else " with a field of view of 55 degrees")
+            + " was assumed, and distances are rough"
+        )
+    elif fitted is None:
+        warnings.append("no people were found, so neither camera nor ground could be determined")
+    else:
+        warnings += _doubts(fitted, len(seen.people), given)
+    if fitted is None:
+        camera = given or Camera.from_fov(*size, fov_deg=55.0)
+        people, planes = People.empty(), []
+    else:
+        camera, planes = fitted.camera, fitted.planes
+        people = lift_people(seen.people, fitted, bodies.load(_BODY, _LEVEL), lift.load(), config)
+        lost = len(seen.people) - len(people)
+        if lost:
+            warnings.append(f"{lost} people were left out, because they cannot stand on the ground where seen")
+    diagnostics: dict[str, Any] = {
+        "warnings": warnings,
+        "tiles": seen.n_tiles,
+        "detections": seen.n_detections,
+        "rounds": seen.rounds,
+        "camera_report": fitted.report if fitted else None,
+        "covariance_log_focal_pitch_roll_log_height": fitted.covariance.tolist() if fitted else None,
+        "versions": {"crowd3d": __version__, "torch": torch.__version__, "numpy": np.__version__},
+    }
+    return Scene(camera, list(planes), people, image_name, _BODY, diagnostics)
+
+
+def _doubts(fitted: Fitted, n_people: int, given: Camera | None) -> list[str]:
+    """What a reader of the numbers should know."""
+    doubts = []
+    focal_sd = float(np.sqrt(fitted.covariance[0, 0]))
+    if given is None and focal_sd > _UNSURE_FOCAL_SD:
+        doubts.append(
+            f"the field of view is uncertain: the people allow a focal length {focal_sd:.0%} shorter or longer "
+            "(one standard deviation); give --focal-px or --fov if you know it"
+        )
+    if n_people < _FEW_PEOPLE:
+        doubts.append(f"only {n_people} people determine camera and ground; distances are rough")
+    return doubts
+
+
+def _given_camera(camera: Camera | CameraHint | str | Path | None, width: int, height: int) -> Camera | None:
+    if camera is None or isinstance(camera, Camera):
+        return camera
+    hint = camera if isinstance(camera, CameraHint) else CameraHint(camera_json=Path(camera))
+    return hint.resolve(width, height)
+
+
+def _writable(folder: Path) -> Path:
+    """Creates the folder, so that a run does not end after minutes with nowhere to write."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".crowd3d-probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(f"cannot write into {folder}: {error.strerror}") from None
+    return folder
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[stage] = round(time.perf_counter() - start, 3)
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    """`tiling` has its own errors, because it does not know this package."""
+    try:
+        yield
+    except tiling.ImageError as error:
+        raise ImageError(str(error)) from None
+    except tiling.PlanError as error:
+        raise ConfigError(str(error)) from None

@@ -1,0 +1,131 @@
+"""Turns the original SMPL pickle into an `.npz`, once and on purpose. Nothing else here reads pickles."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from crowd3d.body.arrays import check
+from crowd3d.errors import BodyError
+
+# Everything a SMPL pickle may ask for: how numpy and scipy rebuild arrays, under their old and new
+# module names. Each entry is a plain constructor; none opens files, imports, or calls what it is given.
+_NUMPY_CORE = ("numpy.core.multiarray", "numpy._core.multiarray")
+_SPARSE = ("csc", "csr", "coo")
+_ALLOWED: dict[tuple[str, str], tuple[str, str]] = {
+    **{(m, "_reconstruct"): ("numpy._core.multiarray", "_reconstruct") for m in _NUMPY_CORE},
+    **{(m, "scalar"): ("numpy._core.multiarray", "scalar") for m in _NUMPY_CORE},
+    ("numpy", "ndarray"): ("numpy", "ndarray"),
+    ("numpy", "dtype"): ("numpy", "dtype"),
+    **{
+        (f"scipy.sparse.{prefix}{kind}", f"{kind}_matrix"): ("scipy.sparse", f"{kind}_matrix")
+        for kind in _SPARSE
+        for prefix in ("", "_")
+    },
+}
+_KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
+
+
+class _ChumpyArray:
+    """Stands for chumpy's arrays: keeps the state and computes nothing."""
+
+    def __init__(self, *args: object) -> None:
+        self.state: dict[str, Any] = {}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.state = dict(state)
+
+    def array(self) -> npt.NDArray[np.generic]:
+        """The numbers inside; a selection (`Select`) picks from its source."""
+        if "x" in self.state:
+            return np.asarray(plain(self.state["x"]))
+        if "a" in self.state and "idxs" in self.state:
+            picked = np.asarray(plain(self.state["a"])).ravel()[np.asarray(self.state["idxs"])]
+            shape = self.state.get("preferred_shape", picked.shape)
+            return np.asarray(picked.reshape(shape))
+        raise BodyError(f"a chumpy array of an unknown kind, with {sorted(self.state)}")
+
+
+class _SmplUnpickler(pickle.Unpickler):
+    """Builds numpy, scipy.sparse and stubbed chumpy arrays, and refuses every other name."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.split(".")[0] == "chumpy":
+            return _ChumpyArray
+        if (module, name) == ("_codecs", "encode"):
+            return _latin1
+        if (module, name) not in _ALLOWED:
+            raise BodyError(
+                f"the pickle asks for {module}.{name}, which no SMPL model needs; refused"
+            )
+        home, attribute = _ALLOWED[module, name]
+        try:
+            return getattr(importlib.import_module(home), attribute)
+        except ImportError:  # numpy 1.x keeps the same functions under the old name
+            return getattr(importlib.import_module(module), attribute)
+
+
+def _latin1(text: str, encoding: str = "latin1") -> bytes:
+    """How protocol 2 carries bytes."""
+    if encoding != "latin1" or not isinstance(text, str):
+        raise BodyError(f"the pickle holds bytes encoded as {encoding!r}; refused")
+    return text.encode("latin1")
+
+
+def plain(value: Any) -> npt.NDArray[np.generic]:
+    """A chumpy stand-in, a sparse matrix or an array as a dense numeric array."""
+    if isinstance(value, _ChumpyArray):
+        return value.array()
+    if hasattr(value, "toarray"):
+        value = value.toarray()
+    array = np.asarray(value)
+    if array.dtype.hasobject or not np.issubdtype(array.dtype, np.number):
+        raise BodyError(f"an array of {array.dtype} where numbers belong")
+    return array
+
+
+def convert_smpl_pickle(src: str | Path, dst: str | Path) -> Path:
+    """Convert a SMPL `.pkl` into an `.npz` that `crowd3d.body.load` reads.
+
+    Args:
+        src: the pickle from the SMPL web site.
+        dst: the `.npz` to write; a folder gets a file of the same name.
+
+    Returns:
+        Where it was written.
+
+    Raises:
+        BodyError: the file cannot be read, asks for anything but arrays, or is not SMPL's layout.
+    """
+    src, dst = Path(src), Path(dst)
+    if dst.is_dir():
+        dst = dst / f"{src.stem}.npz"
+    try:
+        content = _SmplUnpickler(io.BytesIO(src.read_bytes()), encoding="latin1").load()
+    except BodyError as error:
+        raise BodyError(f"{src}: {error}") from None
+    except OSError as error:
+        raise BodyError(f"cannot read {src}: {error.strerror or error}") from None
+    except Exception as error:  # a damaged pickle raises nearly anything
+        raise BodyError(
+            f"{src} is not a readable pickle: {type(error).__name__}: {error}"
+        ) from None
+    if not isinstance(content, dict):
+        raise BodyError(f"{src} holds a {type(content).__name__}, not SMPL's dictionary")
+    try:
+        values = {key: plain(content[key]) for key in _KEYS if key in content}
+    except (TypeError, ValueError, AttributeError, IndexError, KeyError) as error:
+        raise BodyError(f"{src}: an array in it is damaged: {error}") from None
+    missing = [key for key in _KEYS if key not in values and key != "posedirs"]
+    if missing:
+        raise BodyError(f"{src} is not in the SMPL layout: it has no {', '.join(missing)}")
+    check(values, str(src))
+    np.savez_compressed(dst, **values)
+    return dst

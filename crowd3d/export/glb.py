@@ -1,0 +1,245 @@
+"""The crowd as one binary glTF 2.0 file: a node a person, the ground, the camera. y up, metres."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial.transform import Rotation
+
+from crowd3d.camera import Camera
+from crowd3d.export import atomic, strict_json
+from crowd3d.export.bodies import CrowdMesh
+from crowd3d.export.normals import vertex_normals
+from crowd3d.export.palette import color_index, linear_palette
+from crowd3d.export.transforms import ExportFrame, export_frame
+from crowd3d.scene import Scene
+from crowd3d.version import __version__
+
+FloatArray = npt.NDArray[np.float64]
+
+_FLOAT, _UNSIGNED_SHORT, _UNSIGNED_INT = 5126, 5123, 5125
+_VERTEX_BUFFER, _INDEX_BUFFER = 34962, 34963
+_GROUND_MARGIN_M = 3.0
+_GROUND_AHEAD_M = 20.0  # ground shown where nobody stands
+_FLIP_YZ = np.diag([1.0, -1.0, -1.0])  # a glTF camera looks along -z with y up
+
+
+def write(scene: Scene, mesh: CrowdMesh, path: Path) -> None:
+    """Write the file; raises OutputError."""
+    atomic.write_bytes(path, to_glb(scene, mesh))
+
+
+def to_glb(scene: Scene, mesh: CrowdMesh) -> bytes:
+    """The bytes of the file (Khronos glTF 2.0, binary container).
+
+    All people share one index accessor and a palette of materials. Each person's vertices are
+    relative to its node, which stands at the foot of the torso.
+    """
+    frame = export_frame(scene.camera, scene.planes)
+    parts = _Parts()
+    nodes = _people(parts, scene, mesh, frame)
+    nodes += _ground(parts, scene, mesh, frame)
+    nodes.append(_camera_node(scene.camera, frame))
+    asset = {
+        "version": "2.0",
+        "generator": f"crowd3d {__version__}",
+        "extras": {
+            "image_name": scene.image_name,
+            "units": "metres",
+            "frame": "x right, y up, -z in the viewing direction, origin on the ground below the camera",
+        },
+    }
+    document = {
+        "asset": asset,
+        "scene": 0,
+        "scenes": [{"name": "crowd", "nodes": list(range(len(nodes)))}],
+        "nodes": nodes,
+        "cameras": [_lens(scene.camera)],
+        **parts.document(),
+    }
+    return _container(strict_json.plain(document), bytes(parts.binary))
+
+
+class _Parts:
+    """Arrays, meshes and materials of a file that grows."""
+
+    def __init__(self) -> None:
+        self.binary = bytearray()
+        self.views: list[dict[str, Any]] = []
+        self.accessors: list[dict[str, Any]] = []
+        self.meshes: list[dict[str, Any]] = []
+        self.materials: list[dict[str, Any]] = []
+
+    def view(self, array: npt.NDArray[Any], target: int) -> int:
+        """Append an array of vertices or indices; its buffer view."""
+        content = np.ascontiguousarray(array).tobytes()
+        view = {"buffer": 0, "byteOffset": len(self.binary), "byteLength": len(content)}
+        stride = {"byteStride": 12} if target == _VERTEX_BUFFER else {}
+        self.views.append({**view, **stride, "target": target})
+        self.binary += content + bytes(-len(content) % 4)
+        return len(self.views) - 1
+
+    def accessor(
+        self, view: int, offset: int, count: int, kind: int, type_: str, **more: Any
+    ) -> int:
+        self.accessors.append(
+            {
+                "bufferView": view,
+                "byteOffset": offset,
+                "componentType": kind,
+                "count": count,
+                "type": type_,
+                **more,
+            }
+        )
+        return len(self.accessors) - 1
+
+    def indices(self, faces: npt.NDArray[np.int64]) -> int:
+        """(F, 3) triangles as the smallest type that holds them."""
+        small = faces.max(initial=0) < 65535  # the largest value restarts primitives
+        kind, dtype = (_UNSIGNED_SHORT, "<u2") if small else (_UNSIGNED_INT, "<u4")
+        view = self.view(faces.astype(dtype).reshape(-1), _INDEX_BUFFER)
+        return self.accessor(view, 0, faces.size, kind, "SCALAR")
+
+    def document(self) -> dict[str, Any]:
+        """The members of the document that exist; glTF forbids empty lists."""
+        members = {
+            "meshes": self.meshes,
+            "materials": self.materials,
+            "accessors": self.accessors,
+            "bufferViews": self.views,
+            "buffers": [{"byteLength": len(self.binary)}] if self.binary else [],
+        }
+        return {name: value for name, value in members.items() if value}
+
+
+def _people(
+    parts: _Parts, scene: Scene, mesh: CrowdMesh, frame: ExportFrame
+) -> list[dict[str, Any]]:
+    if not len(mesh.index):
+        return []
+    feet = frame.y_up(scene.people.hvip_m[mesh.index])
+    vertices = frame.y_up(mesh.vertices_m)
+    feet = np.where(np.isfinite(feet), feet, vertices.mean(axis=1))
+    vertices = (vertices - feet[:, None]).astype("<f4")
+    normals = vertex_normals(vertices, mesh.faces).astype("<f4")
+    indices = parts.indices(mesh.faces)
+    n_vertices = vertices.shape[1]
+    position_view = parts.view(vertices, _VERTEX_BUFFER)
+    normal_view = parts.view(normals, _VERTEX_BUFFER)
+    low, high = vertices.min(axis=1).astype(float), vertices.max(axis=1).astype(float)
+    colors = color_index(scene.people.id[mesh.index])
+    used, material = np.unique(colors, return_inverse=True)
+    parts.materials += [_material(f"person_{c:02d}", linear_palette()[c], 0.75) for c in used]
+    nodes = []
+    for k, i in enumerate(mesh.index):
+        at = k * n_vertices * 12
+        attributes = {
+            "POSITION": parts.accessor(
+                position_view, at, n_vertices, _FLOAT, "VEC3", min=low[k], max=high[k]
+            ),
+            "NORMAL": parts.accessor(normal_view, at, n_vertices, _FLOAT, "VEC3"),
+        }
+        id_ = int(scene.people.id[i])
+        primitive = {"attributes": attributes, "indices": indices, "material": int(material[k])}
+        name = f"person_{id_:04d}"
+        parts.meshes.append({"name": name, "primitives": [primitive]})
+        extras = {
+            "id": id_,
+            "stature_m": round(float(scene.people.stature_m[i]), 4),
+            "score": round(float(scene.people.score[i]), 4),
+        }
+        nodes.append({"name": name, "mesh": k, "translation": feet[k], "extras": extras})
+    return nodes
+
+
+def _ground(
+    parts: _Parts, scene: Scene, mesh: CrowdMesh, frame: ExportFrame
+) -> list[dict[str, Any]]:
+    """One rectangle a plane, as large as the crowd on it."""
+    nodes = []
+    material = len(parts.materials)
+    for k, plane in enumerate(scene.planes):
+        standing = mesh.index[scene.people.plane[mesh.index] == k]
+        if k > 0 and not len(standing):
+            continue
+        corners = ground_corners_m(frame.z_up(scene.people.hvip_m[standing]))
+        normal = frame.R_zup_cam @ plane.normal
+        height = plane.offset_m + float(plane.normal @ frame.origin_m)
+        corners[:, 2] = -(corners[:, :2] @ normal[:2] + height) / normal[2]
+        corners, normal = frame.y_up(frame.from_z_up(corners)), frame.R_yup_cam @ plane.normal
+        nodes.append({"name": f"ground_{k}", "mesh": len(parts.meshes)})
+        parts.meshes.append(_quad(parts, f"ground_{k}", corners, normal, material))
+    if nodes:
+        parts.materials.append(_material("ground", np.array([0.35, 0.35, 0.34]), 1.0))
+    return nodes
+
+
+def ground_corners_m(feet_m: FloatArray) -> FloatArray:
+    """(N, 3) feet, z up -> (4, 3) counter-clockwise rectangle around them and a margin, z = 0."""
+    feet = feet_m[np.isfinite(feet_m).all(axis=1), :2]
+    if not len(feet):
+        feet = np.array([[0.0, 0.0], [0.0, _GROUND_AHEAD_M]])
+    (x0, y0), (x1, y1) = feet.min(axis=0) - _GROUND_MARGIN_M, feet.max(axis=0) + _GROUND_MARGIN_M
+    return np.array([[x0, y0, 0], [x1, y0, 0], [x1, y1, 0], [x0, y1, 0]])
+
+
+def _quad(
+    parts: _Parts, name: str, corners: FloatArray, normal: FloatArray, material: int
+) -> dict[str, Any]:
+    corners32 = corners.astype("<f4")
+    low, high = corners32.min(axis=0).astype(float), corners32.max(axis=0).astype(float)
+    position = parts.view(corners32, _VERTEX_BUFFER)
+    shading = parts.view(np.tile(normal, (4, 1)).astype("<f4"), _VERTEX_BUFFER)
+    attributes = {
+        "POSITION": parts.accessor(position, 0, 4, _FLOAT, "VEC3", min=low, max=high),
+        "NORMAL": parts.accessor(shading, 0, 4, _FLOAT, "VEC3"),
+    }
+    indices = parts.indices(np.array([[0, 1, 2], [0, 2, 3]]))
+    primitive = {"attributes": attributes, "indices": indices, "material": material}
+    return {"name": name, "primitives": [primitive]}
+
+
+def _material(name: str, rgb: FloatArray, roughness: float) -> dict[str, Any]:
+    surface = {
+        "baseColorFactor": [*np.round(rgb, 4), 1.0],
+        "metallicFactor": 0.0,
+        "roughnessFactor": roughness,
+    }
+    return {"name": name, "pbrMetallicRoughness": surface, "doubleSided": True}
+
+
+def _lens(camera: Camera) -> dict[str, Any]:
+    """The camera's field of view; what glTF cannot express is in the extras."""
+    perspective = {
+        "yfov": 2 * math.atan2(camera.height / 2, camera.focal_px),
+        "aspectRatio": camera.width / camera.height,
+        "znear": 0.1,
+    }
+    return {
+        "name": "camera",
+        "type": "perspective",
+        "perspective": perspective,
+        "extras": camera.to_dict(),
+    }
+
+
+def _camera_node(camera: Camera, frame: ExportFrame) -> dict[str, Any]:
+    rotation = Rotation.from_matrix(frame.R_yup_cam @ _FLIP_YZ).as_quat()
+    place = frame.y_up(np.zeros(3))
+    return {"name": "camera", "camera": 0, "translation": place, "rotation": rotation}
+
+
+def _container(document: dict[str, Any], binary: bytes) -> bytes:
+    text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+    text += b" " * (-len(text) % 4)
+    chunks = struct.pack("<I4s", len(text), b"JSON") + text
+    if binary:
+        chunks += struct.pack("<I4s", len(binary), b"BIN\0") + binary
+    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks

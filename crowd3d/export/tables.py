@@ -1,0 +1,100 @@
+"""People as a table and as map features, in the z-up frame on the ground below the camera."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crowd3d.export import atomic, strict_json
+from crowd3d.export.floorplan import SIGMAS_95, FloorPlan, ellipse_ring, floor_plan
+from crowd3d.scene import Scene
+
+COLUMNS = (
+    "id",
+    "x_m",
+    "y_m",
+    "stature_m",
+    "heading_deg",
+    "score",
+    "sigma_major_m",
+    "sigma_minor_m",
+    "sigma_angle_deg",
+)
+_DIGITS = 4  # a tenth of a millimetre: far below any error
+_FRAME_NOTE = (
+    "Local metric coordinates, not longitude and latitude: metres, x right, y forward in the "
+    "viewing direction, origin on the ground below the camera. Angles in degrees, clockwise from y."
+)
+
+
+def rows(scene: Scene, plan: FloorPlan | None = None) -> list[dict[str, float | int | None]]:
+    """One dictionary a person with the keys of `COLUMNS`; None where unknown."""
+    plan = plan or floor_plan(scene)
+    people = scene.people
+    columns = (
+        people.id,
+        plan.position_m[:, 0],
+        plan.position_m[:, 1],
+        people.stature_m,
+        plan.heading_deg,
+        people.score,
+        plan.sigma_major_m,
+        plan.sigma_minor_m,
+        plan.sigma_angle_deg,
+    )
+    plain = [strict_json.plain(column, _DIGITS) for column in columns]
+    return [dict(zip(COLUMNS, row, strict=True)) for row in zip(*plain, strict=True)]
+
+
+def to_csv(scene: Scene) -> str:
+    """The table as comma-separated text with a header; unknown values are empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows(scene))
+    return text.getvalue()
+
+
+def to_geojson(scene: Scene) -> dict[str, Any]:
+    """A FeatureCollection (RFC 7946): a point a person, then the 95 % error ellipses.
+
+    The member "crowd3d" says that the coordinates are local metres. Who has no place is left out.
+    """
+    plan = floor_plan(scene)
+    points, ellipses = [], []
+    for i, row in enumerate(rows(scene, plan)):
+        if not plan.placed[i]:
+            continue
+        place = {"type": "Point", "coordinates": [row["x_m"], row["y_m"]]}
+        points.append(_feature(place, {"kind": "person", **row}))
+        axes = np.array([plan.sigma_major_m[i], plan.sigma_minor_m[i]]) * SIGMAS_95
+        if np.isfinite(axes).all() and axes.min() > 10**-_DIGITS:
+            angle = float(plan.sigma_angle_deg[i])
+            ring = ellipse_ring(plan.position_m[i, :2], float(axes[0]), float(axes[1]), angle)
+            area = {"type": "Polygon", "coordinates": [ring]}
+            ellipses.append(
+                _feature(area, {"kind": "error_ellipse", "id": row["id"], "probability": 0.95})
+            )
+    return {
+        "type": "FeatureCollection",
+        "crowd3d": {"coordinates": _FRAME_NOTE, "image_name": scene.image_name},
+        "features": points + ellipses,
+    }
+
+
+def write_csv(scene: Scene, path: Path) -> None:
+    """Write `people.csv`; raises OutputError."""
+    atomic.write_text(path, to_csv(scene))
+
+
+def write_geojson(scene: Scene, path: Path) -> None:
+    """Write `people.geojson`; raises OutputError."""
+    atomic.write_text(path, strict_json.dumps(to_geojson(scene), digits=_DIGITS))
+
+
+def _feature(geometry: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "Feature", "geometry": geometry, "properties": properties}

@@ -1,0 +1,111 @@
+"""What kind of place a synthetic scene is: the ranges that everything else is drawn from."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from crowd3d.errors import ConfigError
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Ranges of one kind of place.
+
+    Attributes:
+        fov_deg, height_m, pitch_deg, roll_deg: the camera; pitch is positive downwards.
+        grounds: kinds of paving to choose from: paving, slabs, asphalt, grass.
+        activities: weights of solo, pair, group, queue, seated.
+        walking: share of solos and pairs that walk.
+        children: share of children.
+        person_px: least height in pixels of a person at the far end, for a picture 1000 px high.
+        depth_power: people per metre of distance grow with this power (1 = even over the ground).
+        front: a facade this many times farther than the farthest person; 0 = open horizon.
+        sides: buildings line both sides.
+        tiers: terraces with seats, each 0.45 m above the one before; 0 = flat.
+        sunny: probability of sun rather than an overcast sky.
+        min_elevation_deg: lowest sun.
+    """
+
+    fov_deg: Range = (50.0, 75.0)
+    height_m: Range = (6.0, 14.0)
+    pitch_deg: Range = (12.0, 24.0)
+    roll_deg: Range = (-1.5, 1.5)
+    grounds: tuple[str, ...] = ("paving", "slabs", "asphalt")
+    activities: tuple[float, float, float, float, float] = (0.4, 0.25, 0.25, 0.05, 0.05)
+    walking: float = 0.6
+    children: float = 0.10
+    person_px: float = 24.0
+    depth_power: float = 0.5
+    front: float = 1.25
+    sides: bool = False
+    tiers: int = 0
+    sunny: float = 0.65
+    min_elevation_deg: float = 30.0
+
+
+PRESETS: dict[str, Preset] = {
+    "plaza": Preset(),
+    "street": Preset(
+        fov_deg=(45.0, 70.0),
+        height_m=(2.2, 5.5),
+        pitch_deg=(2.0, 12.0),
+        grounds=("slabs", "asphalt", "paving"),
+        activities=(0.45, 0.35, 0.15, 0.05, 0.0),
+        walking=0.8,
+        depth_power=0.1,
+        sides=True,
+        sunny=0.5,
+    ),
+    "steep": Preset(
+        fov_deg=(40.0, 65.0),
+        height_m=(15.0, 28.0),
+        pitch_deg=(35.0, 52.0),
+        activities=(0.45, 0.25, 0.2, 0.05, 0.05),
+        depth_power=1.0,
+    ),
+    "wide": Preset(
+        fov_deg=(82.0, 105.0),
+        height_m=(3.5, 12.0),
+        pitch_deg=(8.0, 26.0),
+        depth_power=0.2,
+        person_px=30.0,
+    ),
+    "park": Preset(
+        grounds=("grass",),
+        activities=(0.3, 0.25, 0.35, 0.0, 0.1),
+        walking=0.4,
+        children=0.18,
+        front=2.2,
+    ),
+    "largecrowd": Preset(
+        fov_deg=(34.0, 42.0),
+        height_m=(12.0, 18.0),
+        pitch_deg=(9.0, 14.0),
+        roll_deg=(-1.0, 1.0),
+        person_px=55.0,
+        depth_power=0.7,
+        sunny=0.6,
+    ),
+    "stadium": Preset(
+        fov_deg=(30.0, 55.0),
+        height_m=(5.0, 10.0),
+        pitch_deg=(0.0, 6.0),
+        grounds=("slabs", "asphalt"),
+        activities=(0.06, 0.04, 0.0, 0.0, 0.9),
+        tiers=14,
+        depth_power=1.0,
+        front=1.2,
+    ),
+}
+
+
+def preset(name: str) -> Preset:
+    """The preset of that name; raises ConfigError naming the nearest one."""
+    if name not in PRESETS:
+        near = difflib.get_close_matches(name, PRESETS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"no scene is called {name!r}; known: {', '.join(PRESETS)}{hint}")
+    return PRESETS[name]

@@ -1,0 +1,219 @@
+"""The training loop of the lift, its checkpoints and its calibration."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crowd3d import posterior
+from crowd3d.lift import Lift
+from crowd3d.lift_net import SMPL_MIRROR, LiftNet, Normalised, Raw, normalise
+from crowd3d.lift_rig import Rig
+from crowd3d.training.lift_data import (
+    Bank,
+    Batch,
+    PoseRecipe,
+    build_bank,
+    draw_betas,
+    draw_poses,
+    group_of,
+    photograph,
+)
+from crowd3d.training.lift_loss import lift_loss
+from crowd3d.training.lift_metrics import errors, summary
+from crowd3d.training.lift_recipe import Recipe
+from crowd3d.training.mocap import Clip
+
+Loss = Callable[[Raw, Normalised, Batch, Rig], tuple[Tensor, dict[str, Tensor]]]
+_CLIP_NORM = 5.0
+_VALIDATION_PEOPLE = 2048
+
+
+def split(clips: list[Clip], recipe: Recipe) -> tuple[list[Clip], list[Clip], list[Clip]]:
+    """Training, validation and held-out clips. The recipe names clips, or whole CMU subjects."""
+
+    def named(clip: Clip, names: tuple[str, ...]) -> bool:
+        return clip.name in names or clip.name.split("_")[0] in names
+
+    held_out = [c for c in clips if named(c, recipe.held_out)]
+    rest = [c for c in clips if not named(c, recipe.held_out)]
+    validation = [c for c in rest if named(c, recipe.validation)]
+    return [c for c in rest if not named(c, recipe.validation)], validation, held_out
+
+
+def draw(bank: Bank, rig: Rig, recipe: Recipe, count: int, generator: torch.Generator) -> Batch:
+    """One batch of people."""
+    poses = draw_poses(bank, recipe.poses, count, generator)
+    betas = draw_betas(recipe.population, count, generator, poses.device)
+    return photograph(rig, poses, betas, recipe.camera, recipe.noise, generator)
+
+
+def fit(
+    rig: Rig,
+    bank: Bank,
+    recipe: Recipe,
+    folder: Path | None = None,
+    loss: Loss | None = None,
+    check: Callable[[LiftNet], dict[str, float]] | None = None,
+    check_every: int = 1000,
+) -> LiftNet:
+    """Train a network; with a folder, keep a checkpoint there and go on from one exactly where it stood.
+
+    Args:
+        loss: what to minimise; the matrix-Fisher likelihood by default.
+        check: called now and then with the averaged network; its numbers go to the log.
+    """
+    device = rig.joints.device
+    torch.manual_seed(recipe.seed)
+    net, average = (LiftNet(**recipe.network).to(device) for _ in range(2))
+    average.load_state_dict(net.state_dict())
+    optimizer = torch.optim.AdamW(
+        net.parameters(), lr=0.0, weight_decay=recipe.weight_decay, betas=(0.9, 0.98)
+    )
+    generator = torch.Generator(device).manual_seed(recipe.seed + 1)
+    loss = loss or (lambda raw, seen, batch, rig: lift_loss(raw, seen, batch, rig, recipe.loss))
+    state = _Checkpoint(folder, net, average, optimizer, generator)
+    started = time.monotonic()
+    for step in range(state.restore(), recipe.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(recipe, step)
+        batch = draw(bank, rig, recipe, recipe.batch, generator)
+        seen = normalise(batch.keypoints, batch.elevation)
+        with torch.autocast(device.type, torch.bfloat16):
+            raw = net(seen.features)
+        total, terms = loss(raw, seen, batch, rig)
+        optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), _CLIP_NORM)
+        optimizer.step()
+        decay = min(recipe.average, (step + 1) / (step + 10))
+        with torch.no_grad():
+            for slow, fast in zip(average.parameters(), net.parameters(), strict=True):
+                slow.lerp_(fast, 1 - decay)
+        done = step + 1 == recipe.steps
+        if (step + 1) % 100 == 0 or done:
+            numbers = {k: round(v.item(), 5) for k, v in terms.items()}
+            state.log(step=step + 1, seconds=round(time.monotonic() - started, 1), **numbers)
+        if (step + 1) % check_every == 0 or done:
+            state.save(step + 1)
+            if check is not None:
+                state.log(step=step + 1, check={k: round(v, 3) for k, v in check(average).items()})
+    return average.eval()
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """Linear warm-up, then a half cosine to nothing."""
+    if step < recipe.warmup:
+        return recipe.learning_rate * (step + 1) / recipe.warmup
+    progress = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
+    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+class _Checkpoint:
+    """What a run needs to go on, and its log."""
+
+    def __init__(
+        self,
+        folder: Path | None,
+        net: LiftNet,
+        average: LiftNet,
+        optimizer: torch.optim.Optimizer,
+        generator: torch.Generator,
+    ) -> None:
+        self.folder, self.generator = folder, generator
+        self.parts: dict[str, Any] = {"net": net, "average": average, "optimizer": optimizer}
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def restore(self) -> int:
+        """Steps already done."""
+        if not self.folder or not (self.folder / "checkpoint.pt").exists():
+            return 0
+        stored = torch.load(self.folder / "checkpoint.pt", weights_only=True)
+        for name, part in self.parts.items():
+            part.load_state_dict(stored[name])
+        self.generator.set_state(stored["generator"])
+        return int(stored["step"])
+
+    def save(self, step: int) -> None:
+        """Atomically."""
+        if self.folder:
+            stored = {name: part.state_dict() for name, part in self.parts.items()}
+            stored |= {"generator": self.generator.get_state(), "step": step}
+            torch.save(stored, self.folder / "checkpoint.tmp")
+            os.replace(self.folder / "checkpoint.tmp", self.folder / "checkpoint.pt")
+
+    def log(self, **values: Any) -> None:
+        """One line of JSON."""
+        if self.folder:
+            with open(self.folder / "lift_log.jsonl", "a", encoding="utf-8") as file:
+                file.write(json.dumps(values) + "\n")
+
+
+def fixed_batch(
+    clips: list[Clip], poses: PoseRecipe, rig: Rig, recipe: Recipe, count: int, seed: int
+) -> Batch:
+    """A batch of people from given clips that is the same every time."""
+    device = rig.joints.device
+    bank = build_bank(clips, poses, rig, seed).to(device)
+    generator = torch.Generator(device).manual_seed(seed)
+    drawn = draw_poses(bank, poses, count, generator)
+    betas = draw_betas(recipe.population, count, generator, device)
+    return photograph(rig, drawn, betas, recipe.camera, recipe.noise, generator)
+
+
+def as_recorded(clips: list[Clip]) -> PoseRecipe:
+    """Poses exactly as in the clips, every group alike: what held-out motion is judged on."""
+    groups = {group_of(clip.name): 1.0 for clip in clips}
+    return PoseRecipe(
+        everyday=0, weights=groups, mix=0.0, swap_arms=0.0, perturb_deg=0.0, tilt_deg=0.0
+    )
+
+
+def checker(batch: Batch, rig: Rig) -> Callable[[LiftNet], dict[str, float]]:
+    """Measures a network on a fixed batch."""
+
+    def check(net: LiftNet) -> dict[str, float]:
+        result = Lift(net)(batch.keypoints, batch.elevation)
+        return summary(errors(rig, result.rotations, result.betas, batch), result.fisher)
+
+    return check
+
+
+@torch.no_grad()
+def calibrate(net: LiftNet, batch: Batch, mass: float = 0.9) -> None:
+    """Set the temperature of every joint so that its credible ball holds the truth as often as it says.
+
+    Bisection on the factor of F, on people from the training motion; mirrored joints share one factor.
+    """
+    net.temperature.fill_(1.0)
+    fisher = Lift(net)(batch.keypoints, batch.elevation).fisher
+    angle = posterior.angle_between(posterior.mode(fisher), batch.rotations.cpu())
+    low, high = torch.full((24,), 0.05), torch.full((24,), 4.0)
+    for _ in range(12):
+        middle = (low * high).sqrt()
+        covered = (
+            (angle <= posterior.credible_angle(fisher * middle[:, None, None], mass))
+            .float()
+            .mean(0)
+        )
+        low, high = (
+            torch.where(covered > mass, middle, low),
+            torch.where(covered > mass, high, middle),
+        )
+    factor = (low * high).sqrt()
+    factor = (factor + mirrored(factor)) / 2
+    net.temperature.copy_(factor)
+
+
+def mirrored(values: Tensor) -> Tensor:
+    """(24,) values with left and right exchanged."""
+    return values[list(SMPL_MIRROR)]

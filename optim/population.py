@@ -1,0 +1,162 @@
+"""Who the sticks may be: a mixture over upright adults, short or seated people, leaning people,
+and junk.
+
+The marginal density of a stick's top given its bottom is a mixture of Gaussians plus a constant,
+so that nobody can pull the camera without limit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from . import anthropometry as body
+from .projection import FloatArray
+from .residuals import Prediction, end_noise, sway
+from .sticks import Sticks
+
+_JUNK_RADIUS = 3.0  # of the constant density's disc, stick lengths
+JUNK_LOG_DENSITY = -math.log(math.pi * _JUNK_RADIUS**2)
+_MIN_DETERMINANT = 1e-10  # over the product of the variances: keeps cancellation harmless
+_PRIOR_COUNT = 20.0  # people that the assumed shares and spreads are worth
+# Of adults: nobody stands straighter, or is measured better, than the lower ends.
+_LEAN_RANGE_RAD = (math.radians(1.0), math.radians(8.0))
+_LOG_STATURE_RANGE = (0.03, 0.12)
+_NOISE_RANGE = (0.1, 4.0)
+
+
+@dataclass(frozen=True)
+class Population:
+    """Components: 0 adult, 1 short (children, seated), 2 leaning. The last share is that of junk.
+
+    Attributes:
+        share: (K + 1,).
+        log_stature: (K,) mean of the log of stature over that of the adults.
+        log_stature_sd, lean_sd_rad: (K,).
+        noise_factor: multiplies the keypoints' variance.
+    """
+
+    share: FloatArray
+    log_stature: FloatArray
+    log_stature_sd: FloatArray
+    lean_sd_rad: FloatArray
+    noise_factor: float = 1.0
+
+    def widened(self, factor: float) -> Population:
+        """With all spreads multiplied, for the first steps from a poor start."""
+        return replace(
+            self,
+            log_stature_sd=self.log_stature_sd * factor,
+            lean_sd_rad=self.lean_sd_rad * factor,
+            noise_factor=self.noise_factor * factor**2,
+        )
+
+
+def default_population(log_stature_sd: float = body.LOG_STATURE_SD) -> Population:
+    """Mostly adults. Sitting on a chair takes about 30 % off the height of the shoulders."""
+    return Population(
+        share=np.array([0.80, 0.08, 0.07, 0.05]),
+        log_stature=np.array([0.0, -0.35, 0.0]),
+        log_stature_sd=np.array([log_stature_sd, 0.20, 0.10]),
+        lean_sd_rad=np.array([body.UPRIGHT_LEAN_SD_RAD, math.radians(6.0), math.radians(20.0)]),
+    )
+
+
+@dataclass(frozen=True)
+class Components:
+    """Gaussians of every person's residual, frozen at one view.
+
+    Attributes:
+        mean: (K, N, 2) px.
+        information: (K, N, 2, 2) inverse covariances, px^-2.
+        log_scale: (K, N) log of share and normalisation, in units of the stick's length.
+        log_junk: logarithm of the constant density times its share.
+    """
+
+    mean: FloatArray
+    information: FloatArray
+    log_scale: FloatArray
+    log_junk: float
+
+
+def components(
+    prediction: Prediction, sticks: Sticks, population: Population, stature_m: float
+) -> Components:
+    """Marginal Gaussians over stature, lean and noise; first order."""
+    along = prediction.along
+    shift = np.expm1(population.log_stature)[:, None, None] * along
+    spread = np.exp(population.log_stature) * population.log_stature_sd
+    outer = along[:, :, None] * along[:, None, :]
+    covariance = (
+        (spread**2)[:, None, None, None] * outer
+        + (population.lean_sd_rad**2)[:, None, None, None] * sway(prediction, sticks, stature_m)
+        + population.noise_factor * end_noise(prediction, sticks)
+    )
+    a, b, d = covariance[..., 0, 0], covariance[..., 0, 1], covariance[..., 1, 1]
+    det = np.maximum(a * d - b * b, _MIN_DETERMINANT * a * d)
+    information = np.empty_like(covariance)
+    information[..., 0, 0], information[..., 1, 1] = d / det, a / det
+    information[..., 0, 1] = information[..., 1, 0] = -b / det
+    unit_area = np.log(sticks.length_px) * 2 - math.log(2 * math.pi)
+    log_scale = np.log(population.share[:-1])[:, None] + unit_area - 0.5 * np.log(det)
+    return Components(
+        shift, information, log_scale, math.log(population.share[-1]) + JUNK_LOG_DENSITY
+    )
+
+
+def densities(
+    prediction: Prediction, parts: Components
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Log density (N,), memberships (K, N), and residuals less the components' means (K, N, 2)."""
+    apart = prediction.residual - parts.mean
+    weighted = np.matmul(parts.information, apart[..., None])[..., 0]
+    exponent = parts.log_scale - 0.5 * np.sum(apart * weighted, axis=-1)
+    exponent = np.where(prediction.is_valid, exponent, -np.inf)
+    highest = np.maximum(exponent.max(axis=0), parts.log_junk)
+    terms = np.exp(exponent - highest)
+    total = terms.sum(axis=0) + np.exp(parts.log_junk - highest)
+    return highest + np.log(total), terms / total, weighted
+
+
+def reestimated(
+    population: Population,
+    prediction: Prediction,
+    parts: Components,
+    membership: FloatArray,
+    weight: FloatArray,
+) -> Population:
+    """One M-step for shares and adults' spreads; the assumed values count as people seen."""
+    counts = np.append((membership * weight).sum(axis=1), weight @ (1 - membership.sum(axis=0)))
+    share = counts + _PRIOR_COUNT * default_population().share
+    across, along = _spread_ratios(prediction, parts, membership[0] * weight)
+    lean = population.lean_sd_rad.copy()
+    lean[0] = np.clip(lean[0] * math.sqrt(across), *_LEAN_RANGE_RAD)
+    stature = population.log_stature_sd.copy()
+    stature[0] = np.clip(stature[0] * math.sqrt(along), *_LOG_STATURE_RANGE)
+    return replace(
+        population,
+        share=share / share.sum(),
+        lean_sd_rad=lean,
+        log_stature_sd=stature,
+        noise_factor=float(np.clip(population.noise_factor * across, *_NOISE_RANGE)),
+    )
+
+
+def _spread_ratios(
+    prediction: Prediction, parts: Components, weight: FloatArray
+) -> tuple[float, float]:
+    """Seen over assumed variance of the adults, across and along the vertical, shrunk towards 1."""
+    up = prediction.along / np.maximum(
+        np.linalg.norm(prediction.along, axis=1, keepdims=True), 1e-12
+    )
+    right = np.stack([-up[:, 1], up[:, 0]], axis=1)
+    covariance = np.linalg.inv(parts.information[0])
+    ratios = []
+    for axis in (right, up):
+        seen = np.sum(axis * prediction.residual, axis=1) ** 2
+        assumed = np.einsum("na,nab,nb->n", axis, covariance, axis)
+        total = float(weight @ (seen / assumed)) + _PRIOR_COUNT
+        ratios.append(total / (float(weight.sum()) + _PRIOR_COUNT))
+    return ratios[0], ratios[1]

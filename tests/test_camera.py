@@ -1,0 +1,90 @@
+"""Camera axioms: projecting and looking back along the ray are inverse to each other."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crowd3d import Camera
+from crowd3d.camera_hint import CameraHint
+from crowd3d.errors import CameraError
+
+cameras = st.builds(
+    lambda width, aspect, fov, dx, dy, k1: Camera(
+        width, max(1, int(aspect * width)), 0.5 * width / math.tan(math.radians(fov) / 2),
+        (width / 2 + dx * width, aspect * width / 2 + dy * width), (k1, 0.0),
+    ),
+    st.integers(64, 20000), st.floats(0.2, 1.0), st.floats(15, 100),
+    st.floats(-0.1, 0.1), st.floats(-0.1, 0.1), st.floats(-0.02, 0.05),
+)  # fmt: skip
+
+
+@given(cameras, st.floats(0, 1), st.floats(0, 1), st.floats(0.1, 500))
+def test_a_point_on_a_pixels_ray_projects_to_the_pixel(camera, u, v, distance_m):
+    pixel = np.array([u * camera.width, v * camera.height])
+    ray = camera.rays(pixel)
+    assert math.isclose(np.linalg.norm(ray), 1.0, abs_tol=1e-12)
+    np.testing.assert_allclose(camera.project(ray * distance_m), pixel, atol=1e-4 * camera.width / 64)
+
+
+@given(cameras, st.floats(0.5, 2.0))
+def test_projection_ignores_scale(camera, scale):
+    points = np.array([[0.3, -0.2, 2.0], [-1.0, 0.5, 9.0]])
+    np.testing.assert_allclose(camera.project(points * scale), camera.project(points))
+
+
+def test_points_behind_the_camera_have_no_pixel():
+    camera = Camera.from_fov(1000, 500, 60)
+    assert np.isnan(camera.project([0.0, 0.0, -1.0])).all()
+
+
+def test_field_of_view_and_focal_length_agree():
+    camera = Camera.from_fov(1000, 500, 90)
+    assert camera.focal_px == pytest.approx(500)
+    assert math.degrees(camera.fov_rad) == pytest.approx(90)
+    np.testing.assert_allclose(camera.rays([0.0, 250.0]), np.array([-1, 0, 1]) / math.sqrt(2))
+
+
+def test_dictionary_round_trip():
+    camera = Camera(4000, 3000, 3100.5, (1990.0, 1502.0), (-0.05, 0.01))
+    assert Camera.from_dict(json.loads(json.dumps(camera.to_dict()))) == camera
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{}", "has no 'width'"),
+        ("[1]", "one JSON object"),
+        ("{not json", "is not JSON"),
+        ('{"width": 10, "height": 10, "focal_px": "x"}', "malformed"),
+        ('{"width": 10, "height": 10, "focal_px": NaN}', "non-finite"),
+        ('{"width": 10, "height": 10, "focal_px": 1e9}', "field of view"),
+        ('{"width": 10, "height": 10, "focal_px": 9, "projection": "fisheye"}', "fisheye"),
+    ],
+)
+def test_malformed_camera_files(tmp_path, content, message):
+    path = tmp_path / "camera.json"
+    path.write_text(content)
+    with pytest.raises(CameraError, match=message):
+        Camera.from_json(path)
+
+
+def test_hints():
+    assert CameraHint().resolve(100, 50) is None
+    assert CameraHint(focal_px=80.0).resolve(100, 50).focal_px == 80.0
+    assert math.degrees(CameraHint(fov_deg=40.0).resolve(100, 50).fov_rad) == pytest.approx(40)
+    with pytest.raises(CameraError, match="not positive"):
+        CameraHint(focal_px=-1.0).resolve(100, 50)
+    with pytest.raises(CameraError, match="between 0 and 180"):
+        CameraHint(fov_deg=180.0).resolve(100, 50)
+
+
+def test_a_camera_file_for_another_picture_is_refused(tmp_path):
+    path = tmp_path / "camera.json"
+    path.write_text(json.dumps(Camera.from_fov(640, 480, 60).to_dict()))
+    assert CameraHint(camera_json=path).resolve(640, 480).width == 640
+    with pytest.raises(CameraError, match="640 x 480"):
+        CameraHint(camera_json=path).resolve(1280, 960)

@@ -1,0 +1,384 @@
+"""Generated crowds with a known camera must give that camera back, with honest error bars."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import optim
+from optim.anthropometry import HEIGHT_FRACTION
+from optim.geometry import normal_from_pitch_roll, pitch_roll_from_normal
+from optim.projection import project
+
+HEIGHT = np.where(np.isnan(HEIGHT_FRACTION), 0.6, HEIGHT_FRACTION)
+ASIDE = np.array([0, 2, -2, 4, -4, 10, -10, 13, -13, 14, -14, 5, -5, 5, -5, 5, -5]) / 100
+SIZE = (4000, 3000)
+
+
+class World:
+    """A camera over a flat ground, and a crowd in front of it."""
+
+    def __init__(self, *, fov=60.0, pitch=15.0, roll=0.0, height=7.0, size=SIZE, center=None):
+        self.size = size
+        self.focal_px = size[0] / 2 / math.tan(math.radians(fov) / 2)
+        self.center_px = np.array(center if center is not None else np.array(size) / 2, dtype=float)
+        self.pitch, self.roll, self.height = math.radians(pitch), math.radians(roll), height
+        self.normal = normal_from_pitch_roll(self.pitch, self.roll)
+
+    def crowd(self, n, seed=0, *, lean_deg=3.0, spread=0.05, noise=0.015, outliers=0.0, far=9.0):
+        """(N, 17, 3); `far` in camera heights. Outliers lean by 20 degrees, sit, or are children."""
+        rng = np.random.default_rng(seed)
+        ahead = np.array([0.0, 0.0, 1.0]) - self.normal[2] * self.normal
+        ahead /= np.linalg.norm(ahead)
+        right = np.cross(ahead, self.normal)
+        m = 150 * n
+        reach = max(far * self.height, 12.0)
+        foot = -self.height * self.normal + reach * (
+            rng.uniform(-0.3, 1, m)[:, None] * ahead + rng.uniform(-1, 1, m)[:, None] * right
+        )
+        nominal = project(
+            np.stack([foot, foot + 1.7 * self.normal], 1), self.focal_px, self.center_px
+        )
+        inside = ((nominal > 0) & (nominal < self.size)).all(axis=(1, 2)) & (foot[:, 2] > 2.5)
+        foot = foot[inside][:n]
+        assert len(foot) == n, "the camera sees too little ground"
+        stature = 1.70 * np.exp(rng.normal(0, spread, n))
+        lean = np.tan(rng.normal(0, math.radians(lean_deg), (n, 2)))
+        kind = np.where(rng.uniform(size=n) < outliers, rng.integers(1, 4, n), 0)
+        turn = rng.uniform(0, 2 * np.pi, n)
+        tilt = math.tan(math.radians(20)) * np.stack([np.cos(turn), np.sin(turn)], 1)
+        lean = np.where((kind == 1)[:, None], tilt, lean)
+        level = np.tile(HEIGHT, (n, 1))
+        level[kind == 2, :13] -= 0.24
+        stature = np.where(kind == 3, rng.uniform(0.9, 1.4, n), stature)
+        axis = self.normal + lean[:, :1] * right + lean[:, 1:] * ahead
+        yaw = rng.uniform(0, 2 * np.pi, n)[:, None]
+        sideways = np.cos(yaw) * right + np.sin(yaw) * ahead
+        body = level[..., None] * axis[:, None] + ASIDE[:, None] * sideways[:, None]
+        pixels = project(foot[:, None] + stature[:, None, None] * body, self.focal_px, self.center_px)
+        length = np.linalg.norm(pixels[:, 0] - pixels[:, 15:].mean(1), axis=1)
+        pixels = pixels + rng.normal(size=pixels.shape) * (noise * length)[:, None, None]
+        return np.concatenate([pixels, np.full((n, 17, 1), 0.9)], axis=2)
+
+    def fit(self, keypoints, **options):
+        return optim.fit_ground_camera(keypoints, self.size, **options)
+
+    def errors(self, fit):
+        """(4,) in log focal, pitch, roll, log offset."""
+        pitch, roll = pitch_roll_from_normal(fit.normal)
+        return np.array(
+            [
+                math.log(fit.focal_px / self.focal_px),
+                pitch - self.pitch,
+                roll - self.roll,
+                math.log(fit.offset_m / self.height),
+            ]
+        )
+
+
+SCENES = {
+    "street": {},
+    "tower": {"fov": 36, "pitch": 12, "height": 16.0, "size": (19200, 6480)},
+    "pitched up": {"pitch": -10, "height": 5.0},
+    "rolled, horizon inside": {"pitch": 5, "roll": 10, "height": 6.0},
+    "steep": {"fov": 80, "pitch": 60, "height": 10.0},
+    "principal point aside": {"center": (1500, 900)},
+    "wide": {"fov": 95, "pitch": 25, "height": 9.0},
+}
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_perfect_people_give_the_exact_camera(name):
+    world = World(**SCENES[name])
+    people = world.crowd(80, lean_deg=0, spread=0, noise=0)
+    fit = world.fit(people, center_px=world.center_px)
+    np.testing.assert_allclose(world.errors(fit), 0, atol=2e-3)
+    assert fit.inlier.all() and (fit.plane_index == 0).all()
+    assert abs(np.linalg.norm(fit.normal) - 1) < 1e-12 and fit.normal[1] < 0
+
+
+@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("outliers", [0.0, 0.25])
+def test_noisy_people_give_the_camera_within_its_error_bars(name, outliers):
+    world = World(**SCENES[name])
+    fit = world.fit(world.crowd(250, 3, outliers=outliers), center_px=world.center_px)
+    error, sd = world.errors(fit), np.sqrt(np.diag(fit.covariance))
+    assert (np.abs(error) < 4 * sd).all()
+    assert (np.abs(error) < [0.2, 0.03, 0.03, 0.08]).all()
+    assert fit.report["focal_determined"]
+
+
+def test_outliers_are_named():
+    world = World()
+    people = world.crowd(200, 1)
+    children = world.crowd(200, 1)
+    feet = children[:30, 15:, :2].mean(axis=1, keepdims=True)
+    children[:30, :, :2] = feet + 0.6 * (children[:30, :, :2] - feet)
+    people[:30] = children[:30]
+    people[30, :, 2] = 0.0
+    fit = world.fit(people)
+    short = fit.report["left_out"]["shorter than an adult, or seated"]
+    assert set(range(30)) - set(short) == set() and len(short) < 40
+    assert 30 in fit.report["left_out"]["too few joints seen"]
+    assert not fit.inlier[:31].any() and fit.inlier[31:].mean() > 0.9
+    assert fit.plane_index[30] == -1
+
+
+def test_truth_is_within_k_sigma_as_often_as_it_should():
+    z = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        world = World(
+            fov=rng.uniform(35, 80),
+            pitch=rng.uniform(5, 35),
+            roll=rng.uniform(-5, 5),
+            height=rng.uniform(4, 15),
+        )
+        fit = world.fit(world.crowd(60, seed), mean_stature_sd_m=0.0)
+        z.append(world.errors(fit) / np.sqrt(np.diag(fit.covariance)))
+    inside_1, inside_2 = (np.mean(np.abs(z) < k, axis=0) for k in (1, 2))
+    # 68 and 95 % are due; 60 scenes leave 6 and 3 % of chance.
+    assert (inside_1 > 0.48).all() and (inside_1 < 0.90).all()
+    assert (inside_2 > 0.85).all()
+
+
+def test_a_low_camera_does_not_pretend_to_know_its_focal_length():
+    world = World(fov=40, pitch=1, height=1.6)
+    fit = world.fit(world.crowd(12, 2, far=14.0))
+    low, high = fit.report["focal_interval_90_px"]
+    assert low < world.focal_px < high
+    assert high / low > 1.8
+    assert not fit.report["focal_determined"] and fit.report["warnings"]
+
+
+def test_given_values_are_honoured_exactly():
+    world = World(roll=4)
+    people = world.crowd(60, 5)
+    fit = world.fit(people, focal_px=3456.7)
+    assert fit.focal_px == 3456.7 and fit.covariance[0].any() == False  # noqa: E712
+    gravity = -1.7 * world.normal
+    fit = world.fit(people, gravity=gravity)
+    np.testing.assert_array_equal(fit.normal, -gravity / np.linalg.norm(gravity))
+    assert not fit.covariance[1:3].any()
+    assert abs(world.errors(fit)[0]) < 0.1
+    fit = world.fit(people, gravity=gravity, focal_px=world.focal_px)
+    assert abs(world.errors(fit)[3]) < 0.04
+    assert fit.report["focal"] == fit.report["gravity"] == "given"
+
+
+def test_distortion_is_removed():
+    world = World()
+    people = world.crowd(150, 6)
+    ray = (people[..., :2] - world.center_px) / world.focal_px
+    radius2 = (ray**2).sum(axis=-1, keepdims=True)
+    bent = people.copy()
+    bent[..., :2] = ray * (1 - 0.15 * radius2) * world.focal_px + world.center_px
+    straight = world.fit(people, focal_px=world.focal_px)
+    fit = world.fit(bent, focal_px=world.focal_px, distortion=(-0.15, 0.0))
+    np.testing.assert_allclose(fit.normal, straight.normal, atol=1e-6)
+    np.testing.assert_allclose(fit.offset_m, straight.offset_m, rtol=1e-6)
+
+
+# --- invariances -----------------------------------------------------------------------------------
+
+
+@settings(max_examples=8, deadline=None)
+@given(factor=st.floats(0.5, 20.0), seed=st.integers(0, 1000))
+def test_scaling_the_pixels_scales_the_focal_length(factor, seed):
+    world = World()
+    people = world.crowd(40, seed, far=4.0)
+    scaled = people * [factor, factor, 1]
+    a = world.fit(people)
+    b = optim.fit_ground_camera(scaled, (SIZE[0] * factor, SIZE[1] * factor))
+    assert b.focal_px == pytest.approx(factor * a.focal_px, rel=1e-3)
+    np.testing.assert_allclose(b.normal, a.normal, atol=1e-3)
+    assert b.offset_m == pytest.approx(a.offset_m, rel=1e-3)
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 1000))
+def test_a_mirrored_picture_has_a_mirrored_camera(seed):
+    world = World(roll=6)
+    people = world.crowd(40, seed)
+    mirrored = people * [-1, 1, 1] + [SIZE[0], 0, 0]
+    a, b = world.fit(people), world.fit(mirrored)
+    np.testing.assert_allclose(b.normal * [-1, 1, 1], a.normal, atol=1e-3)
+    assert b.focal_px == pytest.approx(a.focal_px, rel=2e-3)
+
+
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 1000))
+def test_the_order_of_people_changes_no_bit(seed):
+    world = World()
+    people = world.crowd(40, seed, outliers=0.2)
+    order = np.random.default_rng(seed).permutation(40)
+    a, b = world.fit(people), world.fit(people[order])
+    assert a.focal_px == b.focal_px and a.offset_m == b.offset_m
+    np.testing.assert_array_equal(a.inlier[order], b.inlier)
+
+
+def test_copies_of_people_add_nothing():
+    world = World()
+    people = world.crowd(40, 8)
+    a, b = world.fit(people), world.fit(np.concatenate([people] * 3))
+    assert b.focal_px == pytest.approx(a.focal_px, rel=0.02)
+    np.testing.assert_allclose(b.normal, a.normal, atol=0.01)
+    assert b.covariance[0, 0] > 0.6 * a.covariance[0, 0]
+
+
+def test_a_dense_corner_does_not_decide():
+    world = World()
+    people = world.crowd(100, 9)
+    rng = np.random.default_rng(0)
+    corner = np.repeat(people[:1], 400, axis=0)
+    corner[..., :2] += rng.normal(0, 8, (400, 1, 2))
+    corner[:, :11, 0] += 0.12 * np.ptp(people[0, :, 1])  # all of them lean the same way
+    fit = world.fit(np.concatenate([people, corner]))
+    assert abs(world.errors(fit)[2]) < math.radians(3)
+
+
+def test_the_same_input_gives_the_same_bytes():
+    world = World()
+    people = world.crowd(50, 10, outliers=0.2)
+    a, b = world.fit(people), world.fit(people.copy())
+    assert a.normal.tobytes() == b.normal.tobytes() and a.covariance.tobytes() == b.covariance.tobytes()
+
+
+# --- what cannot be fitted, and what is not whole ----------------------------------------------------
+
+
+def test_too_few_people_are_refused():
+    world = World()
+    people = world.crowd(10, 11)
+    for nobody in (people[:0], people[:1], people * [1, 1, 0], np.full_like(people, np.nan)):
+        with pytest.raises(optim.NotEnoughPeople):
+            world.fit(nobody)
+    with pytest.raises(optim.NotEnoughPeople, match="1 of 5"):
+        world.fit(np.repeat(people[:1], 5, axis=0))
+    with pytest.raises(optim.NotEnoughPeople):
+        world.fit(people[:1], focal_px=world.focal_px)
+    fit = world.fit(people[:1], focal_px=world.focal_px, gravity=-world.normal)
+    assert abs(world.errors(fit)[3]) < 4 * math.sqrt(fit.covariance[3, 3])
+
+
+@pytest.mark.parametrize("n", [3, 4, 6])
+def test_few_people_give_wide_intervals(n):
+    inside = 0
+    for seed in range(12):
+        world = World(pitch=5 + 2 * seed)
+        fit = world.fit(world.crowd(n, seed))
+        assert np.isfinite(fit.covariance).all()
+        error, sd = world.errors(fit), np.sqrt(np.diag(fit.covariance))
+        assert sd[0] > 0.05
+        inside += int((np.abs(error) < 2.5 * sd).all())
+    assert inside >= 9
+
+
+def test_people_in_one_row_or_on_one_spot():
+    world = World()
+    people = world.crowd(300, 12)
+    v = people[:, 15:, 1].mean(axis=1)
+    row = people[np.argsort(np.abs(v - np.median(v)))[:30]]
+    fit = world.fit(row)
+    error, sd = world.errors(fit), np.sqrt(np.diag(fit.covariance))
+    assert (np.abs(error) < 4 * sd).all()
+    spot = np.repeat(people[:1], 30, axis=0)
+    spot[..., :2] += np.random.default_rng(0).normal(0, 1, (30, 17, 2))
+    fit = world.fit(spot)
+    assert not fit.report["focal_determined"]
+    assert (np.abs(world.errors(fit)) < 4 * np.sqrt(np.diag(fit.covariance))).all()
+
+
+def test_broken_rows_are_left_out_and_nothing_else_changes():
+    world = World()
+    people = world.crowd(60, 13)
+    broken = np.stack([people[0]] * 5)
+    broken[0] = np.nan
+    broken[1, :, :2] = np.inf
+    broken[2, :, 2] = 0
+    broken[3, :, :2] = 1e300
+    broken[4, :, :2] = broken[4, :1, :2]  # all joints on one pixel
+    fit, whole = world.fit(np.concatenate([people, broken])), world.fit(people)
+    assert fit.focal_px == whole.focal_px and fit.offset_m == whole.offset_m
+    assert fit.report["left_out"]["too few joints seen"] == [60, 61, 62, 63, 64]
+    hurt = people.copy()
+    hurt[:, 0] = np.nan  # a face that is not seen does no harm
+    assert abs(world.errors(world.fit(hurt))[1]) < 0.05
+
+
+def test_hidden_ankles_still_help():
+    world = World()
+    people = world.crowd(200, 14)
+    people[:, 13:, 2] = 0.0
+    fit = world.fit(people)
+    assert (np.abs(world.errors(fit)) < 4 * np.sqrt(np.diag(fit.covariance)) + 0.02).all()
+
+
+def test_upside_down_people_do_not_turn_the_world():
+    world = World()
+    people = world.crowd(100, 15)
+    people[:25] = people[:25][:, ::-1]
+    people[:25, :, 2] = 0.9
+    fit = world.fit(people)
+    assert fit.normal[1] < 0 and fit.offset_m > 0
+    assert abs(world.errors(fit)[1]) < 0.05
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"image_size": None},
+        {"image_size": (0, 100)},
+        {"image_size": (np.nan, 100)},
+        {"focal_px": -1.0},
+        {"focal_px": float("nan")},
+        {"gravity": (0, 0, 0)},
+        {"gravity": (0, 1)},
+        {"center_px": (np.inf, 0)},
+        {"stature_m": 0.0},
+        {"max_planes": 0},
+        {"keypoints": np.zeros((4, 16, 3))},
+        {"keypoints": None},
+        {"boxes_px": np.zeros((3, 4))},
+    ],
+)
+def test_nonsense_is_refused_by_name(bad):
+    options = {"keypoints": World().crowd(5), "image_size": SIZE} | bad
+    with pytest.raises(optim.OptimError):
+        optim.fit_ground_camera(**options)
+
+
+# --- boxes -----------------------------------------------------------------------------------------
+
+
+def _boxes(world, n, seed):
+    """Boxes of upright people, from the ground to the top of the head."""
+    people = world.crowd(n, seed, noise=0.0)
+    top, low = people[:, :5, :2].mean(1), people[:, 15:, :2].mean(1)
+    share = (HEIGHT[:5].mean() - HEIGHT[15]) / 1.0
+    head = low + (top - low) * (1 - HEIGHT[15]) / share
+    foot = low - (top - low) * HEIGHT[15] / share
+    half = 0.15 * np.linalg.norm(head - foot, axis=1)
+    middle = (head[:, 0] + foot[:, 0]) / 2
+    return np.stack([middle - half, head[:, 1], middle + half, foot[:, 1]], axis=1)
+
+
+def test_boxes_with_a_given_focal_length():
+    world = World(height=8.0)
+    fit = world.fit(None, boxes_px=_boxes(world, 200, 16), focal_px=world.focal_px)
+    assert (np.abs(world.errors(fit)) < [1e-12, 0.02, 0.03, 0.06]).all()
+    assert fit.report["source"] == "boxes"
+
+
+def test_boxes_alone_hardly_give_a_focal_length_and_say_so():
+    world = World(height=8.0)
+    fit = world.fit(None, boxes_px=_boxes(world, 100, 17))
+    low, high = fit.report["focal_interval_90_px"]
+    assert low / 1.5 < world.focal_px < high * 1.5
+    assert any("boxes" in warning for warning in fit.report["warnings"])
+    with pytest.raises(optim.NotEnoughPeople):
+        world.fit(None, boxes_px=[[0, 0, 0, 0], [10, 10, 5, 5], [np.nan] * 4])
