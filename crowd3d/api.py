@@ -62,13 +62,13 @@ def reconstruct(
         ImageError, CameraError, ConfigError, OutputError, ModelError, EnvironmentProblem.
     """
     settings = config if isinstance(config, Config) else configs.load(config)
-    folder = _writable(Path(out)) if out is not None else None
     report = progress if progress is not None else Progress(enabled=False)
     seconds: dict[str, float] = {}
     with _translated_errors(), tiling.open_image(image, max_pixels=settings.max_pixels) as source:
         given = _given_camera(camera, source.width, source.height)
         with _timed(seconds, "open"):
             source.prepare()
+        folder = _writable(Path(out)) if out is not None else None
         network = models.build("crowd3d-s", model if model is not None else "embedded")
         detector = Detector(network, choose_device(device), settings.batch_size, settings.min_center_score)
         with _timed(seconds, "find"):

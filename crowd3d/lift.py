@@ -1,9 +1,6 @@
-"""From 2D keypoints to a posed body: `load()` gives a Lift, a Lift turns keypoints into a LiftResult.
+"""From 2D keypoints to posed bodies: `load()` gives a Lift, that turns keypoints into LiftResults.
 
-Upright frame of a person: gravity-aligned, x right, y down along gravity, z horizontally away from the camera in
-the person's direction. Its virtual camera stands at the same centre, looks along the person's central ray and has
-no roll, so that one number, the elevation of that ray, is all that is left of the camera. The body at rest is y
-up, facing +z: a person who stands and faces the camera has the root rotation diag(1, -1, -1).
+Frames are those of `crowd3d.upright`, whose functions are also offered here.
 """
 
 from __future__ import annotations
@@ -15,7 +12,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from safetensors import SafetensorError, safe_open
@@ -25,11 +21,13 @@ from crowd3d import body, lift_net, posterior
 from crowd3d.errors import ModelError
 from crowd3d.lift_refine import RefineOptions, fit_keypoints
 from crowd3d.lift_rig import Rig, rig_of
+from crowd3d.upright import as_floats, to_camera, to_upright
+
+__all__ = ["Lift", "LiftResult", "RefineOptions", "load", "to_camera", "to_upright"]
 
 ARCHITECTURE = "crowd3d-lift-1"
 _CHUNK = 2048  # people per pass, to bound memory
 _REFINE_CHUNK = 256  # the normal equations of so many people fit a cache
-_MIN_COS = 0.05  # keypoints more than 87 degrees off the central ray are moved to that angle
 
 
 @dataclass(frozen=True)
@@ -37,14 +35,14 @@ class LiftResult:
     """N lifted people.
 
     Attributes:
-        rotations: (N, 24, 3, 3) posterior modes, SMPL order; row 0 turns the body into the upright frame, the
-            others are relative to the parent.
+        rotations: (N, 24, 3, 3) posterior modes, SMPL order; row 0 turns the body into the upright
+            frame, the others are relative to the parent.
         fisher: (N, 24, 3, 3) matrix-Fisher parameters of the same rotations, calibrated.
         betas, betas_var: (N, 10) shape and its variance.
-        range_statures, range_log_sd: (N,) distance from the camera to the torso centre in units of the person's
-            own stature, and the standard deviation of its logarithm.
-        torso_height_statures, torso_height_sd: (N,) height of the torso centre above the lowest point of the body, in
-            statures (0.65 standing, less seated).
+        range_statures, range_log_sd: (N,) distance from the camera to the torso centre in units of
+            the person's own stature, and the standard deviation of its logarithm.
+        torso_height_statures, torso_height_sd: (N,) height of the torso centre above the lowest
+            point of the body, in statures (0.65 standing, less seated).
     """
 
     rotations: Tensor
@@ -63,72 +61,6 @@ class LiftResult:
     def cat(cls, parts: list[LiftResult]) -> LiftResult:
         """All people of several results, in order."""
         return cls(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(cls)})
-
-
-def to_upright(
-    rays: ArrayLike | Tensor, scores: ArrayLike | Tensor, normal: ArrayLike | Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Each person's own virtual camera, from viewing rays alone: no projection is assumed.
-
-    Args:
-        rays: (N, 17, 3) directions of the keypoints in the camera frame; not finite where there is none.
-        scores: (N, 17), 0..1.
-        normal: (3,) or (N, 3) upward direction in the camera frame.
-
-    Returns:
-        keypoints_upright (N, 17, 3): tangents u right, v down in the virtual camera, and the score;
-        elevation_rad (N,): how far the central ray points below the horizon;
-        R_upright_cam (N, 3, 3): turns camera-frame vectors into the upright frame.
-    """
-    rays, scores = _tensor(rays), _tensor(scores)
-    up = torch.nn.functional.normalize(_tensor(normal).to(rays), dim=-1).expand(len(rays), 3)
-    good = torch.isfinite(rays).all(-1) & torch.isfinite(scores)
-    rays = torch.where(good[..., None], rays, torch.zeros_like(rays))
-    rays = torch.nn.functional.normalize(rays, dim=-1)
-    scores = torch.where(good, scores.to(rays), torch.zeros_like(rays[..., 0])).clamp(0, 1)
-    central = (rays * scores[..., None]).sum(1)
-    forward = torch.tensor([0.0, 0, 1], dtype=rays.dtype, device=rays.device)
-    nobody = central.norm(dim=-1, keepdim=True) < 1e-6
-    central = torch.nn.functional.normalize(torch.where(nobody, forward, central), dim=-1)
-    R_upright_cam = _gravity_axes(central, up)
-    elevation = torch.asin((-central * up).sum(-1).clamp(-1, 1))
-    right = R_upright_cam[:, 0]
-    down = torch.linalg.cross(central, right)
-    axes = torch.stack([right, down, central], dim=1)
-    seen = torch.einsum("nij,nkj->nki", axes, rays)
-    uv = seen[..., :2] / seen[..., 2:].clamp_min(_MIN_COS)
-    return torch.cat([uv, scores[..., None]], dim=-1), elevation, R_upright_cam
-
-
-def _gravity_axes(central: Tensor, up: Tensor) -> Tensor:
-    """(N, 3, 3) rows x right, y down, z ahead on the level; for a plumb view any level direction will do."""
-    level = central - (central * up).sum(-1, keepdim=True) * up
-    for spare in ((0.0, 0.0, 1.0), (0.0, -1.0, 0.0)):
-        other = torch.tensor(spare, dtype=up.dtype, device=up.device)
-        other = other - (up @ other)[:, None] * up
-        level = torch.where(level.norm(dim=-1, keepdim=True) < 1e-4, other, level)
-    ahead = torch.nn.functional.normalize(level, dim=-1)
-    return torch.stack([torch.linalg.cross(-up, ahead), -up, ahead], dim=1)
-
-
-def to_camera(rotations: Tensor, fisher: Tensor, R_upright_cam: Tensor) -> tuple[Tensor, Tensor]:
-    """Turn the root into the camera frame (x right, y down, z forward).
-
-    Args:
-        rotations, fisher: (N, 24, 3, 3) with the root in the upright frame.
-        R_upright_cam: (N, 3, 3) from `to_upright`.
-
-    Returns:
-        Both with the root turned; the joints below it are unchanged.
-    """
-    R_cam_upright = _tensor(R_upright_cam).transpose(-1, -2)
-
-    def turn(values: Tensor) -> Tensor:
-        values = _tensor(values)
-        root = R_cam_upright.to(values) @ values[:, 0]
-        return torch.cat([root[:, None], values[:, 1:]], dim=1)
-
-    return turn(rotations), turn(fisher)
 
 
 class Lift:
@@ -164,10 +96,11 @@ class Lift:
             appearance: (N, A) feature of the picture, for a network trained with one.
 
         Returns:
-            LiftResult on the CPU, in float32. People without keypoints get a broad posterior, never NaN.
+            LiftResult on the CPU, in float32. People without keypoints get a broad posterior, never
+            NaN.
         """
-        keypoints = _tensor(keypoints_upright).to(self.device, torch.float32)
-        elevation = _tensor(elevation_rad).to(self.device, torch.float32)
+        keypoints = as_floats(keypoints_upright).to(self.device, torch.float32)
+        elevation = as_floats(elevation_rad).to(self.device, torch.float32)
         if (
             keypoints.ndim != 3
             or keypoints.shape[1:] != (17, 3)
@@ -204,8 +137,9 @@ class Lift:
             rig: of the body that will be shown; the embedded one by default.
 
         Returns:
-            LiftResult with new rotations and ranges; every Fisher parameter is turned so that its mode is the
-            new rotation, its concentration stays, because the keypoints were already counted once.
+            LiftResult with new rotations and ranges; every Fisher parameter is turned so that its
+            mode is the new rotation, its concentration stays, because the keypoints were already
+            counted once.
         """
         if len(result) == 0:
             return result
@@ -216,14 +150,14 @@ class Lift:
             _refined(chunk, keypoints, elevation, rig, options or RefineOptions())
             for chunk, keypoints, elevation in _chunks(
                 result,
-                torch.nan_to_num(_tensor(keypoints_upright).float()),
-                _tensor(elevation_rad).float(),
+                torch.nan_to_num(as_floats(keypoints_upright).float()),
+                as_floats(elevation_rad).float(),
             )
         ]
         return LiftResult.cat(parts)
 
     def _lift(self, keypoints: Tensor, elevation: Tensor, appearance: Tensor | None) -> LiftResult:
-        """One pass: the person and its mirror image, averaged, so that left and right are treated alike."""
+        """One pass: the person and its mirror image, averaged: left and right are treated alike."""
         straight = lift_net.normalise(keypoints, elevation)
         mirrored = lift_net.normalise(lift_net.mirror_keypoints(keypoints), elevation)
         a, b = self.net(straight.features, appearance), self.net(mirrored.features, appearance)
@@ -285,7 +219,7 @@ def load(path: str | Path | None = None, device: str | torch.device = "cpu") -> 
     try:
         with safe_open(str(where), framework="pt", device="cpu") as file:
             metadata = file.metadata() or {}
-            state = {key: file.get_tensor(key).float() for key in file.keys()}
+            state = {key: file.getas_floats(key).float() for key in file.keys()}
     except (OSError, SafetensorError) as error:
         raise ModelError(f"cannot read the lift's weights {where}: {error}") from None
     if metadata.get("architecture") != ARCHITECTURE:
@@ -300,9 +234,3 @@ def load(path: str | Path | None = None, device: str | torch.device = "cpu") -> 
     except (KeyError, TypeError, RuntimeError) as error:
         raise ModelError(f"{where} does not fit its network: {error}") from None
     return Lift(net.to(device), facts)
-
-
-def _tensor(values: ArrayLike | Tensor) -> Tensor:
-    """Tensors as they are, everything else through numpy; never float16."""
-    tensor = values if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
-    return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.to(torch.float64)

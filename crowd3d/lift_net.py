@@ -1,4 +1,4 @@
-"""The lifting network: one person's keypoints in the upright frame -> matrix-Fisher parameters and shape."""
+"""The lifting network: keypoints in the upright frame -> matrix-Fisher pose and shape."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from crowd3d.body.tree import COCO_MIRROR, JOINT_MIRROR
+
 N_JOINTS, N_KEYPOINTS, N_BETAS = 24, 17, 10
-SMPL_MIRROR = (0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22)
-COCO_MIRROR = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
 MIN_SCORE = 0.05  # a keypoint below this has no place
 _FISHER_GAIN = 10.0  # so that a unit output is a rotation known to about 13 degrees
 _FAR = 60.0  # beyond so many statures perspective inside one person is nothing
@@ -124,7 +124,7 @@ class LiftNet(nn.Module):
         out = self.head(self.norm(self.blocks(self.stem(features)))).float()
         fisher, betas, logvar, rest = out.split([N_JOINTS * 9, N_BETAS, N_BETAS, 4], dim=1)
         return Raw(
-            fisher=_FISHER_GAIN * fisher.unflatten(1, (N_JOINTS, 3, 3)),
+            fisher=_FISHER_GAIN * fisher.reshape(-1, N_JOINTS, 3, 3),
             betas=betas,
             betas_logvar=logvar.clamp(-6, 4),
             extent=rest[:, 0] - 1.3,
@@ -143,4 +143,4 @@ def mirror_keypoints(keypoints: Tensor) -> Tensor:
 def mirror_fisher(fisher: Tensor) -> Tensor:
     """(N, 24, 3, 3) Fisher parameters or rotations of the mirrored person (mirror plane x = 0)."""
     sign = torch.tensor([-1.0, 1.0, 1.0], device=fisher.device, dtype=fisher.dtype)
-    return fisher[:, list(SMPL_MIRROR)] * sign[:, None] * sign
+    return fisher[:, list(JOINT_MIRROR)] * sign[:, None] * sign

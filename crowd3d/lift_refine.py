@@ -1,8 +1,9 @@
-"""Fit lifted poses to their keypoints: damped Gauss-Newton over everybody at once, analytic derivatives.
+"""Fit lifted poses to keypoints: damped Gauss-Newton, everybody at once, analytic derivatives.
 
-Minimised for each person is robust reprojection in the virtual camera, minus the log-density of the network's
-matrix Fisher on every joint, plus the prior of the range. A step that does not lower this sum is not taken, so
-neither the reprojection nor the pose can become worse than the network's by this measure.
+Minimised for each person is robust reprojection in the virtual camera, minus the log-density of the
+network's matrix Fisher on every joint, plus the prior of the range. A step that does not lower this
+sum is not taken, so neither the reprojection nor the pose can become worse than the network's by
+this measure.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from crowd3d.body.tree import TORSO_KEYPOINTS
 from crowd3d.lift_net import MIN_SCORE
-from crowd3d.lift_rig import TORSO_KEYPOINTS, Posed, Rig, pose_rig, with_shape
+from crowd3d.lift_rig import Posed, Rig, pose_rig, with_shape
 from crowd3d.rotation import skew, small_turns
 
 # Joints that move COCO keypoints; ankles, toes, wrists and hands do not.
@@ -28,18 +30,18 @@ class RefineOptions:
     """Numbers of the fit."""
 
     iterations: int = 8
-    keypoint_sd: float = 0.02  # of a mean keypoint with score 1, in statures
+    keypoint_sd: float = 0.025  # of a mean keypoint with score 1, in statures
     cutoff: float = 3.0  # standard deviations beyond which a keypoint is an outlier (Geman-McClure)
-    prior: float = 0.5  # of the Fisher density; below 1 because the network saw the same keypoints
+    prior: float = 0.75  # of the Fisher density; below 1 because the network saw the same keypoints
     damping: float = 0.1  # first one, relative to the diagonal
 
 
 @dataclass(frozen=True)
 class _State:
-    """A guess for N people: local rotations, tangents of the torso centre, log of its depth in metres."""
+    """A guess for N people: local rotations, place of the torso centre in the virtual camera."""
 
     rotations: Tensor
-    place: Tensor  # (N, 3): u, v, log depth
+    place: Tensor  # (N, 3): tangents u, v and log of the depth in metres
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,11 @@ class _Problem:
 
 
 def virtual_axes(elevation: Tensor) -> Tensor:
-    """(N,) radians below the horizon -> (N, 3, 3) turns upright-frame vectors into the virtual camera."""
+    """(N,) radians below the horizon -> (N, 3, 3) rotations, upright frame to virtual camera."""
     c, s, zero = elevation.cos(), elevation.sin(), torch.zeros_like(elevation)
     one = torch.ones_like(zero)
-    return torch.stack([one, zero, zero, zero, c, -s, zero, s, c], dim=-1).unflatten(-1, (3, 3))
+    rows = torch.stack([one, zero, zero, zero, c, -s, zero, s, c], dim=-1)
+    return rows.reshape(-1, 3, 3)
 
 
 @torch.no_grad()
@@ -111,7 +114,7 @@ def fit_keypoints(
 
 
 def _start(problem: _Problem, rotations: Tensor) -> _State:
-    """The network's pose, moved sideways so that its projection has the weighted mean of the keypoints."""
+    """The network's pose, moved sideways until its projection has the keypoints' weighted mean."""
     zero = torch.zeros_like(problem.log_depth)
     state = _State(rotations, torch.stack([zero, zero, problem.log_depth], dim=-1))
     projected, _ = _project(problem, state, pose_rig(problem.rig, rotations, problem.betas))
@@ -137,7 +140,8 @@ def _energy(problem: _Problem, state: _State, posed: Posed) -> Tensor:
     robust = squared / (1 + squared / problem.cutoff**2)
     prior = -(problem.fisher * state.rotations).sum((1, 2, 3))
     depth = ((state.place[:, 2] - problem.log_depth) / problem.log_depth_sd) ** 2
-    return 0.5 * robust.sum(1) + prior + 0.5 * depth
+    total: Tensor = 0.5 * robust.sum(1) + prior + 0.5 * depth
+    return total
 
 
 def _descend(problem: _Problem, state: _State, options: RefineOptions) -> _State:
@@ -175,9 +179,9 @@ def _choose(which: Tensor, a: Tensor, b: Tensor) -> Tensor:
 
 
 def _apply(state: _State, posed: Posed, step: Tensor) -> _State:
-    """Turn every moving joint, with all that hangs on it, by its part of the step (upright frame)."""
+    """Turn every moving joint, with all that hangs on it, by its part of the step."""
     moving = list(_MOVING)
-    turns = small_turns(step[:, :-3].unflatten(1, (len(moving), 3)).clamp(-0.6, 0.6))
+    turns = small_turns(step[:, :-3].reshape(-1, len(moving), 3).clamp(-0.6, 0.6))
     # In the upright frame a turn acts from the left of the world rotation: W R^-1 is the parent's.
     parent = posed.world[:, moving] @ state.rotations[:, moving].transpose(-1, -2)
     turned = parent.transpose(-1, -2) @ turns @ parent @ state.rotations[:, moving]
@@ -213,8 +217,8 @@ def _normal_equations(problem: _Problem, state: _State, posed: Posed) -> tuple[T
 def _point_jacobian(problem: _Problem, state: _State, posed: Posed, seen: Tensor) -> Tensor:
     """(N, 17, 3, P) derivative of the points in the virtual camera.
 
-    Turning joint j by w moves point k by w x (S_kj - b_kj p_j), where S and b sum the parts of the point that
-    hang on j.
+    Turning joint j by w moves point k by w x (S_kj - b_kj p_j), where S and b sum the parts of the
+    point that hang on j.
     """
     moving = list(_MOVING)
     below = _descendants(problem.rig)[moving].to(seen)
@@ -228,9 +232,7 @@ def _point_jacobian(problem: _Problem, state: _State, posed: Posed, seen: Tensor
     depth = state.place[:, 2].exp()
     zero, one = torch.zeros_like(depth), depth
     u, v = state.place[:, 0] * depth, state.place[:, 1] * depth
-    place = torch.stack([one, zero, u, zero, one, v, zero, zero, depth], dim=-1).unflatten(
-        1, (3, 3)
-    )
+    place = torch.stack([one, zero, u, zero, one, v, zero, zero, depth], dim=-1).reshape(-1, 3, 3)
     return torch.cat([turned, place[:, None].expand(-1, 17, -1, -1)], dim=-1)
 
 

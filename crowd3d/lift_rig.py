@@ -1,8 +1,8 @@
 """Keypoints of a skinned body without its mesh: exact, and a thousand times cheaper than skinning.
 
-A keypoint is a fixed mean of skinned vertices, and linear blend skinning is linear in the joints' transforms;
-so keypoint k = sum_j [ R_j C_kj(beta) + b_kj p_j ], with C_kj linear in the shape. Only the sums over vertices
-are kept.
+A keypoint is a fixed mean of skinned vertices, and linear blend skinning is linear in the joints'
+transforms; so keypoint k = sum_j [ R_j C_kj(beta) + b_kj p_j ], with C_kj linear in the shape. Only
+the sums over vertices are kept.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from crowd3d.body import BodyModel
-
-TORSO_KEYPOINTS = (5, 6, 11, 12)  # COCO: shoulders and hips
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,8 @@ class Posed:
 def with_shape(table: Tensor, betas: Tensor) -> Tensor:
     """Values (11, ...) linear in the shape, at betas (N, 10) -> (N, ...)."""
     ones = torch.ones_like(betas[:, :1])
-    return torch.tensordot(torch.cat([ones, betas], dim=1), table, dims=1)
+    values: Tensor = torch.tensordot(torch.cat([ones, betas], dim=1), table, dims=1)
+    return values
 
 
 def chain(parents: Tensor, local: Tensor) -> Tensor:
@@ -106,9 +105,10 @@ def pose_rig(rig: Rig, rotations: Tensor, betas: Tensor) -> Posed:
 
 
 def rig_of(body: BodyModel) -> Rig:
-    """The rig of a body: points 0-16 are its COCO keypoints, 17-21 both heels, both toes and the crown.
+    """The rig of a body: points 0-16 are its COCO keypoints, 17-21 heels, toes and the crown.
 
-    Pose correctives, which a user's SMPL file may bring, are left out: they move keypoints by millimetres.
+    Pose correctives, which a user's SMPL file may bring, are left out: they move keypoints by
+    millimetres.
     """
     picked = torch.cat([_coco_matrix(body), _ground_matrix(body)])
     template = torch.cat([body.v_template[None], body.shapedirs.permute(2, 0, 1)])

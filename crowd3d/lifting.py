@@ -45,8 +45,9 @@ def lift_people(
     scores = people.keypoints_px[..., 2]
     keypoints, elevation_rad, R_upright_cam = lift.to_upright(rays, scores, plane.normal)
     lifted = lifter(keypoints, elevation_rad)
-    rotations = lift.to_camera(lifted.rotations, R_upright_cam)
-    fisher = lift.to_camera(lifted.fisher, R_upright_cam)
+    if config.refine_pose:
+        lifted = lifter.refine_pose(lifted, keypoints, elevation_rad)
+    rotations, fisher = lift.to_camera(lifted.rotations, lifted.fisher, R_upright_cam)
 
     posed = _pose(body, rotations, lifted.betas, plane.normal)
     stature = body.stature_m(lifted.betas).double().numpy()

@@ -1,11 +1,12 @@
 """The matrix Fisher distribution on rotations: p(R | F) = exp(tr(F^T R)) / c(F).
 
-F (..., 3, 3) carries a best rotation and how sure it is about each axis; F = 0 knows nothing. Products of
-such densities add their F. Everything works on batches of any shape, in the precision of its input.
+F (..., 3, 3) carries a best rotation and how sure it is about each axis; F = 0 knows nothing.
+Products of such densities add their F. Everything works on batches of any shape, in the precision
+of its input.
 
-Sources: Mardia & Jupp, Directional Statistics (2000), ch. 13; T. Lee, Bayesian attitude estimation with the
-matrix Fisher distribution on SO(3), IEEE TAC 63 (2018); Kent, Ganeiber & Mardia, A new method to simulate the
-Bingham and related distributions, arXiv:1310.8110 (2013).
+Sources: Mardia & Jupp, Directional Statistics (2000), ch. 13; T. Lee, Bayesian attitude estimation
+with the matrix Fisher distribution on SO(3), IEEE TAC 63 (2018); Kent, Ganeiber & Mardia, A new
+method to simulate the Bingham and related distributions, arXiv:1310.8110 (2013).
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def proper_svd(F: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 @lru_cache(maxsize=8)
 def _legendre(nodes: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Gauss-Legendre nodes and weights on (0, 1), clustered towards both ends by t = sin^2(pi x / 2)."""
+    """Gauss-Legendre on (0, 1), nodes clustered towards both ends by t = sin^2(pi x / 2)."""
     index = torch.arange(1, nodes, dtype=torch.float64)
     off = index / torch.sqrt(4 * index**2 - 1)  # Golub-Welsch
     values, vectors = torch.linalg.eigh(torch.diag(off, 1) + torch.diag(off, -1))
@@ -60,9 +61,10 @@ def _legendre(nodes: int, dtype: torch.dtype, device: torch.device) -> tuple[Ten
 def log_normalizer_and_moments(s: Tensor, nodes: int = DEFAULT_NODES) -> tuple[Tensor, Tensor]:
     """log c and its gradient from proper singular values.
 
-    c(s) = int_{-1}^{1} 1/2 I0((s1-s2)(1-u)/2) I0((s1+s2)(1+u)/2) exp(s3 u) du, relative to the uniform
-    distribution (Lee 2018, eq. 12). With t = 1 - u the integrand falls like exp(-(s2+s3) t), so the interval
-    is cut where nothing is left, and Bessel functions are exponentially scaled: no overflow at any s.
+    c(s) = int_{-1}^{1} 1/2 I0((s1-s2)(1-u)/2) I0((s1+s2)(1+u)/2) exp(s3 u) du, relative to the
+    uniform distribution (Lee 2018, eq. 12). With t = 1 - u the integrand falls like exp(-(s2+s3)
+    t), so the interval is cut where nothing is left, and Bessel functions are exponentially scaled:
+    no overflow at any s.
 
     Args:
         s: (..., 3), s1 >= s2 >= |s3|.
@@ -90,7 +92,8 @@ def log_normalizer_and_moments(s: Tensor, nodes: int = DEFAULT_NODES) -> tuple[T
 class _Fisher(torch.autograd.Function):
     """log c(F) and mode(F) from one SVD, through which nothing is differentiated.
 
-    The gradient of log c is E[R]. That of the mode is the polar factor's, bounded where s2 + s3 > 0.
+    The gradient of log c is E[R]. That of the mode is the polar factor's, bounded where s2 + s3 >
+    0.
     """
 
     @staticmethod
@@ -112,7 +115,8 @@ class _Fisher(torch.autograd.Function):
 
 def log_normalizer_and_mode(F: Tensor, nodes: int = DEFAULT_NODES) -> tuple[Tensor, Tensor]:
     """log c(F) (...) and mode(F) (..., 3, 3) for the price of one SVD; both differentiable once."""
-    return _Fisher.apply(F, nodes)  # type: ignore[no-any-return]
+    log_c, rotation = _Fisher.apply(F, nodes)  # type: ignore[no-untyped-call]
+    return log_c, rotation
 
 
 def log_normalizer(F: Tensor, nodes: int = DEFAULT_NODES) -> Tensor:
@@ -139,8 +143,9 @@ def nll(R: Tensor, F: Tensor, nodes: int = DEFAULT_NODES) -> Tensor:
 def sample(F: Tensor, count: int, generator: torch.Generator | None = None) -> Tensor:
     """Independent rotations from MF(F).
 
-    Unit quaternions in the singular frame follow a Bingham distribution; it is sampled by rejection from
-    an angular central Gaussian whose one parameter is chosen best for each F (Kent et al. 2013).
+    Unit quaternions in the singular frame follow a Bingham distribution; it is sampled by rejection
+    from an angular central Gaussian whose one parameter is chosen best for each F (Kent et al.
+    2013).
 
     Args:
         F: (..., 3, 3).
@@ -250,4 +255,5 @@ def credible_angle(F: Tensor, mass: float = 0.9, steps: int = 64, nodes: int = 1
     upper = cumulative.gather(-1, above)
     lower = torch.where(above > 0, cumulative.gather(-1, (above - 1).clamp_min(0)), 0 * upper)
     fraction = (mass - lower) / (upper - lower).clamp_min(1e-12)
-    return largest * ((above + fraction) / steps)[..., 0]
+    angle: Tensor = largest * ((above + fraction) / steps)[..., 0]
+    return angle

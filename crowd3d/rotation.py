@@ -31,10 +31,12 @@ def skew(v: Tensor) -> Tensor:
     """(..., 3) -> (..., 3, 3) with skew(v) w = v x w."""
     x, y, z = v.unbind(-1)
     zero = torch.zeros_like(x)
-    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
+    rows = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1)
+    return rows.reshape(*x.shape, 3, 3)
 
 
 def about_y(angle: Tensor) -> Tensor:
     """(M,) radians -> (M, 3, 3) turns about y."""
     c, s, zero, one = angle.cos(), angle.sin(), torch.zeros_like(angle), torch.ones_like(angle)
-    return torch.stack([c, zero, s, zero, one, zero, -s, zero, c], dim=-1).unflatten(-1, (3, 3))
+    rows = torch.stack([c, zero, s, zero, one, zero, -s, zero, c], dim=-1)
+    return rows.reshape(*angle.shape, 3, 3)

@@ -37,8 +37,8 @@ def view_covariance(problem: Problem, view: View, population: Population) -> Flo
         bread[:, k] = -problem.weight @ (ahead - behind) / (2 * _STEP)
     bread = (bread + bread.T) / 2
     bread = _at_least(bread[keep], em_hessian[keep])
-    # Copies and crowds share their weight because they repeat one another: as one person counts once,
-    # weights enter the spread of the scores linearly.
+    # Copies and crowds share their weight because they repeat one another: as one person counts
+    # once, weights enter the spread of the scores linearly.
     people = float(problem.weight.sum())
     centred = scores - np.average(scores, axis=0, weights=problem.weight)
     meat = ((centred * problem.weight[:, None]).T @ centred)[keep] * people / max(people - 4.0, 1.0)

@@ -21,6 +21,7 @@ from .inputs import (
     require_people,
     spread_rows,
 )
+from .planes import Grounds, find_grounds, largest_first
 from .population import default_population, densities, reestimated
 from .projection import FloatArray
 from .report import write_report
@@ -78,8 +79,9 @@ def fit_ground_camera(
     """Fits one camera and its ground plane(s) to people, robustly, with covariance.
 
     Every person is a vertical stick of latent stature; the population is a mixture of upright
-    adults, short or seated people, leaning people and junk. Starts come from a sweep in closed form,
-    the optimum from EM Levenberg-Marquardt over log focal, gravity on the sphere and log offset.
+    adults, short or seated people, leaning people and junk. Starts come from a sweep in closed
+    form, the optimum from EM Levenberg-Marquardt over log focal, gravity on the sphere and log
+    offset.
 
     Args:
         keypoints: (N, 17, 3) COCO order, pixels and score.
@@ -91,7 +93,7 @@ def fit_ground_camera(
         center_px: (2,) principal point; the picture's centre if not given.
         gravity: (3,) direction of gravity (down) in the camera frame; used exactly if given.
         distortion: radial (k1, k2) as in `projection.project`; needs the focal length.
-        max_planes: 1 for a single ground.
+        max_planes: how many parallel levels of ground to look for; one is never split by noise.
 
     Raises:
         BadInput: shapes or values that contradict each other.
@@ -111,28 +113,44 @@ def fit_ground_camera(
         assert boxes_px is not None
         total, sticks = measure_boxes(boxes_px, given)
     require_people(sticks, total, given)
-    return _result(_Fitter(given, levels, sticks), total)
+    return _result(_Fitter(given, levels, sticks, max_planes), total)
 
 
 class _Fitter:
     """State of one fit: sticks, weights, population and the best view so far."""
 
-    def __init__(self, given: Given, levels: Levels | None, sticks: Sticks) -> None:
+    def __init__(
+        self, given: Given, levels: Levels | None, sticks: Sticks, max_planes: int
+    ) -> None:
         self.given, self.levels, self.sticks = given, levels, sticks
         self.weight = density_weights(sticks)
         self.population = default_population(given.stature_sd_m / given.stature_m)
         self.prior = camera_prior(given, sticks)
+        self.grounds = Grounds(np.zeros(1), np.zeros(len(sticks), dtype=np.int64))
         self.starts_tried = 0
         view = self._best_start()
         for _ in range(2):
             view = minimise(self.problem, view, self.population)
             self._renew(view)
-        self.view = minimise(self.problem, view, self.population)
+        view = minimise(self.problem, view, self.population)
+        if max_planes > 1:
+            view, grounds = find_grounds(self.problem, view, self.population, max_planes)
+            self.grounds, view = largest_first(grounds, view)
+            self._renew(view)
+            view = minimise(self.problem, view, self.population)
+        self.view = view
 
     @property
     def problem(self) -> Problem:
         given = self.given
-        return Problem(self.sticks, self.weight, given.center_px, given.stature_m, self.prior)
+        return Problem(
+            self.sticks,
+            self.weight,
+            given.center_px,
+            given.stature_m,
+            self.prior,
+            self.grounds.offset_ratio,
+        )
 
     def _best_start(self) -> View:
         """Refines the most promising candidates with some of the people; all of them choose."""
@@ -172,7 +190,8 @@ def _result(fit: _Fitter, total: int) -> GroundCameraFit:
     inlier = np.zeros(total, dtype=bool)
     inlier[index] = membership[0] > 0.5
     plane_index = np.full(total, -1)
-    plane_index[index[membership.sum(axis=0) > 0.5]] = 0
+    is_known = membership.sum(axis=0) > 0.5
+    plane_index[index[is_known]] = fit.grounds.label[is_known]
     focal = given.focal_px if given.focal_px is not None else float(np.exp(view.log_focal))
     normal = given.normal if given.normal is not None else view.normal
     offset = float(np.exp(view.log_offset))
@@ -180,7 +199,7 @@ def _result(fit: _Fitter, total: int) -> GroundCameraFit:
         focal_px=focal,
         normal=normal,
         offset_m=offset,
-        planes=[(normal, offset)],
+        planes=[(normal, offset * float(np.exp(r))) for r in fit.grounds.log_ratio],
         plane_index=plane_index,
         inlier=inlier,
         covariance=covariance,

@@ -213,8 +213,15 @@ def density_weights(sticks: Sticks) -> FloatArray:
     tree = cKDTree(sticks.bottom_px)
     reach = _NEIGHBOUR_LENGTHS * sticks.length_px
     neighbours = tree.query_ball_point(sticks.bottom_px, reach, return_length=True)
-    crowd = np.minimum(1.0, _CROWDED * np.median(neighbours) / neighbours)
+    crowd = np.minimum(1.0, _CROWDED * _typical(neighbours) / neighbours)
     return np.asarray(crowd / copies[same.ravel()])
+
+
+def _typical(neighbours: npt.NDArray[np.int64]) -> float:
+    """Median over places rather than over people: a crowd of hundreds counts as one place."""
+    ordered = np.sort(neighbours)
+    share = np.cumsum(1.0 / ordered)
+    return float(ordered[np.searchsorted(share, 0.5 * share[-1])])
 
 
 def spread_rows(sticks: Sticks, count: int) -> npt.NDArray[np.int64]:

@@ -1,8 +1,8 @@
 """Where posed bodies stand: batched robust least squares for position on the ground and size.
 
-Every body has three unknowns: its foot point on the plane (2) and the logarithm of its scale (1). Bodies do
-not share unknowns, so that all normal equations are 3 x 3 and solved at once. The camera enters through the
-rays of the seen keypoints only; no projection is assumed.
+Every body has three unknowns: its foot point on the plane (2) and the logarithm of its scale (1).
+Bodies do not share unknowns, so that all normal equations are 3 x 3 and solved at once. The camera
+enters through the rays of the seen keypoints only; no projection is assumed.
 """
 
 from __future__ import annotations
@@ -12,17 +12,19 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from .anthropometry import COCO_SIGMA
 from .errors import BadInput
 from .geometry import tangent_basis, unit
+from .placement_inputs import (
+    check_shapes,
+    clean_rays,
+    initial_foot,
+    keypoint_noise,
+    tangents,
+)
 from .projection import FloatArray
 
 BoolArray = npt.NDArray[np.bool_]
 
-COCO_SIGMAS = COCO_SIGMA
-_AREA_OF_HEIGHT = 0.25  # square root of a person's area over the height, upright adults
-_MIN_SCORE = 0.05  # keypoints below say nothing
-_MIN_NOISE_PX = 0.5
 _HUBER = 2.0  # residuals beyond so many standard deviations lose weight
 _ITERATIONS = 25
 _STEP_LIMIT = 0.3  # of the distance, and of the logarithm of the scale, in one step
@@ -39,8 +41,8 @@ class Placement:
     Attributes:
         torso_m: (N, 3) torso centre, camera frame.
         scale: (N,) factor on the given body.
-        position_cov_m2: (N, 3, 3) covariance of the foot point; for a camera known exactly it is singular
-            along the plane's normal.
+        position_cov_m2: (N, 3, 3) covariance of the foot point; for a camera known exactly it is
+            singular along the plane's normal.
         residual_px: (N,) root mean square of the weighted keypoint residuals.
         is_placed: (N,) False where no place in front of the camera explains the picture.
     """
@@ -76,20 +78,27 @@ def place_people(
         normal, offset_m: the plane n.X + d = 0, n up.
         stature_m: (N,) standing height of the given bodies.
         stature_prior_m: mean and standard deviation of the population.
-        camera_covariance: (4, 4) over log focal, pitch, roll and log offset of a perspective camera, as
-            `fit_ground_camera` gives it; propagated into the positions.
+        camera_covariance: (4, 4) over log focal, pitch, roll and log offset of a perspective
+            camera, as `fit_ground_camera` gives it; propagated into the positions.
 
     Raises:
         BadInput: arrays whose shapes contradict each other.
     """
     normal = np.asarray(normal, dtype=np.float64)
-    _check(keypoints_m, torso_height_m, scores, rays, px_per_rad, stature_m)
-    scene = _Scene(rays, keypoints_m + (torso_height_m[:, None] * normal)[:, None], normal, offset_m)
-    weights, sigma_rad = _noise(keypoints_m, scores, rays, px_per_rad)
+    check_shapes(keypoints_m, torso_height_m, scores, rays, px_per_rad, stature_m)
+    if not (np.isfinite(offset_m) and offset_m > 0):
+        raise BadInput(f"the camera must be above the plane, not at {offset_m!r} m")
+    scores, rays = clean_rays(scores, rays)
+    scene = _Scene(
+        rays, keypoints_m + (torso_height_m[:, None] * normal)[:, None], normal, offset_m
+    )
+    weights, sigma_rad = keypoint_noise(keypoints_m, scores, rays, px_per_rad)
     prior_mean = np.log(stature_prior_m[0] / np.asarray(stature_m, dtype=np.float64))
-    seen = scene.observations(weights, sigma_rad, prior_mean, stature_prior_m[1] / stature_prior_m[0])
+    seen = scene.observations(
+        weights, sigma_rad, prior_mean, stature_prior_m[1] / stature_prior_m[0]
+    )
     start = np.zeros((len(weights), 3))
-    foot = _initial_foot(keypoints_m, weights, rays, normal, offset_m)
+    foot = initial_foot(keypoints_m, weights, rays, normal, offset_m)
     start[:, :2] = (foot - scene.origin) @ scene.axes.T
     start[:, 2] = prior_mean
     solution = _solve(seen, start)
@@ -99,7 +108,7 @@ def place_people(
     scale = np.exp(solution[:, 2])
     information, _ = _normal_equations(seen, residual, jacobian, solution)
     information += 1e-12 * np.eye(3)
-    on_plane = np.linalg.inv(information)
+    on_plane = np.asarray(np.linalg.inv(information), dtype=np.float64)
     covariance = scene.axes.T @ on_plane[:, :2, :2] @ scene.axes
     if camera_covariance is not None:
         by_camera = _foot_by_camera(scene, seen, solution, foot, on_plane)
@@ -134,7 +143,9 @@ class _Observations:
 class _Scene:
     """Bodies above a plane, and the rays they were seen along."""
 
-    def __init__(self, rays: FloatArray, body: FloatArray, normal: FloatArray, offset: float) -> None:
+    def __init__(
+        self, rays: FloatArray, body: FloatArray, normal: FloatArray, offset: float
+    ) -> None:
         self.rays, self.body, self.normal = rays, body, normal
         self.log_offset = np.log(offset)
         self.origin = -offset * normal
@@ -143,8 +154,7 @@ class _Scene:
     def observations(
         self, weights: FloatArray, sigma_rad: FloatArray, prior_mean: FloatArray, prior_sd: float
     ) -> _Observations:
-        tangents = _tangents(self.rays)
-        frames = np.concatenate([tangents, self.rays[..., None, :]], axis=-2)
+        frames = np.concatenate([tangents(self.rays), self.rays[..., None, :]], axis=-2)
         return _Observations(
             origin=frames @ self.origin,
             axes=frames @ self.axes.T,
@@ -178,7 +188,7 @@ class _Scene:
 
 
 def _solve(seen: _Observations, start: FloatArray) -> FloatArray:
-    """(N, 3) place on the plane and log scale; Levenberg-Marquardt, everybody with an own damping."""
+    """(N, 3) place on the plane and log scale; Levenberg-Marquardt, each with an own damping."""
     solution = start.copy()
     cost = _cost(seen, start)
     damping = np.full(len(start), 1e-3)
@@ -207,7 +217,7 @@ def _solve(seen: _Observations, start: FloatArray) -> FloatArray:
 
 
 def _residuals(seen: _Observations, at: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Residuals (N, 17, 2) in sigmas, their Jacobian (N, 17, 2, 3), and depths (N, 17) along the rays."""
+    """Residuals (N, 17, 2) in sigmas, their Jacobian (N, 17, 2, 3), and depths (N, 17)."""
     body = np.exp(at[:, 2])[:, None, None] * seen.body
     local = seen.origin + (seen.axes @ at[:, None, :2, None])[..., 0] + body
     moves = np.concatenate([seen.axes, body[..., None]], axis=-1)
@@ -220,7 +230,7 @@ def _residuals(seen: _Observations, at: FloatArray) -> tuple[FloatArray, FloatAr
 
 
 def _cost(seen: _Observations, at: FloatArray) -> FloatArray:
-    """(N,) Huber's cost with the prior of the scale; keypoints behind the camera cost a constant."""
+    """(N,) Huber's cost and the prior of the scale; keypoints behind the camera cost a constant."""
     scale = np.exp(at[:, 2])[:, None, None]
     local = seen.origin + (seen.axes @ at[:, None, :2, None])[..., 0] + scale * seen.body
     depth = local[..., 2]
@@ -237,10 +247,10 @@ def _normal_equations(
     """Gauss-Newton Hessian (N, 3, 3) and gradient (N, 3); outlying keypoints count less."""
     size = np.hypot(residual[..., 0], residual[..., 1])
     robust = seen.weights * np.minimum(1.0, _HUBER / np.maximum(size, _TINY))
-    rows = jacobian.reshape(len(at), -1, 3)
-    weighted = (jacobian * robust[..., None, None]).reshape(len(at), -1, 3).transpose(0, 2, 1)
+    rows = jacobian.reshape(len(at), 34, 3)
+    weighted = (jacobian * robust[..., None, None]).reshape(len(at), 34, 3).transpose(0, 2, 1)
     hessian = weighted @ rows
-    gradient = (weighted @ residual.reshape(len(at), -1, 1))[..., 0]
+    gradient = (weighted @ residual.reshape(len(at), 34, 1))[..., 0]
     hessian[:, 2, 2] += seen.prior_information
     gradient[:, 2] += (at[:, 2] - seen.prior_mean) * seen.prior_information
     return hessian, gradient
@@ -251,7 +261,8 @@ def _foot_by_camera(
 ) -> FloatArray:
     """(N, 3, 4) derivative of the foot points by log focal, pitch, roll and log offset.
 
-    By the implicit function theorem: the gradient at the solution stays zero while the camera moves.
+    By the implicit function theorem: the gradient at the solution stays zero while the camera
+    moves.
     """
     columns = []
     prior_sd = float(seen.prior_information[0] ** -0.5) if len(foot) else 1.0
@@ -266,76 +277,3 @@ def _foot_by_camera(
             ends.append(moved.origin + follow @ moved.axes)
         columns.append((ends[0] - ends[1]) / (2 * _CAMERA_STEP))
     return np.stack(columns, axis=-1)
-
-
-def _check(
-    keypoints_m: FloatArray,
-    torso_height_m: FloatArray,
-    scores: FloatArray,
-    rays: FloatArray,
-    px_per_rad: FloatArray,
-    stature_m: FloatArray,
-) -> None:
-    n = len(scores)
-    wanted = {
-        "keypoints_m": (keypoints_m, (n, 17, 3)),
-        "torso_height_m": (torso_height_m, (n,)),
-        "scores": (scores, (n, 17)),
-        "rays": (rays, (n, 17, 3)),
-        "px_per_rad": (px_per_rad, (n,)),
-        "stature_m": (stature_m, (n,)),
-    }
-    for name, (array, shape) in wanted.items():
-        if np.shape(array) != shape:
-            raise BadInput(f"{name} must be {shape} for {n} people, not {np.shape(array)}")
-
-
-def _noise(
-    keypoints_m: FloatArray, scores: FloatArray, rays: FloatArray, px_per_rad: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Weights (N, 17) and angular standard deviations (N, 17) of the seen keypoints.
-
-    The size of a person is taken from the keypoints' own spread; noise is never below half a pixel.
-    """
-    weights = np.where(scores > _MIN_SCORE, np.clip(scores, 0.0, 1.0), 0.0)
-    spread_rad = _angular_spread(rays, weights)
-    spread_m = np.sqrt((keypoints_m**2).sum(axis=-1).mean(axis=1))
-    person_rad = spread_rad * 1.7 / np.maximum(spread_m, _TINY)
-    sigma = 2 * COCO_SIGMA * _AREA_OF_HEIGHT * person_rad[:, None]
-    return weights, np.maximum(sigma, _MIN_NOISE_PX / px_per_rad[:, None])
-
-
-def _angular_spread(rays: FloatArray, weights: FloatArray) -> FloatArray:
-    """(N,) root mean square angle of the rays about their weighted mean."""
-    total = np.maximum(weights.sum(axis=1, keepdims=True), _TINY)
-    mean = (weights[..., None] * rays).sum(axis=1) / total
-    squares = (weights * ((rays - mean[:, None]) ** 2).sum(axis=-1)).sum(axis=1)
-    return np.asarray(np.sqrt(squares / total[:, 0]))
-
-
-def _initial_foot(
-    keypoints_m: FloatArray,
-    weights: FloatArray,
-    rays: FloatArray,
-    normal: FloatArray,
-    offset_m: float,
-) -> FloatArray:
-    """(N, 3) on the plane: where the body's spread appears as large as it was seen."""
-    weights = weights + _TINY
-    total = weights.sum(axis=1, keepdims=True)
-    mean_ray = (weights[..., None] * rays).sum(axis=1) / total
-    mean_point = (weights[..., None] * keypoints_m).sum(axis=1) / total
-    centred = keypoints_m - mean_point[:, None]
-    along = np.einsum("njc,nc->nj", centred, mean_ray)
-    across2 = (weights * ((centred**2).sum(axis=-1) - along**2)).sum(axis=1) / total[:, 0]
-    spread = np.maximum(_angular_spread(rays, weights), 1e-6)
-    torso = mean_ray * (np.sqrt(np.maximum(across2, _TINY)) / spread)[:, None] - mean_point
-    return np.asarray(torso - (torso @ normal + offset_m)[:, None] * normal)
-
-
-def _tangents(rays: FloatArray) -> FloatArray:
-    """(..., 2, 3) orthonormal directions across each ray."""
-    seed = np.where(np.abs(rays[..., :1]) < 0.9, [1.0, 0.0, 0.0], [0.0, 1.0, 0.0])
-    first = np.cross(rays, seed)
-    first /= np.linalg.norm(first, axis=-1, keepdims=True)
-    return np.stack([first, np.cross(rays, first)], axis=-2)

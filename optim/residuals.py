@@ -79,10 +79,21 @@ class Prediction:
     is_valid: BoolArray
 
 
-def predict(view: View, sticks: Sticks, center_px: FloatArray, stature_m: float) -> Prediction:
-    """Residuals of all sticks with everything needed to weigh them."""
+def predict(
+    view: View,
+    sticks: Sticks,
+    center_px: FloatArray,
+    stature_m: float,
+    offset_ratio: FloatArray | float = 1.0,
+) -> Prediction:
+    """Residuals of all sticks with everything needed to weigh them.
+
+    Args:
+        offset_ratio: (N,) height of the camera above the ground of each stick, over the view's.
+    """
     focal, normal = np.exp(view.log_focal), view.normal
-    offset = np.exp(view.log_offset) - sticks.bottom_height * stature_m
+    camera_height = np.exp(view.log_offset) * offset_ratio
+    offset = camera_height - sticks.bottom_height * stature_m
     length = (sticks.top_height - sticks.bottom_height) * stature_m
     n = len(sticks)
     ray = np.ones((n, 3))
@@ -107,7 +118,7 @@ def predict(view: View, sticks: Sticks, center_px: FloatArray, stature_m: float)
     moves[:, :, 0] = to_center * depth[:, None] + ray * (rate * (to_center @ normal))[:, None]
     for k, axis in enumerate(tangent_basis(normal), start=1):
         moves[:, :, k] = ray * (rate * (ray @ axis))[:, None] + length * axis
-    moves[:, :, 3] = bottom * (np.exp(view.log_offset) / offset)
+    moves[:, :, 3] = bottom * np.reshape(camera_height / offset, (-1, 1))
     jacobian = projection @ moves
     jacobian[:, :, 0] += normalised * focal
     by_bottom = ray[:, :, None] * (rate[:, None] * normal[:2] / focal)[:, None, :]

@@ -8,7 +8,7 @@ are rejected.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -64,16 +64,19 @@ class Problem:
     center_px: FloatArray
     stature_m: float
     prior: Prior
+    offset_ratio: FloatArray | float = 1.0
 
     def predict(self, view: View) -> Prediction:
-        return predict(view, self.sticks, self.center_px, self.stature_m)
+        return predict(view, self.sticks, self.center_px, self.stature_m, self.offset_ratio)
 
     def components(self, prediction: Prediction, population: Population) -> Components:
         return components(prediction, self.sticks, population, self.stature_m)
 
     def take(self, rows: npt.NDArray[np.int64]) -> Problem:
-        return Problem(
-            self.sticks.take(rows), self.weight[rows], self.center_px, self.stature_m, self.prior
+        """The problem of some of the people."""
+        ratio = self.offset_ratio[rows] if isinstance(self.offset_ratio, np.ndarray) else 1.0
+        return replace(
+            self, sticks=self.sticks.take(rows), weight=self.weight[rows], offset_ratio=ratio
         )
 
 

@@ -30,7 +30,7 @@ class World:
         self.normal = normal_from_pitch_roll(self.pitch, self.roll)
 
     def crowd(self, n, seed=0, *, lean_deg=3.0, spread=0.05, noise=0.015, outliers=0.0, far=9.0):
-        """(N, 17, 3); `far` in camera heights. Outliers lean by 20 degrees, sit, or are children."""
+        """(N, 17, 3); `far` in camera heights. Outliers lean by 20 degrees, sit or are children."""
         rng = np.random.default_rng(seed)
         ahead = np.array([0.0, 0.0, 1.0]) - self.normal[2] * self.normal
         ahead /= np.linalg.norm(ahead)
@@ -59,7 +59,9 @@ class World:
         yaw = rng.uniform(0, 2 * np.pi, n)[:, None]
         sideways = np.cos(yaw) * right + np.sin(yaw) * ahead
         body = level[..., None] * axis[:, None] + ASIDE[:, None] * sideways[:, None]
-        pixels = project(foot[:, None] + stature[:, None, None] * body, self.focal_px, self.center_px)
+        pixels = project(
+            foot[:, None] + stature[:, None, None] * body, self.focal_px, self.center_px
+        )
         length = np.linalg.norm(pixels[:, 0] - pixels[:, 15:].mean(1), axis=1)
         pixels = pixels + rng.normal(size=pixels.shape) * (noise * length)[:, None, None]
         return np.concatenate([pixels, np.full((n, 17, 1), 0.9)], axis=2)
@@ -183,7 +185,8 @@ def test_distortion_is_removed():
     np.testing.assert_allclose(fit.offset_m, straight.offset_m, rtol=1e-6)
 
 
-# --- invariances -----------------------------------------------------------------------------------
+# --- invariances
+# -----------------------------------------------------------------------------------
 
 
 @settings(max_examples=8, deadline=None)
@@ -245,10 +248,14 @@ def test_the_same_input_gives_the_same_bytes():
     world = World()
     people = world.crowd(50, 10, outliers=0.2)
     a, b = world.fit(people), world.fit(people.copy())
-    assert a.normal.tobytes() == b.normal.tobytes() and a.covariance.tobytes() == b.covariance.tobytes()
+    assert (
+        a.normal.tobytes() == b.normal.tobytes()
+        and a.covariance.tobytes() == b.covariance.tobytes()
+    )
 
 
-# --- what cannot be fitted, and what is not whole ----------------------------------------------------
+# --- what cannot be fitted, and what is not whole
+# ----------------------------------------------------
 
 
 def test_too_few_people_are_refused():
@@ -352,7 +359,8 @@ def test_nonsense_is_refused_by_name(bad):
         optim.fit_ground_camera(**options)
 
 
-# --- boxes -----------------------------------------------------------------------------------------
+# --- boxes
+# -----------------------------------------------------------------------------------------
 
 
 def _boxes(world, n, seed):

@@ -20,7 +20,27 @@ def _crowd(n: int, seed: int, camera_height_m: float = 6.0, pitch_rad: float = 0
         + rng.uniform(12, 40, n)[:, None] * forward
         - camera_height_m * normal
     )
-    heights = np.array([1.6, 1.63, 1.63, 1.62, 1.62, 1.4, 1.4, 1.15, 1.15, 0.9, 0.9, 0.9, 0.9, 0.5, 0.5, 0.09, 0.09])
+    heights = np.array(
+        [
+            1.6,
+            1.63,
+            1.63,
+            1.62,
+            1.62,
+            1.4,
+            1.4,
+            1.15,
+            1.15,
+            0.9,
+            0.9,
+            0.9,
+            0.9,
+            0.5,
+            0.5,
+            0.09,
+            0.09,
+        ]
+    )
     sides = np.array([0, 1, -1, 2, -2, 6, -6, 7, -7, 7, -7, 4, -4, 4, -4, 4, -4]) * 0.03
     stick = heights[:, None] * normal + sides[:, None] * right
     body = stick + rng.normal(0, 0.05, (n, 17, 3))
@@ -66,11 +86,17 @@ def test_errors_are_as_large_as_the_covariance_says():
     rng = np.random.default_rng(2)
     pixels = project(crowd["points"], FOCAL_PX, CENTER_PX)
     height_px = np.ptp(pixels[..., 1], axis=1)
-    from optim.placement import _AREA_OF_HEIGHT, COCO_SIGMAS
+    from optim.anthropometry import COCO_SIGMA
+    from optim.placement_inputs import AREA_ROOT_OF_HEIGHT
 
-    sigma = 2 * COCO_SIGMAS * _AREA_OF_HEIGHT * (height_px * 1.7 / 1.54)[:, None]
-    placed = _place(crowd, pixels + rng.normal(size=pixels.shape) * sigma[..., None], np.ones((400, 17)))
-    foot = placed.torso_m - (placed.torso_m @ crowd["normal"] + crowd["offset_m"])[:, None] * crowd["normal"]
+    sigma = 2 * COCO_SIGMA * AREA_ROOT_OF_HEIGHT * (height_px * 1.7 / 1.54)[:, None]
+    placed = _place(
+        crowd, pixels + rng.normal(size=pixels.shape) * sigma[..., None], np.ones((400, 17))
+    )
+    foot = (
+        placed.torso_m
+        - (placed.torso_m @ crowd["normal"] + crowd["offset_m"])[:, None] * crowd["normal"]
+    )
     error = foot - crowd["foot"]
     axes = np.linalg.svd(crowd["normal"][None])[2][1:]
     on_plane = error @ axes.T
@@ -107,7 +133,9 @@ def test_order_of_people_does_not_matter():
     pixels = project(crowd["points"], FOCAL_PX, CENTER_PX)
     order = np.random.default_rng(0).permutation(20)
     a = _place(crowd, pixels, np.ones((20, 17)))
-    shuffled = {k: v[order] if isinstance(v, np.ndarray) and len(v) == 20 else v for k, v in crowd.items()}
+    shuffled = {
+        k: v[order] if isinstance(v, np.ndarray) and len(v) == 20 else v for k, v in crowd.items()
+    }
     b = _place(shuffled, pixels[order], np.ones((20, 17)))
     np.testing.assert_allclose(a.torso_m[order], b.torso_m, atol=1e-9)
 
@@ -116,7 +144,12 @@ def test_nobody_and_nothing_seen():
     crowd = _crowd(3, 6)
     pixels = project(crowd["points"], FOCAL_PX, CENTER_PX)
     assert not _place(crowd, pixels, np.zeros((3, 17))).is_placed.any()
-    empty = {k: v[:0] if isinstance(v, np.ndarray) and v.ndim > 1 or k in ("torso_height_m", "scale") else v for k, v in crowd.items()}
+    empty = {
+        k: v[:0]
+        if (isinstance(v, np.ndarray) and v.ndim > 1) or k in ("torso_height_m", "scale")
+        else v
+        for k, v in crowd.items()
+    }
     assert len(_place(empty, pixels[:0], np.ones((0, 17))).torso_m) == 0
 
 

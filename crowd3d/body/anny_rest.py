@@ -116,9 +116,9 @@ def _swing(source: Array, target: Array) -> Array:
 
 
 def t_pose_rotations(heads: Array, labels: list[str]) -> Array:
-    """(B, 3) bone heads of the mean body in the A-pose -> (24, 3, 3) world rotations into the T-pose.
+    """(B, 3) bone heads of the mean A-posed body -> (24, 3, 3) world rotations into the T-pose.
 
-    Swings alone carry the arm onto the x axis: they leave the elbow's hinge along y, as SMPL has it.
+    Swings alone carry the arm onto the x axis: the elbow's hinge ends along y, as SMPL has it.
     """
     joints = joints_from_heads(heads, labels)
     turn = np.tile(np.eye(3), (len(JOINT_NAMES), 1, 1))
@@ -187,7 +187,8 @@ class AnnyBodies:
 
         torch.manual_seed(seed)
         _, phenotypes = SimpleShapeDistribution(self._model).sample(count)
-        return self._model.get_phenotype_blendshape_coefficients(**phenotypes)
+        mix: torch.Tensor = self._model.get_phenotype_blendshape_coefficients(**phenotypes)
+        return mix
 
     def heads(self, coefficients: torch.Tensor) -> Array:
         """(S, B, 3) bone heads in the A-pose."""

@@ -100,7 +100,7 @@ def _from_csc(stored: np.lib.npyio.NpzFile) -> npt.NDArray[np.generic]:
 
 
 def check(values: dict[str, npt.NDArray[np.generic]], source: str) -> BodyArrays:
-    """SMPL-layout arrays by their usual names -> BodyArrays; raises BodyError on any contradiction."""
+    """SMPL-layout arrays by their usual names -> BodyArrays; BodyError on any contradiction."""
 
     def floats(key: str, shape: tuple[int, ...]) -> Array:
         array = np.asarray(values[key])

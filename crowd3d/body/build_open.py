@@ -51,7 +51,7 @@ class ShapeSpace:
 
 @dataclass
 class Targets:
-    """Points that regressors must hit: (E, K, 3) over the mean body, ten directions and the poses."""
+    """What regressors must hit, (E, K, 3) over the mean body, ten directions and the poses."""
 
     coco: Array
     h36m: Array
@@ -60,7 +60,7 @@ class Targets:
 
 def sample(bodies: AnnyBodies, coefficients: torch.Tensor, turn: Array) -> tuple[Any, Array]:
     """The population in the T-pose: (S, V, 3) float32 vertices and (S, 24, 3) joints."""
-    parts = [bodies.t_posed(batch, turn) for batch in coefficients.split(_BATCH)]
+    parts = [bodies.t_posed(batch, turn) for batch in torch.split(coefficients, _BATCH)]
     vertices = np.concatenate([p[0].astype(np.float32) for p in parts])
     return vertices, np.concatenate([p[1] for p in parts])
 
@@ -126,7 +126,7 @@ def targets(space: ShapeSpace, coefficients: torch.Tensor, turn: Array, full: Ar
     bodies = AnnyBodies("anny")
     regressor = bodies.coco()
     points, total = [], np.zeros((regressor.shape[1], 3))
-    for batch in coefficients.split(_BATCH):
+    for batch in torch.split(coefficients, _BATCH):
         vertices = bodies.t_posed(batch, turn)[0]
         points.append(regressor @ vertices)
         total += vertices.sum(axis=0)

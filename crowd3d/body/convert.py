@@ -1,4 +1,4 @@
-"""Turns the original SMPL pickle into an `.npz`, once and on purpose. Nothing else here reads pickles."""
+"""Turns the original SMPL pickle into an `.npz`, once, on purpose. Nothing else reads pickles."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from crowd3d.body.arrays import check
 from crowd3d.errors import BodyError
 
 # Everything a SMPL pickle may ask for: how numpy and scipy rebuild arrays, under their old and new
-# module names. Each entry is a plain constructor; none opens files, imports, or calls what it is given.
+# module names. Each is a plain constructor: none opens files, imports, or calls what it is given.
 _NUMPY_CORE = ("numpy.core.multiarray", "numpy._core.multiarray")
 _SPARSE = ("csc", "csr", "coo")
 _ALLOWED: dict[tuple[str, str], tuple[str, str]] = {
@@ -36,8 +37,10 @@ _KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintr
 class _ChumpyArray:
     """Stands for chumpy's arrays: keeps the state and computes nothing."""
 
+    state: Mapping[str, Any] = MappingProxyType({})
+
     def __init__(self, *args: object) -> None:
-        self.state: dict[str, Any] = {}
+        """Whatever it is called with is ignored; the numbers come with the state."""
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.state = dict(state)
@@ -59,12 +62,10 @@ class _SmplUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module.split(".")[0] == "chumpy":
             return _ChumpyArray
-        if (module, name) == ("_codecs", "encode"):
-            return _latin1
+        if (module, name) in _STUBS:
+            return _STUBS[module, name]
         if (module, name) not in _ALLOWED:
-            raise BodyError(
-                f"the pickle asks for {module}.{name}, which no SMPL model needs; refused"
-            )
+            raise BodyError(f"it asks for {module}.{name}, which no SMPL model needs; refused")
         home, attribute = _ALLOWED[module, name]
         try:
             return getattr(importlib.import_module(home), attribute)
@@ -77,6 +78,20 @@ def _latin1(text: str, encoding: str = "latin1") -> bytes:
     if encoding != "latin1" or not isinstance(text, str):
         raise BodyError(f"the pickle holds bytes encoded as {encoding!r}; refused")
     return text.encode("latin1")
+
+
+def _new(kind: type, base: type, state: object) -> object:
+    """How protocol 0 makes objects; only of kinds that could be named anyway."""
+    if base is not object or state is not None:
+        raise BodyError(f"the pickle builds a {kind} on {base}; refused")
+    return object.__new__(kind)
+
+
+_STUBS: dict[tuple[str, str], object] = {
+    ("_codecs", "encode"): _latin1,
+    **{(m, "_reconstructor"): _new for m in ("copy_reg", "copyreg")},
+    **{(m, "object"): object for m in ("__builtin__", "builtins")},
+}
 
 
 def plain(value: Any) -> npt.NDArray[np.generic]:
@@ -127,5 +142,5 @@ def convert_smpl_pickle(src: str | Path, dst: str | Path) -> Path:
     if missing:
         raise BodyError(f"{src} is not in the SMPL layout: it has no {', '.join(missing)}")
     check(values, str(src))
-    np.savez_compressed(dst, **values)
+    np.savez_compressed(dst, allow_pickle=False, **values)
     return dst

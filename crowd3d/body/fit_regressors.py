@@ -14,7 +14,7 @@ Index = npt.NDArray[np.int64]
 
 # Weight of "the weights sum to one" against coordinates in metres.
 _SUM_WEIGHT = 10.0
-# What a unit of uneven weight costs in `exact`, in metres: a tenth of a millimetre of error is nothing.
+# What a unit of uneven weight costs in `exact`, in metres: errors of a millimetre do not matter.
 _UNEVEN_M = 1e-3
 
 
@@ -27,7 +27,7 @@ def mirror_map(template: Array, tolerance_m: float = 1e-3) -> Index:
 
 
 def _system(examples: Array, targets: Array) -> tuple[Array, Array]:
-    """The equations weights @ examples[e] = targets[e] and sum(weights) = 1, as matrix and right side.
+    """weights @ examples[e] = targets[e] and sum(weights) = 1, as a matrix and its right side.
 
     Coordinates are taken relative to the first target, which a sum of one makes exact.
     """

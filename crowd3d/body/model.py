@@ -1,4 +1,4 @@
-"""A body in SMPL's terms: pose, shape and place in, mesh and joints out. Batched, differentiable."""
+"""A body in SMPL's terms: pose, shape, place in; mesh and joints out. Batched, differentiable."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def as_matrices(pose: Tensor) -> Tensor:
     if pose.ndim == 4 and pose.shape[1:] == (24, 3, 3):
         return pose
     if pose.ndim == 3 and pose.shape[1:] == (24, 3):
-        return roma.rotvec_to_rotmat(pose)
+        matrices: Tensor = roma.rotvec_to_rotmat(pose)
+        return matrices
     raise BodyError(
         f"a pose is (N, 24, 3) axis-angle or (N, 24, 3, 3) matrices, not {tuple(pose.shape)}"
     )
@@ -82,13 +83,13 @@ def skin(vertices: Tensor, weights: Tensor, world: Tensor, rest: Tensor, posed: 
     """
     shift = posed - (world @ rest.unsqueeze(-1)).squeeze(-1)
     transforms = torch.cat([world, shift.unsqueeze(-1)], dim=-1).flatten(2)
-    blended = (weights @ transforms).unflatten(-1, (3, 4))
+    blended = (weights @ transforms).reshape(len(world), len(weights), 3, 4)
     turned: Tensor = (blended[..., :3] @ vertices.unsqueeze(-1)).squeeze(-1)
     return turned + blended[..., 3]
 
 
 class BodyModel(nn.Module):
-    """A skinned body in the SMPL layout. Frame: T-pose at rest, y up, facing +z, left at +x, metres.
+    """A skinned body in the SMPL layout. Rest: T-pose, y up, facing +z, left at +x, metres.
 
     `betas` are the body's own: for `open`, betas[0] is the stature in standard deviations of a
     population of all ages, and the other nine do not change the stature.
@@ -140,12 +141,12 @@ class BodyModel(nn.Module):
     def rest_vertices(self, betas: Tensor) -> Tensor:
         """(N, 10) -> (N, V, 3) shaped body in the T-pose."""
         shaped = self._betas(betas) @ self.shapedirs.flatten(0, 1).T
-        return self.v_template + shaped.unflatten(-1, (-1, 3))
+        return self.v_template + shaped.reshape(len(shaped), self.n_vertices, 3)
 
     def rest_joints(self, betas: Tensor) -> Tensor:
         """(N, 10) -> (N, 24, 3) joints in the T-pose."""
         shaped = self._betas(betas) @ self.j_shapedirs.flatten(0, 1).T
-        return self.j_template + shaped.unflatten(-1, (-1, 3))
+        return self.j_template + shaped.reshape(len(shaped), len(self.j_template), 3)
 
     def joints_only(self, pose: Tensor, betas: Tensor, transl: Tensor | None = None) -> Tensor:
         """(N, 24, 3) posed joints, without touching a vertex."""
@@ -206,7 +207,7 @@ class BodyModel(nn.Module):
         return self.stature[0] + self._betas(betas) @ self.stature[1:]
 
     def betas_for_stature(self, stature_m: Tensor) -> Tensor:
-        """(N,) standing heights -> (N, 10) betas that differ from the mean body in betas[0] alone."""
+        """(N,) standing heights -> (N, 10) betas, the mean body's but for betas[0]."""
         betas = self.stature.new_zeros((*stature_m.shape, N_BETAS))
         first = (stature_m.to(betas) - self.stature[0]) / self.stature[1]
         return torch.cat([first.unsqueeze(-1), betas[..., 1:]], dim=-1)
@@ -222,7 +223,7 @@ class BodyModel(nn.Module):
         if self.posedirs is None:
             return shaped
         feature = (rotations[:, 1:] - torch.eye(3).to(rotations)).flatten(1)
-        return shaped + (feature @ self.posedirs.flatten(0, 1).T).unflatten(-1, (-1, 3))
+        return shaped + (feature @ self.posedirs.flatten(0, 1).T).reshape(shaped.shape)
 
     def _regress(self, key: str, vertices: Tensor) -> Tensor:
         weights = getattr(self, f"_{key}_weights")

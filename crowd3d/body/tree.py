@@ -29,33 +29,10 @@ JOINT_NAMES = (
     "right_hand",
 )
 PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
-# Row j of a mirrored pose comes from row JOINT_MIRROR[j], with the signs of y and z of its axis flipped.
-JOINT_MIRROR = (
-    0,
-    2,
-    1,
-    3,
-    5,
-    4,
-    6,
-    8,
-    7,
-    9,
-    11,
-    10,
-    12,
-    14,
-    13,
-    15,
-    17,
-    16,
-    19,
-    18,
-    21,
-    20,
-    23,
-    22,
-)
+_PAIRS = {1: 2, 4: 5, 7: 8, 10: 11, 13: 14, 16: 17, 18: 19, 20: 21, 22: 23}
+_SWAP = _PAIRS | {right: left for left, right in _PAIRS.items()}
+# Row j of a mirrored pose is row JOINT_MIRROR[j] with the signs of y and z of its axis flipped.
+JOINT_MIRROR = tuple(_SWAP.get(j, j) for j in range(24))
 
 COCO_NAMES = (
     "nose",
@@ -82,5 +59,5 @@ TORSO_KEYPOINTS = (5, 6, 11, 12)  # both shoulders and both hips
 
 COCO_MIRROR = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
 H36M_MIRROR = (0, 4, 5, 6, 1, 2, 3, 7, 8, 9, 10, 14, 15, 16, 11, 12, 13)
-# The 14 rows of the 17 Human3.6M joints that evaluations use: hips to ankles, thorax, head top, arms.
+# The 14 of the 17 Human3.6M joints that evaluations use: hips to ankles, thorax, crown, arms.
 H36M_14 = (1, 2, 3, 4, 5, 6, 8, 10, 11, 12, 13, 14, 15, 16)

@@ -49,7 +49,11 @@ def staged(folder: Path) -> Iterator[Path]:
         raise _refused(folder, error) from None
     try:
         yield stage
-        for file in sorted(stage.iterdir()):
+        files = sorted(stage.iterdir())
+        for file in files:
+            if (folder / file.name).is_dir():
+                raise IsADirectoryError(f"{folder / file.name} is a folder")
+        for file in files:
             os.replace(file, folder / file.name)
     except OSError as error:
         raise _refused(folder, error) from None

@@ -62,7 +62,7 @@ def error_ellipse(covariance_m2: FloatArray) -> tuple[FloatArray, FloatArray, Fl
 
     The angle counts in degrees clockwise from +y, in [0, 180). Not finite in, NaN out.
     """
-    good = np.isfinite(covariance_m2).all(axis=(1, 2))
+    good = np.asarray(np.isfinite(covariance_m2).all(axis=(1, 2)))
     values, vectors = np.linalg.eigh(np.where(good[:, None, None], covariance_m2, 0.0))
     sigma = np.sqrt(np.maximum(values, 0.0))
     angle = _compass_deg(vectors[:, :, 1], 180.0)

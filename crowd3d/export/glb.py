@@ -52,7 +52,7 @@ def to_glb(scene: Scene, mesh: CrowdMesh) -> bytes:
         "extras": {
             "image_name": scene.image_name,
             "units": "metres",
-            "frame": "x right, y up, -z in the viewing direction, origin on the ground below the camera",
+            "frame": "x right, y up, z backward, origin on the ground below the camera",
         },
     }
     document = {

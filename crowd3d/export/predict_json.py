@@ -50,8 +50,8 @@ def to_predict(scene: Scene, minimal: bool = False) -> dict[str, Any]:
         minimal: leave out hvip2d and hvip3d, as GigaCrowd submissions do.
     """
     people = scene.people
-    flat = [people.pose, people.betas, people.transl_m]
-    finite = np.all([np.isfinite(x).reshape(len(people), -1).all(axis=1) for x in flat], axis=0)
+    finite = np.isfinite(people.pose).all(axis=(1, 2))
+    finite &= np.isfinite(people.betas).all(axis=1) & np.isfinite(people.transl_m).all(axis=1)
     persons = []
     for i in np.flatnonzero(finite):
         person = {
@@ -99,9 +99,9 @@ def _entry(entry: Any, where: str) -> Predicted:
         bodies = [str(person.get("body", "smpl")) for person in entry["person_list"]]
     except KeyError as error:
         raise SceneError(f"{where}: there is no {error.args[0]!r}") from None
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:
         raise SceneError(f"{where}: {error}") from None
-    flat = np.array(rows, dtype=np.float64).reshape(len(rows), -1 if rows else _N_FLOATS)
+    flat = np.array(rows, dtype=np.float64).reshape(-1, sum(_SIZES))
     pose, betas, transl, scale, hvip_px, hvip_m = np.split(flat, _CUTS, axis=1)
     pose = pose.reshape(-1, N_JOINTS, 3)
     return Predicted(K, pose, betas, transl, scale[:, 0], hvip_px, hvip_m, bodies)
@@ -109,7 +109,6 @@ def _entry(entry: Any, where: str) -> Predicted:
 
 _SIZES = (3 * N_JOINTS, N_BETAS, 3, 1, 2, 3)
 _CUTS = np.cumsum(_SIZES[:-1])
-_N_FLOATS = sum(_SIZES)
 
 
 def _person(person: dict[str, Any]) -> FloatArray:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -30,6 +32,21 @@ _FRAMES = {
     "pixels": "u right, v down, origin at the top-left corner of the full picture",
     "plane": "normal . X + offset_m = 0, unit normal pointing up",
 }
+# What numpy and zipfile raise on files that are not what they seem.
+_DAMAGED = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    MemoryError,
+    OverflowError,
+    SyntaxError,
+    zipfile.BadZipFile,
+    tokenize.TokenError,
+    zlib.error,
+)
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # earliest date of a zip entry: no clock in the bytes
 
 
@@ -107,7 +124,7 @@ def load(folder: Path) -> Scene:
         n_people = values["counts"]["people"]
     except KeyError as error:
         raise SceneError(f"{folder / _SCENE} has no {error.args[0]!r}") from None
-    except (TypeError, ValueError, CameraError, ShapelyError) as error:
+    except (TypeError, ValueError, OverflowError, CameraError, ShapelyError) as error:
         raise SceneError(f"{folder / _SCENE} is malformed: {error}") from None
     if n_people != len(scene.people):
         raise SceneError(
@@ -179,7 +196,7 @@ def _read_people(path: Path) -> People:
         raise SceneError(f"there is no {path}; give the folder that a run wrote") from None
     except KeyError as error:
         raise SceneError(f"{path}: {error.args[0]}") from None
-    except (OSError, ValueError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise SceneError(f"{path} is damaged: {error}") from None
 
 

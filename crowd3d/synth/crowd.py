@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from crowd3d.synth import poses
 from crowd3d.synth.presets import Preset
-from crowd3d.synth.world import PERSON_M, SEAT, TIER, TIER_DEPTH_M, World
+from crowd3d.synth.world import BUILDING, PERSON_M, SEAT, TIER, TIER_DEPTH_M, World
 
 FloatArray = npt.NDArray[np.float64]
 Rng = np.random.Generator
@@ -97,6 +97,16 @@ def _free_of_boxes(world: World, x: float, z: float) -> bool:
     return bool(np.all(gap.max(axis=1)[solid] > 0.45))
 
 
+def _in_sight(world: World, x: float, z: float) -> bool:
+    """Whether no building stands between the camera and a place."""
+    walls = world.boxes.kind == BUILDING
+    if not walls.any():
+        return True
+    along = np.linspace(0.02, 1.0, 48)[:, None, None] * np.array([x, z])
+    gap = np.abs(along - world.boxes.center_m[walls][:, [0, 2]]) - world.boxes.half_m[walls][:, [0, 2]]
+    return bool(np.all(gap.max(axis=2) > 0.3))
+
+
 def _cluster(rng: Rng, world: World, preset: Preset) -> list[tuple[float, float, int, float, bool, bool]]:
     """One group of people as (x, z, level, yaw, walks, seated), wherever it may be."""
     kind = rng.choice(5, p=np.array(preset.activities) / sum(preset.activities))
@@ -158,7 +168,7 @@ def place_people(rng: Rng, world: World, preset: Preset, count: int) -> Cast:
         margin = 0.02 if rng.random() < 0.06 else -0.004
         fits = all(
             in_view(world, x, z, level, margin)
-            and (level > 0 or _free_of_boxes(world, x, z))
+            and (level > 0 or (_free_of_boxes(world, x, z) and _in_sight(world, x, z)))
             and taken.is_free(x, z, CLEARANCE_M if not walks else 1.15 * CLEARANCE_M)
             for x, z, level, _, walks, _ in group
         )

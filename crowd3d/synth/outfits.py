@@ -158,7 +158,7 @@ def _one(rng: Rng, child: bool, warm: float, feminine: bool) -> dict[str, object
         "coat": float(coat or dress),
         "tucked": float(rng.random() < 0.15),
         "loose_top_m": rng.uniform(0.016, 0.034) if jacket else rng.uniform(0.006, 0.018),
-        "loose_bottom_m": rng.uniform(0.004, 0.012) if rng.random() < 0.45 else rng.uniform(0.012, 0.034),
+        "loose_bottom_m": rng.uniform(0.006, 0.012) if rng.random() < 0.3 else rng.uniform(0.014, 0.036),
         "sole_m": rng.uniform(0.010, 0.025),
         "denim": float(rng.random() < 0.5),
         "glasses": float(rng.random() < 0.16),

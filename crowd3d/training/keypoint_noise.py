@@ -1,9 +1,10 @@
 """What a keypoint detector gets wrong, as a model of 2D errors on true keypoints.
 
-The error types are those of Ronchi & Perona, Benchmarking and error diagnosis in multi-instance pose estimation
-(ICCV 2017): jitter, miss, inversion, swap; their sizes are rings of equal object keypoint similarity (OKS). To
-these come a plain Gaussian scatter that grows with the person's blur, joints that nobody sees, people cut
-or covered, left and right exchanged as a whole, and scores that know part of all this.
+The error types are those of Ronchi & Perona, Benchmarking and error diagnosis in multi-instance
+pose estimation (ICCV 2017): jitter, miss, inversion, swap; their sizes are rings of equal object
+keypoint similarity (OKS). To these come a plain Gaussian scatter that grows with the person's blur,
+joints that nobody sees, people cut or covered, left and right exchanged as a whole, and scores that
+know part of all this.
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-COCO_SIGMAS = (0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107,
-               0.087, 0.087, 0.089, 0.089)  # fmt: skip
-COCO_MIRROR = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
+from crowd3d.body.tree import COCO_MIRROR
+
+# Spread of annotators, nose to ankles; the pairs are equal.
+COCO_SIGMAS = (0.026, *(s for s in (25, 35, 79, 72, 62, 107, 87, 89) for s in (s / 1000,) * 2))
 # Face, upper body, lower body: the three rows of every probability below.
 PART = (0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2)
 
 
 @dataclass(frozen=True)
 class NoiseRecipe:
-    """All numbers of the error model. Lengths are fractions of the person's standing height in the picture."""
+    """All numbers of the error model; lengths in standing heights of the person in the picture."""
 
     scatter: float = 0.020  # median over people of the per-axis standard deviation
     scatter_spread: float = 0.5  # of its logarithm
@@ -65,7 +67,7 @@ class Clean:
 
 
 def spoil(clean: Clean, recipe: NoiseRecipe, generator: torch.Generator) -> Tensor:
-    """Detected keypoints (N, 17, 3): place and score; score 0 and place 0 where nothing was found."""
+    """Detected keypoints (N, 17, 3): place and score; all 0 where nothing was found."""
     noise = _Noise(clean, recipe, generator)
     uv = noise.scatter(clean.uv)
     uv = noise.rings(uv)
@@ -97,13 +99,13 @@ class _Noise:
         return torch.randn(shape, generator=self.generator, device=self.device, dtype=self.dtype)
 
     def scatter(self, uv: Tensor) -> Tensor:
-        """Gaussian error of every joint, with the relative size of annotators' own (the OKS sigmas)."""
+        """Gaussian error of every joint, larger where annotators err more (OKS sigmas)."""
         person = self.recipe.scatter * torch.exp(
             self.recipe.scatter_spread * self.normal(uv.shape[:1])
         )
         joint = (
             self.sigma / self.sigma.mean()
-        ) ** 0.7  # detectors are less unequal than annotators
+        ) ** 0.5  # detectors are less unequal than annotators
         size = (person * self.clean.height)[:, None] * joint * (1 + 0.7 * self.clean.unseen)
         return uv + size[..., None] * self.normal(uv.shape)
 
@@ -134,7 +136,7 @@ class _Noise:
         return uv
 
     def hide(self, uv: Tensor) -> tuple[Tensor, Tensor]:
-        """Joints behind others, behind things, or outside the picture: mask, and where they are guessed."""
+        """Joints behind others or things, or outside the picture: guessed places, and which."""
         recipe, (x, y) = self.recipe, self.clean.uv.unbind(-1)
         low, high = self.clean.uv.amin(1), self.clean.uv.amax(1)
         span = high - low

@@ -1,4 +1,4 @@
-"""Endless training data for the lift, in numbers: pose, body, camera, keypoints as a detector would give them."""
+"""Endless training data for the lift, in numbers: pose, body, camera, detected keypoints."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from crowd3d import lift, lift_net
+from crowd3d.body.tree import TORSO_KEYPOINTS
 from crowd3d.lift_rig import Posed, Rig, pose_rig, with_shape
 from crowd3d.rotation import about_y, small_turns
 from crowd3d.training.everyday import everyday_poses
@@ -18,8 +19,8 @@ from crowd3d.training.mocap import Clip
 
 N_COCO = 17
 _UPPER = (3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23)
-_TORSO = (5, 6, 11, 12)  # COCO
-# Facing: the nose is hidden by the head when the face turns away; ears by the face; arms and legs by the body.
+# Facing: the nose is hidden by the head when the face turns away; ears by the face; arms and legs
+# by the body.
 _FACE, _LEFT_EAR, _RIGHT_EAR = (0, 1, 2), 3, 4
 
 
@@ -48,7 +49,7 @@ class PoseRecipe:
 
 @dataclass(frozen=True)
 class PopulationRecipe:
-    """Who is there, in betas of the embedded body; the first is the stature, the same for all ages."""
+    """Who is there, in betas of the embedded body; the first is the stature at all ages."""
 
     stature: tuple[float, float] = (0.30, 0.45)  # adults: mean and standard deviation
     children: float = 0.15
@@ -117,7 +118,8 @@ def turn_heading(rotations: Tensor, angle: Tensor) -> Tensor:
 def build_bank(clips: list[Clip], recipe: PoseRecipe, rig: Rig, seed: int) -> Bank:
     """Everyday poses and every frame of the clips; each group keeps its share whatever its length.
 
-    A group is "everyday" or what `group_of` says of a clip; one without a share in `recipe.weights` is not drawn.
+    A group is "everyday" or what `group_of` says of a clip; one without a share in `recipe.weights`
+    is not drawn.
     """
     rng = np.random.default_rng(seed)
     groups: dict[str, list[np.ndarray]] = {}
@@ -144,7 +146,7 @@ def group_of(clip_name: str) -> str:
 def draw_poses(bank: Bank, recipe: PoseRecipe, count: int, generator: torch.Generator) -> Tensor:
     """Poses (count, 24, 3, 3) facing +z: drawn, crossed with others, mirrored, disturbed."""
     pick = torch.multinomial(bank.chance, 3 * count, replacement=True, generator=generator)
-    base, other, arms = bank.poses[pick].clone().split(count)
+    base, other, arms = torch.split(bank.poses[pick], count)
     device = base.device
 
     def some(chance: float) -> Tensor:
@@ -160,7 +162,7 @@ def draw_poses(bank: Bank, recipe: PoseRecipe, count: int, generator: torch.Gene
     base = torch.where(some(0.5)[:, None, None, None], lift_net.mirror_fisher(base), base)
     freedom = torch.as_tensor(_FREEDOM, dtype=base.dtype, device=device).clone()
     freedom[0] = recipe.tilt_deg / max(recipe.perturb_deg, 1e-6)
-    person = torch.randn(count, 1, 1, generator=generator, device=device).mul(0.4).exp()
+    person = torch.randn(count, 1, 1, generator=generator, device=device).mul(0.6).exp()
     noise = torch.randn(count, 24, 3, generator=generator, device=device)
     noise = noise * person * freedom * math.radians(recipe.perturb_deg)
     return without_heading(base @ small_turns(noise))
@@ -205,7 +207,7 @@ def photograph(
     posed = pose_rig(rig, poses, betas)
     stature = with_shape(rig.stature, betas)
     points = posed.points
-    torso = points[:, list(_TORSO)].mean(1)
+    torso = points[:, list(TORSO_KEYPOINTS)].mean(1)
     lowest = torch.minimum(points[..., 1].amin(1), posed.joints[..., 1].amin(1))
     low, high = camera.distance_statures
     distance = stature * torch.exp(math.log(low) + math.log(high / low) * uniform())
@@ -252,7 +254,7 @@ def _detect(
     noise: NoiseRecipe | None,
     generator: torch.Generator,
 ) -> Tensor:
-    """Keypoints (N, 17, 3) in the virtual camera of `ray` of points (N, 17, 3) on the level frame."""
+    """Keypoints (N, 17, 3) in the virtual camera of `ray`; places (N, 17, 3) in the level frame."""
     along = torch.einsum("nki,ni->nk", place, ray)
     down = torch.linalg.cross(ray, torch.tensor([1.0, 0, 0], device=ray.device).expand_as(ray))
     across = torch.stack([place[..., 0], torch.einsum("nki,ni->nk", place, down)], dim=-1)
@@ -273,7 +275,7 @@ def _self_hidden(along: Tensor, uv: Tensor, ray: Tensor, posed: Posed, height: T
     hidden[:, list(_FACE)] = (towards[:, 2] < -0.1)[:, None]
     hidden[:, _LEFT_EAR] = towards[:, 0] < -0.35
     hidden[:, _RIGHT_EAR] = towards[:, 0] > 0.35
-    torso = list(_TORSO)
+    torso = list(TORSO_KEYPOINTS)
     center, depth = uv[:, torso].mean(1, keepdim=True), along[:, torso].mean(1, keepdim=True)
     near = (uv - center).norm(dim=-1) < 0.13 * height[:, None]
     size = (along.mean(1) * height)[:, None]  # stature in metres

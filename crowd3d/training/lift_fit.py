@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from crowd3d import posterior
+from crowd3d.body.tree import JOINT_MIRROR
 from crowd3d.lift import Lift
-from crowd3d.lift_net import SMPL_MIRROR, LiftNet, Normalised, Raw, normalise
+from crowd3d.lift_net import LiftNet, Normalised, Raw, normalise
 from crowd3d.lift_rig import Rig
 from crowd3d.training.lift_data import (
     Bank,
@@ -65,7 +66,7 @@ def fit(
     check: Callable[[LiftNet], dict[str, float]] | None = None,
     check_every: int = 1000,
 ) -> LiftNet:
-    """Train a network; with a folder, keep a checkpoint there and go on from one exactly where it stood.
+    """Train a network; with a folder, keep a checkpoint there and go on from it exactly.
 
     Args:
         loss: what to minimise; the matrix-Fisher likelihood by default.
@@ -91,7 +92,7 @@ def fit(
             raw = net(seen.features)
         total, terms = loss(raw, seen, batch, rig)
         optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        torch.autograd.backward(total)
         torch.nn.utils.clip_grad_norm_(net.parameters(), _CLIP_NORM)
         optimizer.step()
         decay = min(recipe.average, (step + 1) / (step + 10))
@@ -190,9 +191,10 @@ def checker(batch: Batch, rig: Rig) -> Callable[[LiftNet], dict[str, float]]:
 
 @torch.no_grad()
 def calibrate(net: LiftNet, batch: Batch, mass: float = 0.9) -> None:
-    """Set the temperature of every joint so that its credible ball holds the truth as often as it says.
+    """Fit every joint's temperature: its credible ball shall hold the truth as often as it says.
 
-    Bisection on the factor of F, on people from the training motion; mirrored joints share one factor.
+    Bisection on the factor of F, on people from the training motion; mirrored joints share one
+    factor.
     """
     net.temperature.fill_(1.0)
     fisher = Lift(net)(batch.keypoints, batch.elevation).fisher
@@ -216,4 +218,4 @@ def calibrate(net: LiftNet, batch: Batch, mass: float = 0.9) -> None:
 
 def mirrored(values: Tensor) -> Tensor:
     """(24,) values with left and right exchanged."""
-    return values[list(SMPL_MIRROR)]
+    return values[list(JOINT_MIRROR)]

@@ -26,7 +26,7 @@ def joints_of(rig: Rig, rotations: Tensor, betas: Tensor) -> Tensor:
 
 
 def procrustes(source: Tensor, target: Tensor) -> Tensor:
-    """Source points (N, J, 3) after the best similarity transform onto target (Umeyama 1991, no reflection)."""
+    """Source (N, J, 3) after the best similarity onto target (Umeyama 1991, no reflection)."""
     mean_s, mean_t = source.mean(1, keepdim=True), target.mean(1, keepdim=True)
     s, t = (source - mean_s).double(), (target - mean_t).double()
     U, sigma, V = posterior.proper_svd(t.transpose(1, 2) @ s)
@@ -69,7 +69,7 @@ def errors(rig: Rig, rotations: Tensor, betas: Tensor, batch: Batch) -> Errors:
 
 
 def summary(found: Errors, fisher: Tensor | None = None) -> dict[str, float]:
-    """Means and medians in millimetres and degrees; with Fisher parameters also how honest they are."""
+    """Means and medians in millimetres and degrees; with F also how honest it is."""
     result = {
         "pa_mpjpe_mm": 1000 * found.pa_mpjpe_m.mean().item(),
         "mpjpe_mm": 1000 * found.mpjpe_m.mean().item(),

@@ -53,7 +53,8 @@ def read_recipe(path: str | Path, **changes: Any) -> Recipe:
     if not isinstance(values, dict):
         raise ConfigError(f"the recipe {path} must hold keys and values")
     values |= {key: value for key, value in changes.items() if value is not None}
-    return _build(Recipe, values, str(path))
+    recipe: Recipe = _build(Recipe, values, str(path))
+    return recipe
 
 
 def _build(cls: type[Any], values: dict[str, Any], where: str) -> Any:

@@ -16,6 +16,7 @@ from crowd3d.lift import ARCHITECTURE, Lift
 from crowd3d.lift_net import LiftNet
 from crowd3d.lift_rig import Rig, rig_of
 from crowd3d.training import mocap
+from crowd3d.training.deepmimic import load_deepmimic
 from crowd3d.training.lift_data import build_bank
 from crowd3d.training.lift_fit import as_recorded, calibrate, checker, fit, fixed_batch, split
 from crowd3d.training.lift_metrics import errors, summary
@@ -25,7 +26,7 @@ from crowd3d.training.lift_recipe import Recipe, read_recipe
 def load_clips(cmu: str | Path, deepmimic: str | Path, rig: Rig) -> list[mocap.Clip]:
     """All motions of both folders on the body's skeleton."""
     directions = mocap.body_directions(rig.joints[0].double().cpu().numpy())
-    return mocap.load_cmu(cmu, directions) + mocap.load_deepmimic(deepmimic, directions)
+    return mocap.load_cmu(cmu, directions) + load_deepmimic(deepmimic, directions)
 
 
 def save_lift(net: LiftNet, shape: dict[str, int], facts: dict[str, Any], path: Path) -> None:
@@ -42,7 +43,7 @@ def save_lift(net: LiftNet, shape: dict[str, int], facts: dict[str, Any], path: 
 
 
 def train(recipe: Recipe, cmu: Path, deepmimic: Path, out: Path, device: str) -> dict[str, Any]:
-    """Train, calibrate, measure, write `lift.safetensors` and `lift.json`; goes on from a checkpoint in `out`."""
+    """Train or go on, calibrate, measure; writes `lift.safetensors` and `lift.json` into `out`."""
     rig = rig_of(body.load("open", level="crowd")).to(device)
     training, validation, held_out = split(load_clips(cmu, deepmimic, rig), recipe)
     bank = build_bank(training, recipe.poses, rig, recipe.seed).to(device)
@@ -53,7 +54,10 @@ def train(recipe: Recipe, cmu: Path, deepmimic: Path, out: Path, device: str) ->
     unseen = fixed_batch(held_out, as_recorded(held_out), rig, recipe, 8192, recipe.seed + 4)
     result = Lift(net)(unseen.keypoints, unseen.elevation)
     table = summary(errors(rig, result.rotations, result.betas, unseen), result.fisher)
-    facts = {"recipe": recipe.to_dict(), "held_out": {k: round(v, 3) for k, v in table.items()}}
+    facts: dict[str, Any] = {
+        "recipe": recipe.to_dict(),
+        "held_out": {k: round(v, 3) for k, v in table.items()},
+    }
     save_lift(net, recipe.network, facts, out / "lift.safetensors")
     facts["seconds"] = round(time.monotonic() - started, 1)
     (out / "lift.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

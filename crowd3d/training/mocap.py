@@ -1,16 +1,17 @@
-"""Motion capture as SMPL poses: CMU's ASF/AMC files and the DeepMimic JSON clips.
+"""Motion capture as SMPL poses: what all formats share, and CMU's ASF/AMC files.
 
-Both are turned into global rotations of SMPL's 24 joints and then into local (parent-relative) ones. A limb of
-the mocap skeleton that points along d at its own rest is a limb of the body that points along l at rest:
-the body's joint turns by G A, with G the mocap bone's turn since its rest and A the shortest turn from l to d.
-Limb directions are therefore those of the mocap exactly; what is lost is only bone lengths.
+Motions are turned into global rotations of SMPL's 24 joints and then into local (parent-relative)
+ones. A limb of the mocap skeleton that points along d at its own rest is a limb of the body that
+points along l at rest: the body's joint turns by G A, with G the mocap bone's turn since its rest
+and A the shortest turn from l to d. Limb directions are therefore those of the mocap exactly; what
+is lost is only bone lengths.
 
-World frame of every clip: y up, gravity along -y. The body at rest: T-pose, y up, facing +z, left = +x.
+World frame of every clip: y up, gravity along -y. The body at rest: T-pose, y up, facing +z, left =
++x.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,17 +21,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
+from crowd3d.body.tree import JOINT_NAMES, PARENTS
 from crowd3d.errors import Crowd3dError
 
 FloatArray = npt.NDArray[np.float64]
-
-JOINT_NAMES = (
-    "pelvis left_hip right_hip spine1 left_knee right_knee spine2 left_ankle right_ankle spine3 left_foot "
-    "right_foot neck left_collar right_collar head left_shoulder right_shoulder left_elbow right_elbow "
-    "left_wrist right_wrist left_hand right_hand"
-).split()
-PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
-MIRROR = (0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22)
 
 # The child whose direction a limb joint carries; the others keep the mocap's turn as it is.
 LIMB_CHILD = {1: 4, 2: 5, 4: 7, 5: 8, 7: 10, 8: 11, 13: 16, 14: 17, 16: 18, 17: 19, 18: 20, 19: 21}
@@ -73,7 +67,8 @@ class Clip:
 
     Attributes:
         name: file stem.
-        rotations: (T, 24, 3, 3) local rotations, SMPL order; the root turns the body into the world.
+        rotations: (T, 24, 3, 3) local rotations, SMPL order; the root turns the body into the
+            world.
         fps: frames per second.
         root_m: (T, 3) path of the pelvis in metres, world frame.
     """
@@ -86,7 +81,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Bone:
-    """One bone of an ASF skeleton: parent name, unit direction and length at rest, own axes, moving axes."""
+    """One bone of an ASF skeleton at rest: unit direction, length in metres, own axes."""
 
     parent: str
     direction: FloatArray
@@ -131,7 +126,7 @@ def read_asf(path: str | Path) -> dict[str, Bone]:
 
     CMU's unit is an inch over 0.45, hence 0.0254 / 0.45 metres.
     """
-    text = _read(path)
+    text = read_text(path)
     scale = 0.0254 / float(_field(text, r"\blength\s+(\S+)", path))
     parents: dict[str, str] = {}
     for line in text.partition(":hierarchy")[2].splitlines():
@@ -159,7 +154,7 @@ def read_asf(path: str | Path) -> dict[str, Bone]:
 def read_amc(path: str | Path) -> dict[str, FloatArray]:
     """Motion of an Acclaim file: bone name -> (T, number of its degrees of freedom)."""
     frames: list[dict[str, list[float]]] = []
-    for line in _read(path).splitlines():
+    for line in read_text(path).splitlines():
         words = line.split()
         if len(words) == 1 and words[0].isdigit():
             frames.append({})
@@ -193,7 +188,8 @@ def cmu_clip(
     """One CMU motion as SMPL rotations.
 
     Args:
-        rest_directions: joint -> (3,) unit direction to its child in the body's T-pose (`body_directions`).
+        rest_directions: joint -> (3,) unit direction to its child in the body's T-pose
+            (`body_directions`).
     """
     bones, motion = read_asf(asf), read_amc(amc)
     turns = cmu_world(bones, motion)
@@ -207,108 +203,23 @@ def cmu_clip(
         if joint in rest_directions:
             align = shortest_turn(rest_directions[joint], bones[bone].direction)
         world[:, joint] = turns[bone] @ align
-    _share_pronation(world)
+    _share_pronation(world, rest_directions)
     world[:, 22:] = world[:, 20:22]
     scale = 0.0254 / 0.45
     return Clip(Path(amc).stem, to_local(world), fps, motion["root"][:, :3] * scale)
 
 
-def _share_pronation(world: FloatArray) -> None:
+def _share_pronation(world: FloatArray, rest_directions: dict[int, FloatArray]) -> None:
     """Give the elbow a part of the wrist's twist about the forearm."""
-    for elbow, wrist, axis in ((18, 20, (1.0, 0, 0)), (19, 21, (-1.0, 0, 0))):
+    for elbow, wrist in ((18, 20), (19, 21)):
+        axis = rest_directions.get(elbow, np.array([1.0, 0, 0]))
         local = Rotation.from_matrix(
             np.swapaxes(world[:, elbow], -1, -2) @ world[:, wrist]
         ).as_quat()
-        twist = 2 * np.arctan2(local[:, :3] @ np.array(axis), local[:, 3])
+        twist = 2 * np.arctan2(local[:, :3] @ axis, local[:, 3])
         twist = (twist + np.pi) % (2 * np.pi) - np.pi
-        turn = Rotation.from_rotvec(_PRONATION * twist[:, None] * np.array(axis)).as_matrix()
+        turn = Rotation.from_rotvec(_PRONATION * twist[:, None] * axis).as_matrix()
         world[:, elbow] = world[:, elbow] @ turn
-
-
-# DeepMimic: y up, facing +x, right = +z, arms hanging at rest. This takes it to the body's frame.
-_DM_FRAME = np.array([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]])
-_DM_QUATERNIONS = {
-    "root": 4,
-    "chest": 8,
-    "neck": 12,
-    "right_hip": 16,
-    "right_ankle": 21,
-    "right_shoulder": 25,
-}
-_DM_QUATERNIONS |= {"left_hip": 30, "left_ankle": 35, "left_shoulder": 39}
-_DM_HINGES = {"right_knee": 20, "right_elbow": 29, "left_knee": 34, "left_elbow": 43}
-_DM_PARENT = {"chest": "root", "neck": "chest", "right_hip": "root", "left_hip": "root"}
-_DM_PARENT |= {"right_knee": "right_hip", "left_knee": "left_hip", "right_ankle": "right_knee"}
-_DM_PARENT |= {"left_ankle": "left_knee", "right_shoulder": "chest", "left_shoulder": "chest"}
-_DM_PARENT |= {"right_elbow": "right_shoulder", "left_elbow": "left_shoulder"}
-# SMPL joint -> DeepMimic part whose turn it takes; the one back joint is the lowest of the spine.
-_DM_PART = ("root left_hip right_hip chest left_knee right_knee chest left_ankle right_ankle chest left_ankle "
-            "right_ankle neck chest chest neck left_shoulder right_shoulder left_elbow right_elbow left_elbow "
-            "right_elbow left_elbow right_elbow").split()  # fmt: skip
-_DOWN = np.array([0.0, -1, 0])
-
-
-def deepmimic_world(frames: FloatArray) -> dict[str, FloatArray]:
-    """Turn (T, 3, 3) of every part since its rest (arms hanging), in the body's frame.
-
-    Args:
-        frames: (T, 44): duration, root position, then quaternions (w, x, y, z) and hinge angles in the order
-            root, chest, neck, right hip, knee, ankle, shoulder, elbow, and the same for the left.
-    """
-    local: dict[str, FloatArray] = {}
-    for part, at in _DM_QUATERNIONS.items():
-        quaternion = frames[:, at : at + 4]
-        local[part] = Rotation.from_quat(np.roll(quaternion, -1, axis=1)).as_matrix()
-    for part, at in _DM_HINGES.items():
-        local[part] = Rotation.from_rotvec(frames[:, at, None] * np.array([0.0, 0, 1])).as_matrix()
-    local = {part: _DM_FRAME @ turn @ _DM_FRAME.T for part, turn in local.items()}
-    world = {"root": local["root"]}
-    for part, parent in _DM_PARENT.items():
-        world[part] = world[parent] @ local[part]
-    return world
-
-
-def deepmimic_clip(
-    path: str | Path, rest_directions: dict[int, FloatArray], fps: float = 30.0
-) -> Clip:
-    """One DeepMimic motion as SMPL rotations, resampled to an even rate."""
-    try:
-        frames = np.array(json.loads(_read(path))["Frames"], dtype=np.float64)
-    except (ValueError, KeyError, TypeError) as error:
-        raise MocapError(f"{path} is not a DeepMimic clip: {error}") from None
-    if frames.ndim != 2 or frames.shape[1] != 44 or len(frames) < 2:
-        raise MocapError(f"{path} has frames of shape {frames.shape}, expected (T, 44)")
-    frames = frames[_even_rate(frames[:, 0], fps)]
-    turns = deepmimic_world(frames)
-    world = np.empty((len(frames), len(JOINT_NAMES), 3, 3))
-    for joint, part in enumerate(_DM_PART):
-        align = np.eye(3)
-        if part.endswith(("shoulder", "elbow")):  # the T-pose's arm against the hanging one
-            side = 1.0 if part.startswith("left") else -1.0
-            limb = rest_directions.get(joint, np.array([side, 0, 0]))
-            align = shortest_turn(limb, _DOWN)
-        elif part.endswith(("hip", "knee")):
-            align = shortest_turn(rest_directions[joint], _DOWN)
-        world[:, joint] = turns[part] @ align
-    local = to_local(world)
-    local[:, 10:12] = local[:, 20:24] = np.eye(3)  # toes, wrists and hands are not recorded
-    _share_back(local)
-    return Clip(Path(path).stem, local, fps, frames[:, 1:4] @ _DM_FRAME.T)
-
-
-def _share_back(local: FloatArray) -> None:
-    """Spread the one turn of the back over three joints, and the neck's over neck and head."""
-    for joints, shares in (((3, 6, 9), (1 / 3,) * 3), ((12, 15), (0.5, 0.5))):
-        whole = Rotation.from_matrix(local[:, joints[0]]).as_rotvec()
-        for joint, share in zip(joints, shares, strict=True):
-            local[:, joint] = Rotation.from_rotvec(share * whole).as_matrix()
-
-
-def _even_rate(durations_s: FloatArray, fps: float) -> npt.NDArray[np.int64]:
-    """Indices that read frames of given durations at an even rate."""
-    start = np.concatenate([[0.0], np.cumsum(durations_s[:-1])])
-    times = np.arange(0.0, start[-1] + 1e-9, 1 / fps)
-    return np.asarray(np.searchsorted(start, times + 1e-9, side="right") - 1)
 
 
 def body_directions(joints: FloatArray) -> dict[int, FloatArray]:
@@ -323,14 +234,6 @@ def load_cmu(folder: str | Path, rest_directions: dict[int, FloatArray]) -> list
     if not paths:
         raise MocapError(f"no .amc file in {folder}")
     return [cmu_clip(p.with_name(p.stem.split("_")[0] + ".asf"), p, rest_directions) for p in paths]
-
-
-def load_deepmimic(folder: str | Path, rest_directions: dict[int, FloatArray]) -> list[Clip]:
-    """All DeepMimic motions of a folder, sorted by name."""
-    paths = sorted(Path(folder).glob("humanoid3d_*.txt"))
-    if not paths:
-        raise MocapError(f"no humanoid3d_*.txt file in {folder}")
-    return [deepmimic_clip(path, rest_directions) for path in paths]
 
 
 def _euler_xyz(degrees: FloatArray) -> FloatArray:
@@ -351,7 +254,7 @@ def _top_down(bones: dict[str, Bone]) -> Iterator[tuple[str, Bone]]:
             yield name, waiting.pop(name)
 
 
-def _read(path: str | Path) -> str:
+def read_text(path: str | Path) -> str:
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError as error:

@@ -1,0 +1,180 @@
+"""The lift on motion it never saw, with a detector's errors, against three baselines.
+
+    python benchmarks/lift.py --mocap DIR --deepmimic DIR [--baseline-steps 2500] [--out lift.json]
+
+Prints a table and writes JSON. Held-out motion, noise and population are those of the recipe; poses
+are as recorded. The two trained rows of equal budget differ only in what they are trained to say: a
+matrix Fisher distribution or a 6D rotation (Zhou et al., CVPR 2019).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import time
+from pathlib import Path
+
+import click
+import torch
+from torch import Tensor
+
+from crowd3d import body, lift, posterior
+from crowd3d.lift_net import LiftNet, Normalised, Raw, mirror_fisher, mirror_keypoints, normalise
+from crowd3d.lift_rig import Rig, chain, place_joints, rig_of, with_shape
+from crowd3d.training.lift_data import Bank, Batch, build_bank
+from crowd3d.training.lift_fit import as_recorded, calibrate, draw, fit, fixed_batch, split
+from crowd3d.training.lift_metrics import errors, summary
+from crowd3d.training.lift_recipe import Recipe, read_recipe
+from crowd3d.training.lift_train import load_clips
+
+RECIPE = Path(__file__).parent.parent / "configs" / "lift_recipe.yaml"
+Row = dict[str, float]
+
+
+def six_d(raw: Raw) -> Tensor:
+    """The first two columns of every 3x3 output, made orthonormal by Gram-Schmidt."""
+    a = torch.nn.functional.normalize(raw.fisher[..., :, 0], dim=-1)
+    b = raw.fisher[..., :, 1]
+    b = torch.nn.functional.normalize(b - (a * b).sum(-1, keepdim=True) * a, dim=-1)
+    return torch.stack([a, b, torch.linalg.cross(a, b)], dim=-1)
+
+
+def six_d_loss(
+    raw: Raw, seen: Normalised, batch: Batch, rig: Rig
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Squared error of rotation matrices and distance of joints, of about equal size."""
+    rotations = six_d(raw)
+    rotation = ((rotations - batch.rotations) ** 2).sum((-1, -2))[:, :22].mean()
+    rest = with_shape(rig.joints, batch.betas)
+    guess = place_joints(rig.parents, chain(rig.parents, rotations), rest)
+    truth = place_joints(rig.parents, chain(rig.parents, batch.rotations), rest)
+    joints = (guess - truth).norm(dim=-1)[:, 1:22].mean()
+    betas = ((raw.betas - batch.betas) ** 2).mean()
+    return rotation + 6 * joints + 0.1 * betas, {"rotation": rotation, "joints_m": joints}
+
+
+@torch.no_grad()
+def six_d_row(net: LiftNet, batch: Batch, rig: Rig) -> Row:
+    """Judged like the lift: averaged with the mirrored person."""
+    flipped = mirror_keypoints(batch.keypoints)
+    a = net(normalise(batch.keypoints, batch.elevation).features)
+    b = net(normalise(flipped, batch.elevation).features)
+    rotations = posterior.mode(six_d(a) + mirror_fisher(six_d(b)))
+    return summary(errors(rig, rotations, (a.betas + b.betas) / 2, batch))
+
+
+def mean_row(bank: Bank, batch: Batch, rig: Rig) -> Row:
+    """The average training pose, facing the camera."""
+    pick = torch.multinomial(bank.chance, 20_000, replacement=True, generator=_seeded(1))
+    pose = posterior.mode(bank.poses[pick].mean(0))
+    pose[0] = torch.diag(torch.tensor([1.0, -1.0, -1.0])) @ pose[0]
+    rotations = pose.expand(len(batch.betas), -1, -1, -1)
+    return summary(errors(rig, rotations, batch.betas.new_zeros(batch.betas.shape), batch))
+
+
+def neighbour_row(bank: Bank, recipe: Recipe, batch: Batch, rig: Rig, size: int = 60_000) -> Row:
+    """The pose of the most similar of many training people, by score-weighted keypoint distance."""
+    known = draw(bank, rig, recipe, size, _seeded(2))
+
+    def places(batch: Batch) -> tuple[Tensor, Tensor]:
+        features = normalise(batch.keypoints, batch.elevation).features
+        return features[:, :34], features[:, 34:51].repeat_interleave(2, dim=1)
+
+    (there, there_weight), (here, here_weight) = places(known), places(batch)
+    nearest = []
+    for x, w in zip(torch.split(here, 512), torch.split(here_weight, 512), strict=True):
+        # sum of w v (x - y)^2 over joints, expanded into matrix products
+        cost = (w * x**2) @ there_weight.T - 2 * (w * x) @ (there_weight * there).T
+        cost = cost + w @ (there_weight * there**2).T
+        nearest.append((cost / (w @ there_weight.T).clamp_min(1e-3)).argmin(1))
+    at = torch.cat(nearest)
+    return summary(errors(rig, known.rotations[at], known.betas[at], batch))
+
+
+def lift_rows(lifter: lift.Lift, batch: Batch, rig: Rig, name: str) -> dict[str, Row]:
+    """The network alone, and with its pose refinement."""
+    result = lifter(batch.keypoints, batch.elevation)
+    refined = lifter.refine_pose(result, batch.keypoints, batch.elevation, rig=rig)
+    return {
+        key: summary(errors(rig, r.rotations, r.betas, batch), r.fisher)
+        for key, r in ((name, result), (f"{name}, refined", refined))
+    }
+
+
+def timings(lifter: lift.Lift, batch: Batch) -> Row:
+    """Best of three, seconds."""
+    keypoints, elevation = batch.keypoints[:1000], batch.elevation[:1000]
+    lifted, refined = [], []
+    for _ in range(4):
+        start = time.perf_counter()
+        result = lifter(keypoints, elevation)
+        lifted.append(time.perf_counter() - start)
+        start = time.perf_counter()
+        lifter.refine_pose(result, keypoints, elevation)
+        refined.append(time.perf_counter() - start)
+    return {"lift_1000_people_s": min(lifted[1:]), "refine_1000_people_s": min(refined[1:])}
+
+
+def _seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@click.command()
+@click.option("--mocap", "cmu", required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--deepmimic", required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--recipe", "page", default=RECIPE, type=click.Path(exists=True, path_type=Path))
+@click.option("--weights", default=None, type=click.Path(exists=True, path_type=Path))
+@click.option("--people", default=8192, help="Held-out people.")
+@click.option(
+    "--baseline-steps", default=2500, help="Training of the two rows of equal budget; 0 skips them."
+)
+@click.option("--out", default="lift.json", type=click.Path(path_type=Path))
+def main(
+    cmu: Path,
+    deepmimic: Path,
+    page: Path,
+    weights: Path | None,
+    people: int,
+    baseline_steps: int,
+    out: Path,
+) -> None:
+    """Measure the lift and its baselines."""
+    recipe = read_recipe(page)
+    rig = rig_of(body.load("open", level="crowd"))
+    training, validation, held_out = split(load_clips(cmu, deepmimic, rig), recipe)
+    bank = build_bank(training, recipe.poses, rig, recipe.seed)
+    batch = fixed_batch(held_out, as_recorded(held_out), rig, recipe, people, recipe.seed + 4)
+    lifter = lift.load(weights)
+    rows = lift_rows(lifter, batch, rig, "lift")
+    rows["mean pose"] = mean_row(bank, batch, rig)
+    rows["nearest neighbour in 2D"] = neighbour_row(bank, recipe, batch, rig)
+    if baseline_steps:
+        short = dataclasses.replace(recipe, steps=baseline_steps)
+        rows[f"6D regression, {baseline_steps} steps"] = six_d_row(
+            fit(rig, bank, short, loss=six_d_loss), batch, rig
+        )
+        net = fit(rig, bank, short)
+        calibrate(net, fixed_batch(validation, recipe.poses, rig, recipe, 8192, recipe.seed + 3))
+        rows |= lift_rows(lift.Lift(net), batch, rig, f"matrix Fisher, {baseline_steps} steps")
+    report = {"rows": rows, "timings": timings(lifter, batch), "people": people}
+    report["machine"] = f"{platform.machine()}, {torch.get_num_threads()} threads"
+    out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    click.echo(as_table(rows))
+    click.echo(json.dumps(report["timings"]))
+
+
+def as_table(rows: dict[str, Row]) -> str:
+    """One line a row, columns of the first row."""
+    columns = list(next(iter(rows.values())))
+    width = max(map(len, rows))
+    lines = [" " * width + "  " + "  ".join(columns)]
+    for name, row in rows.items():
+        cells = [f"{row[c]:.2f}" if c in row else "-" for c in columns]
+        padded = [cell.rjust(len(c)) for cell, c in zip(cells, columns, strict=True)]
+        lines.append(name.ljust(width) + "  " + "  ".join(padded))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Terraces are found where they are, and one ground is never split by noise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from test_optim_ground_camera import SCENES, World
+
+
+def _terrace(ratio: float, seed: int):
+    """People on the left of one ground, and on the right of one `ratio` times as far below."""
+    near = World(height=9.0, pitch=20)
+    other = World(height=9.0 * ratio, pitch=20)
+    left, right = near.crowd(200, seed, outliers=0.1), other.crowd(240, seed + 1, outliers=0.1)
+    left, right = left[left[:, 0, 0] < 2600], right[right[:, 0, 0] > 2600][:60]
+    return near, np.concatenate([left, right]), len(left)
+
+
+@pytest.mark.parametrize("ratio", [0.5, 0.7, 1.3, 1.6])
+def test_two_levels(ratio):
+    world, people, first = _terrace(ratio, 3)
+    fit = world.fit(people, max_planes=3)
+    assert len(fit.planes) == 2
+    np.testing.assert_allclose(fit.planes[1][1] / fit.planes[0][1], ratio, rtol=0.06)
+    np.testing.assert_allclose(fit.offset_m, 9.0, rtol=0.08)
+    assert (fit.plane_index[:first] == 0).mean() > 0.9
+    assert (fit.plane_index[first:] == 1).mean() > 0.9
+    assert fit.planes[0][1] == fit.offset_m
+
+
+def test_one_level_is_kept_by_default():
+    world, people, _ = _terrace(0.6, 3)
+    assert len(world.fit(people).planes) == 1
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_one_ground_is_never_split_by_noise(name):
+    world = World(**SCENES[name])
+    for seed, outliers in ((0, 0.0), (1, 0.3), (100, 0.3)):
+        people = world.crowd(300, seed, outliers=outliers)
+        fit = world.fit(people, center_px=world.center_px, max_planes=4)
+        assert len(fit.planes) == 1
+        assert set(fit.plane_index) <= {-1, 0}
+
+
+def test_few_people_have_one_ground():
+    world = World()
+    assert len(world.fit(world.crowd(8, 0), max_planes=3).planes) == 1
