@@ -297,9 +297,8 @@ def _position_error_m(
     def places(f: float, n: FloatArray, d: float) -> FloatArray:
         ray = np.c_[ankle / f, np.ones(len(ankle))]
         fall = -(ray @ n)
-        return (
-            ray * ((d - ANKLE_FRACTION * STATURE_M) / np.where(fall > 1e-9, fall, np.nan))[:, None]
-        )
+        depth = (d - ANKLE_FRACTION * STATURE_M) / np.where(fall > 1e-9, fall, np.nan)
+        return np.asarray(ray * depth[:, None])
 
     apart = places(focal, normal, height) - places(
         scenario.focal_px, scenario.normal, scenario.height_m

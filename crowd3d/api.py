@@ -70,20 +70,22 @@ def reconstruct(
             source.prepare()
         folder = _writable(Path(out)) if out is not None else None
         network = models.build("crowd3d-s", model if model is not None else "embedded")
-        detector = Detector(network, choose_device(device), settings.batch_size, settings.min_center_score)
+        detector = Detector(
+            network, choose_device(device), settings.batch_size, settings.min_center_score
+        )
         with _timed(seconds, "find"):
             seen = find_people(source, detector, given, settings, report)
         with _timed(seconds, "lift"):
-            scene = _to_scene(Path(image).name, seen, given, settings, (source.width, source.height))
+            scene = _to_scene(
+                Path(image).name, seen, given, settings, (source.width, source.height)
+            )
         scene.diagnostics["seconds"] = seconds
         if folder is not None:
             with _timed(seconds, "write"):
                 from crowd3d.export import write_all
 
-                report.start("write", 1)
                 picture = source.thumbnail(settings.overlay_px)
-                write_all(scene, picture, folder, bodies.load(_BODY, _LEVEL))
-                report.advance()
+                write_all(scene, picture, folder, bodies.load(_BODY, _LEVEL), report=report)
     return scene
 
 
@@ -107,7 +109,9 @@ def choose_device(name: str) -> str:
         torch.empty(1, device=name)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise EnvironmentProblem(f"the device {name!r} cannot be used ({reason}); try --device cpu") from None
+        raise EnvironmentProblem(
+            f"the device {name!r} cannot be used ({reason}); try --device cpu"
+        ) from None
     return name
 
 
@@ -136,14 +140,18 @@ def _to_scene(
         people = lift_people(seen.people, fitted, bodies.load(_BODY, _LEVEL), lift.load(), config)
         lost = len(seen.people) - len(people)
         if lost:
-            warnings.append(f"{lost} people were left out, because they cannot stand on the ground where seen")
+            warnings.append(
+                f"{lost} people were left out, because they cannot stand on the ground where seen"
+            )
     diagnostics: dict[str, Any] = {
         "warnings": warnings,
         "tiles": seen.n_tiles,
         "detections": seen.n_detections,
         "rounds": seen.rounds,
         "camera_report": fitted.report if fitted else None,
-        "covariance_log_focal_pitch_roll_log_height": fitted.covariance.tolist() if fitted else None,
+        "covariance_log_focal_pitch_roll_log_height": fitted.covariance.tolist()
+        if fitted
+        else None,
         "versions": {"crowd3d": __version__, "torch": torch.__version__, "numpy": np.__version__},
     }
     return Scene(camera, list(planes), people, image_name, _BODY, diagnostics)
@@ -163,7 +171,9 @@ def _doubts(fitted: Fitted, n_people: int, given: Camera | None) -> list[str]:
     return doubts
 
 
-def _given_camera(camera: Camera | CameraHint | str | Path | None, width: int, height: int) -> Camera | None:
+def _given_camera(
+    camera: Camera | CameraHint | str | Path | None, width: int, height: int
+) -> Camera | None:
     if camera is None or isinstance(camera, Camera):
         return camera
     hint = camera if isinstance(camera, CameraHint) else CameraHint(camera_json=Path(camera))

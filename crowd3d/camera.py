@@ -58,7 +58,9 @@ class Camera:
     def K(self) -> npt.NDArray[np.float64]:
         """(3, 3) intrinsic matrix, as other people's tools want it (without the distortion)."""
         cx, cy = self.center_px
-        return np.array([[self.focal_px, 0, cx], [0, self.focal_px, cy], [0, 0, 1]], dtype=np.float64)
+        return np.array(
+            [[self.focal_px, 0, cx], [0, self.focal_px, cy], [0, 0, 1]], dtype=np.float64
+        )
 
     def project(self, points_m: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """(..., 3) points in metres -> (..., 2) pixels; NaN behind the camera."""
@@ -83,7 +85,9 @@ class Camera:
     def from_dict(cls, values: dict[str, Any]) -> Camera:
         """The inverse of `to_dict`; raises CameraError naming what is missing."""
         if values.get("projection", "perspective") != "perspective":
-            raise CameraError(f"projection {values['projection']!r} is not supported; use 'perspective'")
+            raise CameraError(
+                f"projection {values['projection']!r} is not supported; use 'perspective'"
+            )
         try:
             width, height = int(values["width"]), int(values["height"])
             center = values.get("center_px", (width / 2, height / 2))

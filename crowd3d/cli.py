@@ -32,13 +32,26 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path))
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder for the result.")
+@click.argument(
+    "images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path)
+)
+@click.option(
+    "-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder for the result."
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
-@click.option("--config", default="default", show_default=True, help="A preset's name or a YAML file.")
+@click.option(
+    "--config", default="default", show_default=True, help="A preset's name or a YAML file."
+)
 @click.option("--focal-px", type=float, help="Focal length in pixels, if you know it.")
-@click.option("--fov", "fov_deg", type=float, help="Horizontal field of view in degrees, if you know it.")
-@click.option("--camera", "camera_json", type=click.Path(path_type=Path), help="camera.json with the intrinsics.")
+@click.option(
+    "--fov", "fov_deg", type=float, help="Horizontal field of view in degrees, if you know it."
+)
+@click.option(
+    "--camera",
+    "camera_json",
+    type=click.Path(path_type=Path),
+    help="camera.json with the intrinsics.",
+)
 @click.option("--max-pixels", type=int, help="Refuse larger pictures.  [default: 4000000000]")
 @click.option("--quiet", is_flag=True, help="No progress, no closing line.")
 def reconstruct(
@@ -66,7 +79,9 @@ def reconstruct(
     names = [image.stem for image in images]
     duplicates = sorted({name for name in names if names.count(name) > 1})
     if duplicates:
-        raise OutputError(f"two pictures are called {duplicates[0]!r}; run them into different folders")
+        raise OutputError(
+            f"two pictures are called {duplicates[0]!r}; run them into different folders"
+        )
     for image in images:
         folder = out if len(images) == 1 else out / image.stem
         camera = CameraHint(focal_px=focal_px, fov_deg=fov_deg, camera_json=camera_json)

@@ -92,7 +92,9 @@ def load(name_or_path: str | Path = "default") -> Config:
         if name not in preset_names():
             near = difflib.get_close_matches(name, preset_names(), n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ConfigError(f"no preset is called {name!r}; known: {', '.join(preset_names())}{hint}")
+            raise ConfigError(
+                f"no preset is called {name!r}; known: {', '.join(preset_names())}{hint}"
+            )
         source = resources.files("crowd3d.configs") / f"{name}.yaml"
     try:
         values = yaml.safe_load(source.read_text(encoding="utf-8"))

@@ -37,7 +37,11 @@ class Detections:
     def empty(cls) -> Detections:
         """Nobody."""
         return cls(
-            np.zeros(0), np.zeros(0), np.zeros((0, 4)), np.zeros((0, N_KEYPOINTS, 3)), np.zeros(0, bool)
+            np.zeros(0),
+            np.zeros(0),
+            np.zeros((0, 4)),
+            np.zeros((0, N_KEYPOINTS, 3)),
+            np.zeros(0, bool),
         )
 
     def filter(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Detections:
@@ -48,4 +52,6 @@ class Detections:
     def cat(cls, parts: Sequence[Detections]) -> Detections:
         """All detections of several structs, in order."""
         parts = [cls.empty(), *parts]
-        return cls(**{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)})
+        return cls(
+            **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)}
+        )

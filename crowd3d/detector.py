@@ -26,13 +26,17 @@ class Detector:
     """A network on a device, fed with tiles."""
 
     def __init__(self, network: nn.Module, device: str, batch_size: int, min_score: float) -> None:
-        self.network = network.to(device=device, memory_format=torch.channels_last)
+        self.network: nn.Module = network.to(device)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.device = device
         self.batch_size = batch_size
         self.min_score = min_score
 
     def detect(
-        self, source: ImageSource, tiles: Sequence[Tile], on_tile: Callable[[int], None] | None = None
+        self,
+        source: ImageSource,
+        tiles: Sequence[Tile],
+        on_tile: Callable[[int], None] | None = None,
     ) -> Iterator[Detections]:
         """The detections of each tile, in the order of the tiles.
 
@@ -56,7 +60,8 @@ class Detector:
             found = decode(self.network(rgb), self.min_score)
         tile_index = found.tile.cpu().numpy()
         score, boxes, keypoints = (
-            t.cpu().numpy().astype(np.float64) for t in (found.score, found.box_px, found.keypoints_px)
+            t.cpu().numpy().astype(np.float64)
+            for t in (found.score, found.box_px, found.keypoints_px)
         )
         rows = [np.flatnonzero(tile_index == i) for i in range(len(batch))]
         return [

@@ -27,7 +27,9 @@ def person_height_px(
     return np.asarray(np.linalg.norm(head_px - np.asarray(foot_px, dtype=np.float64), axis=-1))
 
 
-def foot_below_px(camera: Camera, plane: Plane, point_px: npt.ArrayLike, height_m: float) -> FloatArray:
+def foot_below_px(
+    camera: Camera, plane: Plane, point_px: npt.ArrayLike, height_m: float
+) -> FloatArray:
     """Where on the ground, in pixels, somebody stands whose point at `height_m` is seen at a pixel.
 
     Args:

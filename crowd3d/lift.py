@@ -219,7 +219,7 @@ def load(path: str | Path | None = None, device: str | torch.device = "cpu") -> 
     try:
         with safe_open(str(where), framework="pt", device="cpu") as file:
             metadata = file.metadata() or {}
-            state = {key: file.getas_floats(key).float() for key in file.keys()}
+            state = {key: file.get_tensor(key).float() for key in file.keys()}
     except (OSError, SafetensorError) as error:
         raise ModelError(f"cannot read the lift's weights {where}: {error}") from None
     if metadata.get("architecture") != ARCHITECTURE:

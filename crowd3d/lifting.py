@@ -119,7 +119,7 @@ def _assemble(
         torso_m=placed.torso_m,
         hvip_px=camera.project(hvip_m),
         hvip_m=hvip_m,
-        plane=np.zeros(n),
+        plane=np.zeros(n, dtype=np.int64),
         stature_m=stature_m,
         position_cov_m2=placed.position_cov_m2,
         fisher=fisher.double().numpy(),

@@ -71,7 +71,7 @@ class People:
     def __post_init__(self) -> None:
         n = len(np.atleast_1d(self.id))
         for name, (row, dtype) in ROW_LAYOUT.items():
-            array = np.asarray(getattr(self, name), dtype=dtype)
+            array: npt.NDArray[np.generic] = np.asarray(getattr(self, name), dtype=dtype)
             if array.shape != (n, *row):
                 raise ValueError(f"People.{name} has shape {array.shape}, expected {(n, *row)}")
             setattr(self, name, array)
@@ -82,7 +82,9 @@ class People:
     @classmethod
     def empty(cls, n: int = 0) -> People:
         """n people of zeros."""
-        return cls(**{name: np.zeros((n, *row), dtype) for name, (row, dtype) in ROW_LAYOUT.items()})
+        return cls(
+            **{name: np.zeros((n, *row), dtype) for name, (row, dtype) in ROW_LAYOUT.items()}
+        )
 
     def filter(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> People:
         """The people that a mask or an index array selects, in that order."""
@@ -93,4 +95,6 @@ class People:
         """All people of several structs, in order."""
         if not parts:
             return cls.empty()
-        return cls(**{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)})
+        return cls(
+            **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)}
+        )

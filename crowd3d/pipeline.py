@@ -19,7 +19,9 @@ from crowd3d.ground import foot_below_px, person_height_px
 from crowd3d.scene import Plane
 from tiling import ImageSource, Tile, plan_tiles, scout_tiles
 
-_SETTLED = 0.10  # a further round is pointless once predicted heights change by less than this fraction
+_SETTLED = (
+    0.10  # a further round is pointless once predicted heights change by less than this fraction
+)
 
 
 class Reporter(Protocol):

@@ -16,7 +16,7 @@ class Progress:
 
     def __init__(self, enabled: bool) -> None:
         self._enabled = enabled
-        self._bar: tqdm | None = None
+        self._bar: tqdm[None] | None = None
 
     def start(self, stage: str, total: int) -> None:
         """A stage of `total` steps begins; the one before is over."""
@@ -38,6 +38,9 @@ class Progress:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._close()

@@ -13,8 +13,7 @@ from crowd3d.config import Config
 from crowd3d.detections import Detections
 from crowd3d.ground import FloatArray, foot_below_px, person_height_px
 from crowd3d.scene import Plane
-from tiling import merge_detections, suppress_fragments
-from tiling.merge import box_iou
+from tiling import box_iou, merge_detections, suppress_fragments
 
 # Heights of keypoint groups above the ground and lengths, as fractions of stature (Drillis & Contini 1966,
 # as shares of a standing adult; the keypoints' own bias is below the tolerance used here).
@@ -22,9 +21,12 @@ _SHOULDER_HEIGHT, _HIP_HEIGHT = 0.82, 0.52
 _TORSO_LENGTH = _SHOULDER_HEIGHT - _HIP_HEIGHT
 _SHOULDERS, _HIPS = [5, 6], [11, 12]
 # Tuned on photographs: how far the seen size may be from that of a standing adult at the same place.
-# Standard deviations of the logarithm of the ratio: children and seated people are smaller, nobody is much taller.
+# Standard deviations of the logarithm: children and seated people are smaller, nobody is much taller.
 _SMALLER_SD, _TALLER_SD = 0.30, 0.22
-_VISIBLE_RANGE = (0.30, 1.25)  # of a person whose head is at the top of the box; less is a body part
+_VISIBLE_RANGE = (
+    0.30,
+    1.25,
+)  # of a person whose head is at the top of the box; less is a body part
 _PARTIAL_WEIGHT = 0.4  # of the agreement of a torso alone, against that of a whole person
 _KEYPOINTS_NEEDED = 6  # of 17 must be seen
 _MIN_ASPECT = 0.17  # width over height; slivers at the picture's border say too little
@@ -32,7 +34,7 @@ _TWIN_IOU = 0.7  # boxes that agree so well are one person whose keypoints were 
 # Two looks at one person agree in the trunk; limbs are confused and hidden more often.
 _TRUNK_EMPHASIS = np.where(np.isin(np.arange(17), [0, 1, 2, 3, 4, 5, 6, 11, 12]), 1.0, 0.25)
 # Who lies so far inside the box of a much better person, and is smaller, is a part of that person.
-_FRAGMENT = {"min_containment": 0.75, "max_height_ratio": 0.85, "max_score_ratio": 0.7}
+_FRAGMENT_INSIDE, _FRAGMENT_HEIGHT, _FRAGMENT_QUALITY = 0.75, 0.85, 0.7  # shares of the other's
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,9 @@ def size_agreement(evidence: SizeEvidence) -> FloatArray:
 
 def _agreement(ratio: FloatArray) -> FloatArray:
     log_ratio = np.log(np.maximum(np.nan_to_num(ratio, nan=1e-3), 1e-3))
-    return np.asarray(np.exp(-0.5 * (log_ratio / np.where(log_ratio < 0, _SMALLER_SD, _TALLER_SD)) ** 2))
+    return np.asarray(
+        np.exp(-0.5 * (log_ratio / np.where(log_ratio < 0, _SMALLER_SD, _TALLER_SD)) ** 2)
+    )
 
 
 def scout_people(found: Detections, config: Config) -> Detections:
@@ -112,30 +116,43 @@ def _merge(found: Detections, trust: FloatArray) -> tuple[Detections, FloatArray
     """One row a person, with the summed trust of all that was seen of it."""
     keypoints = found.keypoints_px.copy()
     keypoints[..., 2] *= _TRUNK_EMPHASIS
-    merged = merge_detections(keypoints, found.box_px, found.score, trust / np.maximum(found.score, 1e-9))
+    merged = merge_detections(
+        keypoints, found.box_px, found.score, trust / np.maximum(found.score, 1e-9)
+    )
     fused = merged.keypoints_px
     fused[..., 2] /= _TRUNK_EMPHASIS
     lead = merged.order
     no_cuts = np.zeros(len(lead), bool)
     people = Detections(merged.scores, trust[lead], merged.boxes_px, fused, no_cuts)
-    return people, np.bincount(merged.labels, trust, len(lead))
+    return people, np.asarray(np.bincount(merged.labels, trust, len(lead)), dtype=np.float64)
 
 
-def _finish(people: Detections, evidence: FloatArray, min_evidence: float, config: Config) -> Detections:
+def _finish(
+    people: Detections, evidence: FloatArray, min_evidence: float, config: Config
+) -> Detections:
     """Drops the unsure and the fragments; sorts from top to bottom so that ids do not depend on tiles."""
     sixth_best = np.sort(people.keypoints_px[..., 2], axis=1)[:, -_KEYPOINTS_NEEDED]
     sure = (evidence >= min_evidence) & (sixth_best >= config.min_keypoint_score)
     width, height = (people.box_px[:, 2:] - people.box_px[:, :2]).T
     people = people.filter(sure & (width >= _MIN_ASPECT * height))
     people = people.filter(~_is_twin(people.box_px, people.quality))
-    people = people.filter(~suppress_fragments(people.box_px, people.quality, **_FRAGMENT))
+    fragment = suppress_fragments(
+        people.box_px,
+        people.quality,
+        min_containment=_FRAGMENT_INSIDE,
+        max_height_ratio=_FRAGMENT_HEIGHT,
+        max_score_ratio=_FRAGMENT_QUALITY,
+    )
+    people = people.filter(~fragment)
     return people.filter(np.lexsort((people.box_px[:, 0], people.box_px[:, 1])))
 
 
 def _is_twin(box_px: FloatArray, quality: FloatArray) -> npt.NDArray[np.bool_]:
     """(N,) boxes that nearly coincide with the box of somebody better."""
     rank = np.argsort(np.argsort(-quality, kind="stable"), kind="stable")
-    pairs = shapely.STRtree(shapely.box(*box_px.T)).query(shapely.box(*box_px.T), predicate="intersects")
+    pairs = shapely.STRtree(shapely.box(*box_px.T)).query(
+        shapely.box(*box_px.T), predicate="intersects"
+    )
     worse, better = pairs[:, rank[pairs[0]] > rank[pairs[1]]]
     twin = np.zeros(len(box_px), bool)
     twin[worse[box_iou(box_px[worse], box_px[better]) > _TWIN_IOU]] = True

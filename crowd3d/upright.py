@@ -86,5 +86,5 @@ def to_camera(rotations: Tensor, fisher: Tensor, R_upright_cam: Tensor) -> tuple
 
 def as_floats(values: ArrayLike | Tensor) -> Tensor:
     """Tensors as they are, everything else through numpy; never float16."""
-    tensor = values if isinstance(values, Tensor) else torch.asas_floats(np.asarray(values))
+    tensor = values if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
     return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.to(torch.float64)

@@ -45,6 +45,7 @@ class Placement:
             singular along the plane's normal.
         residual_px: (N,) root mean square of the weighted keypoint residuals.
         is_placed: (N,) False where no place in front of the camera explains the picture.
+        yaw_rad: (N,) turn of the given body about the normal through its torso; 0 unless asked for.
     """
 
     torso_m: FloatArray
@@ -52,6 +53,7 @@ class Placement:
     position_cov_m2: FloatArray
     residual_px: FloatArray
     is_placed: BoolArray
+    yaw_rad: FloatArray
 
 
 def place_people(
@@ -65,6 +67,7 @@ def place_people(
     *,
     stature_m: FloatArray,
     stature_prior_m: tuple[float, float] = (1.70, 0.10),
+    yaw_sd_rad: float = 0.0,
     camera_covariance: FloatArray | None = None,
 ) -> Placement:
     """Stands every body on the plane so that its keypoints meet the rays they were seen along.
@@ -78,6 +81,7 @@ def place_people(
         normal, offset_m: the plane n.X + d = 0, n up.
         stature_m: (N,) standing height of the given bodies.
         stature_prior_m: mean and standard deviation of the population.
+        yaw_sd_rad: how far the given bodies' headings may be off; 0 keeps them as they are.
         camera_covariance: (4, 4) over log focal, pitch, roll and log offset of a perspective
             camera, as `fit_ground_camera` gives it; propagated into the positions.
 
@@ -94,10 +98,11 @@ def place_people(
     )
     weights, sigma_rad = keypoint_noise(keypoints_m, scores, rays, px_per_rad)
     prior_mean = np.log(stature_prior_m[0] / np.asarray(stature_m, dtype=np.float64))
-    seen = scene.observations(
-        weights, sigma_rad, prior_mean, stature_prior_m[1] / stature_prior_m[0]
-    )
-    start = np.zeros((len(weights), 3))
+    scale_sd = stature_prior_m[1] / stature_prior_m[0]
+    unknowns = 4 if yaw_sd_rad > 0 else 3
+    prior = np.array([0.0, 0.0, scale_sd**-2.0, max(yaw_sd_rad, _TINY) ** -2.0])[:unknowns]
+    seen = scene.observations(weights, sigma_rad, prior_mean, prior)
+    start = np.zeros((len(weights), unknowns))
     foot = initial_foot(keypoints_m, weights, rays, normal, offset_m)
     start[:, :2] = (foot - scene.origin) @ scene.axes.T
     start[:, 2] = prior_mean
@@ -107,7 +112,7 @@ def place_people(
     foot = scene.origin + solution[:, :2] @ scene.axes
     scale = np.exp(solution[:, 2])
     information, _ = _normal_equations(seen, residual, jacobian, solution)
-    information += 1e-12 * np.eye(3)
+    information += 1e-12 * np.eye(unknowns)
     on_plane = np.asarray(np.linalg.inv(information), dtype=np.float64)
     covariance = scene.axes.T @ on_plane[:, :2, :2] @ scene.axes
     if camera_covariance is not None:
@@ -121,6 +126,7 @@ def place_people(
         position_cov_m2=covariance,
         residual_px=np.sqrt(squares / np.maximum(total, _TINY)) * px_per_rad,
         is_placed=np.all((depth > _TINY) | (weights == 0), axis=1) & (total > 0),
+        yaw_rad=solution[:, 3] if unknowns == 4 else np.zeros(len(weights)),
     )
 
 
@@ -130,11 +136,15 @@ class _Observations:
 
     origin: FloatArray  # (N, 17, 3) the plane's origin
     axes: FloatArray  # (N, 17, 3, 2) the plane's directions
-    body: FloatArray  # (N, 17, 3) the keypoints above the foot point at scale 1
+    upright: (
+        FloatArray  # (N, 17, 3) of the keypoints above the foot point the part along the normal
+    )
+    across: FloatArray  # (N, 17, 3) and the part within the plane
+    turned: FloatArray  # (N, 17, 3) the latter after a quarter turn
     weights: FloatArray  # (N, 17)
     sigma_rad: FloatArray  # (N, 17)
-    prior_mean: FloatArray  # (N,) of the logarithm of the scale
-    prior_information: FloatArray  # (N,)
+    prior_mean: FloatArray  # (N,) of the logarithm of the scale; yaw has zero
+    prior_information: FloatArray  # (N, P)
 
     def take(self, rows: npt.NDArray[np.int64]) -> _Observations:
         return _Observations(*(getattr(self, f.name)[rows] for f in fields(self)))
@@ -152,17 +162,22 @@ class _Scene:
         self.axes = tangent_basis(normal)
 
     def observations(
-        self, weights: FloatArray, sigma_rad: FloatArray, prior_mean: FloatArray, prior_sd: float
+        self, weights: FloatArray, sigma_rad: FloatArray, prior_mean: FloatArray, prior: FloatArray
     ) -> _Observations:
         frames = np.concatenate([tangents(self.rays), self.rays[..., None, :]], axis=-2)
+        upright = (self.body @ self.normal)[..., None] * self.normal
+        across = self.body - upright
+        turned = np.cross(self.normal, across)
         return _Observations(
             origin=frames @ self.origin,
             axes=frames @ self.axes.T,
-            body=(frames @ self.body[..., None])[..., 0],
+            upright=(frames @ upright[..., None])[..., 0],
+            across=(frames @ across[..., None])[..., 0],
+            turned=(frames @ turned[..., None])[..., 0],
             weights=weights,
             sigma_rad=sigma_rad,
             prior_mean=prior_mean,
-            prior_information=np.full(len(weights), prior_sd**-2.0),
+            prior_information=np.tile(prior, (len(weights), 1)),
         )
 
     def moved(self, parameter: int, step: float) -> tuple[_Scene, FloatArray]:
@@ -188,7 +203,7 @@ class _Scene:
 
 
 def _solve(seen: _Observations, start: FloatArray) -> FloatArray:
-    """(N, 3) place on the plane and log scale; Levenberg-Marquardt, each with an own damping."""
+    """(N, P) place on the plane, log scale, yaw; Levenberg-Marquardt, each with an own damping."""
     solution = start.copy()
     cost = _cost(seen, start)
     damping = np.full(len(start), 1e-3)
@@ -200,11 +215,15 @@ def _solve(seen: _Observations, start: FloatArray) -> FloatArray:
         residual, jacobian, _ = _residuals(rows, here)
         hessian, gradient = _normal_equations(rows, residual, jacobian, here)
         diagonal = np.einsum("npp->np", hessian)
-        damped = hessian + (damping[active, None] * diagonal + _TINY)[:, None] * np.eye(3)
+        damped = hessian + (damping[active, None] * diagonal + _TINY)[:, None] * np.eye(
+            diagonal.shape[1]
+        )
         step = -np.linalg.solve(damped, gradient[..., None])[..., 0]
         reach = np.maximum(np.linalg.norm(rows.origin[:, 0], axis=1), 1.0)
         reach = np.maximum(reach, np.linalg.norm(here[:, :2], axis=1))
-        length = np.maximum(np.linalg.norm(step[:, :2], axis=1) / reach, np.abs(step[:, 2]))
+        length = np.maximum(
+            np.linalg.norm(step[:, :2], axis=1) / reach, np.abs(step[:, 2:]).max(axis=1)
+        )
         trial = here + step * np.minimum(1.0, _STEP_LIMIT / np.maximum(length, _TINY))[:, None]
         trial_cost = _cost(rows, trial)
         better = trial_cost < cost[active]
@@ -217,10 +236,11 @@ def _solve(seen: _Observations, start: FloatArray) -> FloatArray:
 
 
 def _residuals(seen: _Observations, at: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Residuals (N, 17, 2) in sigmas, their Jacobian (N, 17, 2, 3), and depths (N, 17)."""
-    body = np.exp(at[:, 2])[:, None, None] * seen.body
+    """Residuals (N, 17, 2) in sigmas, their Jacobian (N, 17, 2, P), and depths (N, 17)."""
+    body, by_yaw = _bodies(seen, at)
     local = seen.origin + (seen.axes @ at[:, None, :2, None])[..., 0] + body
-    moves = np.concatenate([seen.axes, body[..., None]], axis=-1)
+    columns = [seen.axes, body[..., None], by_yaw[..., None]][: at.shape[1] - 1]
+    moves = np.concatenate(columns, axis=-1)
     depth = local[..., 2]
     safe = np.maximum(depth, _TINY)[..., None]
     tangent = local[..., :2] / safe
@@ -231,28 +251,45 @@ def _residuals(seen: _Observations, at: FloatArray) -> tuple[FloatArray, FloatAr
 
 def _cost(seen: _Observations, at: FloatArray) -> FloatArray:
     """(N,) Huber's cost and the prior of the scale; keypoints behind the camera cost a constant."""
-    scale = np.exp(at[:, 2])[:, None, None]
-    local = seen.origin + (seen.axes @ at[:, None, :2, None])[..., 0] + scale * seen.body
+    local = seen.origin + (seen.axes @ at[:, None, :2, None])[..., 0] + _bodies(seen, at)[0]
     depth = local[..., 2]
     size = np.hypot(local[..., 0], local[..., 1]) / (np.maximum(depth, _TINY) * seen.sigma_rad)
     huber = np.where(size < _HUBER, size**2, 2 * _HUBER * size - _HUBER**2)
     behind = np.where((depth <= _TINY) & (seen.weights > 0), _BEHIND_COST, 0.0)
-    prior = (at[:, 2] - seen.prior_mean) ** 2 * seen.prior_information
+    prior = np.sum(_from_prior(seen, at) ** 2 * seen.prior_information, axis=1)
     return np.asarray((seen.weights * huber + behind).sum(axis=1) + prior)
+
+
+def _from_prior(seen: _Observations, at: FloatArray) -> FloatArray:
+    apart = at.copy()
+    apart[:, 2] -= seen.prior_mean
+    return apart
+
+
+def _bodies(seen: _Observations, at: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(N, 17, 3) scaled and turned keypoints above the foot point, and their derivative by yaw."""
+    scale = np.exp(at[:, 2])[:, None, None]
+    if at.shape[1] == 3:
+        return scale * (seen.upright + seen.across), seen.turned
+    cosine, sine = (f(at[:, 3])[:, None, None] for f in (np.cos, np.sin))
+    body = seen.upright + cosine * seen.across + sine * seen.turned
+    return scale * body, scale * (cosine * seen.turned - sine * seen.across)
 
 
 def _normal_equations(
     seen: _Observations, residual: FloatArray, jacobian: FloatArray, at: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Gauss-Newton Hessian (N, 3, 3) and gradient (N, 3); outlying keypoints count less."""
+    """Gauss-Newton Hessian (N, P, P) and gradient (N, P); outlying keypoints count less."""
     size = np.hypot(residual[..., 0], residual[..., 1])
     robust = seen.weights * np.minimum(1.0, _HUBER / np.maximum(size, _TINY))
-    rows = jacobian.reshape(len(at), 34, 3)
-    weighted = (jacobian * robust[..., None, None]).reshape(len(at), 34, 3).transpose(0, 2, 1)
+    unknowns = at.shape[1]
+    rows = jacobian.reshape(len(at), 34, unknowns)
+    weighted = (jacobian * robust[..., None, None]).reshape(rows.shape).transpose(0, 2, 1)
     hessian = weighted @ rows
     gradient = (weighted @ residual.reshape(len(at), 34, 1))[..., 0]
-    hessian[:, 2, 2] += seen.prior_information
-    gradient[:, 2] += (at[:, 2] - seen.prior_mean) * seen.prior_information
+    diagonal = np.arange(unknowns)
+    hessian[:, diagonal, diagonal] += seen.prior_information
+    gradient += _from_prior(seen, at) * seen.prior_information
     return hessian, gradient
 
 
@@ -264,13 +301,14 @@ def _foot_by_camera(
     By the implicit function theorem: the gradient at the solution stays zero while the camera
     moves.
     """
-    columns = []
-    prior_sd = float(seen.prior_information[0] ** -0.5) if len(foot) else 1.0
+    if len(foot) == 0:
+        return np.zeros((0, 3, 4))
+    columns, prior = [], seen.prior_information[0]
     for parameter in range(4):
         ends = []
         for step in (_CAMERA_STEP, -_CAMERA_STEP):
             moved, _ = scene.moved(parameter, step)
-            other = moved.observations(seen.weights, seen.sigma_rad, seen.prior_mean, prior_sd)
+            other = moved.observations(seen.weights, seen.sigma_rad, seen.prior_mean, prior)
             residual, jacobian, _ = _residuals(other, solution)
             _, gradient = _normal_equations(other, residual, jacobian, solution)
             follow = solution[:, :2] - (on_plane @ gradient[..., None])[:, :2, 0]

@@ -15,6 +15,7 @@ from .sticks import BoolArray, Sticks
 _DETERMINED_SHARE = (
     0.4  # a focal length is determined if the people shrink the prior to this or less
 )
+_MIN_EXPLAINED = 0.6  # share of the usable people that fit the ground, below which it is doubtful
 _Z90 = 1.645  # two-sided 90 % of a normal distribution
 
 
@@ -32,10 +33,14 @@ def write_report(
     """Plain values for JSON; people are named by their row in the input."""
     log_sd = math.sqrt(max(float(covariance[0, 0]), 0.0))
     shares = zip(("adult", "short", "leaning", "junk"), population.share, strict=True)
-    determined = given.focal_px is not None or log_sd < _DETERMINED_SHARE * PRIOR_LOG_FOCAL_SD
+    explained = float(np.mean(membership.sum(axis=0) > 0.5))
+    determined = given.focal_px is not None or (
+        log_sd < _DETERMINED_SHARE * PRIOR_LOG_FOCAL_SD and explained >= _MIN_EXPLAINED
+    )
     return {
         "people": total,
         "people_used": len(sticks),
+        "share_explained": explained,
         "left_out": _left_out(sticks, membership, is_valid, total),
         "source": "keypoints" if sticks.sees_angle else "boxes",
         "principal_point": "given" if given.center_is_given else "assumed at the centre",
@@ -46,7 +51,7 @@ def write_report(
         "stature_m": given.stature_m,
         "shares": {name: float(share) for name, share in shares},
         "starts_tried": starts_tried,
-        "warnings": _warnings(given, sticks, bool(determined)),
+        "warnings": _warnings(given, sticks, bool(determined), explained),
     }
 
 
@@ -66,8 +71,13 @@ def _left_out(
     return {reason: sorted(rows.tolist()) for reason, rows in reasons.items() if len(rows)}
 
 
-def _warnings(given: Given, sticks: Sticks, determined: bool) -> list[str]:
+def _warnings(given: Given, sticks: Sticks, determined: bool, explained: float) -> list[str]:
     warnings = []
+    if explained < _MIN_EXPLAINED:
+        warnings.append(
+            f"only {explained:.0%} of the people fit one ground; camera and ground may be wrong, and "
+            "their error bars too small"
+        )
     if not determined:
         warnings.append(
             "the people do not determine the focal length; it leans on an assumed field of view of "

@@ -175,3 +175,24 @@ def test_arms_down_hang_beside_the_body(models):
 
     rest = volume(model.v_template)
     assert abs(volume(out.vertices[0]) / rest - 1) < 0.03
+
+
+def test_texture_faces_are_whole(model):
+    """No face is torn over two islands of the texture, and seams split few vertices."""
+    uv, corners = model.uv, model.uv_faces
+    assert corners.shape == model.faces.shape and int(corners.max()) == len(uv) - 1
+    assert float(uv.min()) >= 0 and float(uv.max()) <= 1
+    edges = uv[corners] - uv[corners.roll(1, dims=1)]
+    assert float(edges.norm(dim=-1).max()) < 0.15
+    assert model.n_vertices < len(uv) < 1.4 * model.n_vertices
+    # One texture coordinate belongs to one vertex.
+    owner = torch.full((len(uv),), -1)
+    owner[corners.flatten()] = model.faces.flatten()
+    assert torch.equal(owner[corners], model.faces)
+
+
+def test_files_are_small():
+    from pathlib import Path
+
+    files = list(Path(body.__file__).parent.glob("open_*.npz"))
+    assert len(files) == 2 and sum(f.stat().st_size for f in files) < 6e6

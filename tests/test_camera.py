@@ -27,7 +27,9 @@ def test_a_point_on_a_pixels_ray_projects_to_the_pixel(camera, u, v, distance_m)
     pixel = np.array([u * camera.width, v * camera.height])
     ray = camera.rays(pixel)
     assert math.isclose(np.linalg.norm(ray), 1.0, abs_tol=1e-12)
-    np.testing.assert_allclose(camera.project(ray * distance_m), pixel, atol=1e-4 * camera.width / 64)
+    np.testing.assert_allclose(
+        camera.project(ray * distance_m), pixel, atol=1e-4 * camera.width / 64
+    )
 
 
 @given(cameras, st.floats(0.5, 2.0))

@@ -17,7 +17,9 @@ from crowd3d.export import FILES
 def _run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "crowd3d", *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd, env=environment)
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=300, cwd=cwd, env=environment
+    )
 
 
 def _noise_picture(path: Path, width: int = 320, height: int = 200) -> Path:
@@ -95,7 +97,14 @@ def test_a_users_mistake_ends_with_one_line_and_code_2(tmp_path, kind, says):
 
 
 def test_a_device_that_is_not_there_ends_with_code_3(tmp_path):
-    run = _run("reconstruct", _noise_picture(tmp_path / "a.png"), "-o", tmp_path / "out", "--device", "cuda:77")
+    run = _run(
+        "reconstruct",
+        _noise_picture(tmp_path / "a.png"),
+        "-o",
+        tmp_path / "out",
+        "--device",
+        "cuda:77",
+    )
     assert run.returncode == 3
     assert "--device cpu" in run.stderr and "Traceback" not in run.stderr
 

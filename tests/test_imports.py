@@ -19,4 +19,6 @@ def test_packages_do_not_know_what_is_above_them(package):
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 names = [node.module or ""]
             roots = {name.split(".")[0] for name in names}
-            assert not roots & FORBIDDEN[package], f"{path.name} imports {roots & FORBIDDEN[package]}"
+            assert not roots & FORBIDDEN[package], (
+                f"{path.name} imports {roots & FORBIDDEN[package]}"
+            )

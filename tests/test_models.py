@@ -17,7 +17,9 @@ SIZES = ((64, 96), (128, 128), (160, 224), (256, 256))
 def random_image(seed: int, height: int, width: int) -> np.ndarray:
     """(1, 3, H, W) float32, 0..255: coarse and fine noise, so that deep layers have something to see."""
     rng = np.random.default_rng(seed)
-    coarse = rng.uniform(0, 255, (3, height // 16, width // 16)).repeat(16, axis=1).repeat(16, axis=2)
+    coarse = (
+        rng.uniform(0, 255, (3, height // 16, width // 16)).repeat(16, axis=1).repeat(16, axis=2)
+    )
     fine = rng.uniform(0, 255, (3, height, width))
     return (0.7 * coarse + 0.3 * fine).astype(np.float32)[None]
 
@@ -36,7 +38,11 @@ def test_agrees_with_the_published_network(network, index, data_dir):
         if name == "center":  # the reference keeps only local maxima
             ours = torch.where(F.max_pool2d(ours, 3, 1, 1) == ours, ours, 0.0)
         np.testing.assert_allclose(
-            ours.numpy()[:, :, ::3, ::3], reference[f"{index}_{name}"], atol=1e-3, rtol=0, err_msg=name
+            ours.numpy()[:, :, ::3, ::3],
+            reference[f"{index}_{name}"],
+            atol=1e-3,
+            rtol=0,
+            err_msg=name,
         )
 
 
@@ -107,7 +113,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path):
 def test_garbage_is_not_weights(tmp_path):
     path = tmp_path / "garbage.safetensors"
     path.write_bytes(b"not a tensor")
-    with pytest.raises(ModelError, match="not a .safetensors"):
+    with pytest.raises(ModelError, match=r"not a \.safetensors"):
         models.build("crowd3d-s", path)
     with pytest.raises(ModelError, match="cannot read"):
         models.build("crowd3d-s", tmp_path / "missing.safetensors")

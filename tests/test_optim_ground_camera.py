@@ -335,6 +335,47 @@ def test_upside_down_people_do_not_turn_the_world():
     assert abs(world.errors(fit)[1]) < 0.05
 
 
+def test_pictures_on_their_side_keep_their_roll():
+    world = World(pitch=12, height=6.0)
+    people = world.crowd(120, 3)
+    upright = world.fit(people)
+    turned = people.copy()
+    turned[..., 0], turned[..., 1] = SIZE[1] - people[..., 1], people[..., 0]
+    fit = optim.fit_ground_camera(turned, SIZE[::-1])
+    assert pitch_roll_from_normal(fit.normal)[1] == pytest.approx(
+        pitch_roll_from_normal(upright.normal)[1] + math.pi / 2, abs=0.01
+    )
+    assert fit.offset_m == pytest.approx(upright.offset_m, rel=0.01)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**31),
+    spread=st.sampled_from([1.0, 100.0, 1500.0, 1e5]),
+    is_gravity_given=st.booleans(),
+    focal_px=st.sampled_from([None, 1.0, 3000.0, 1e6]),
+    planes=st.sampled_from([1, 3]),
+)
+def test_garbage_is_refused_or_doubted_but_breaks_nothing(
+    seed, spread, is_gravity_given, focal_px, planes
+):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 40))
+    garbage = np.concatenate(
+        [rng.normal(1500, spread, (n, 17, 2)), rng.uniform(0, 1, (n, 17, 1))], axis=2
+    )
+    gravity = rng.normal(size=3) if is_gravity_given else None
+    try:
+        fit = optim.fit_ground_camera(
+            garbage, SIZE, gravity=gravity, focal_px=focal_px, max_planes=planes
+        )
+    except optim.OptimError:
+        return
+    numbers = [*fit.normal, fit.focal_px, fit.offset_m, fit.cost, *fit.covariance.ravel()]
+    assert np.isfinite(numbers).all()
+    assert (np.linalg.eigvalsh(fit.covariance) > -1e-9).all()
+
+
 @pytest.mark.parametrize(
     "bad",
     [

@@ -13,7 +13,16 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(folder),
+        str(ROOT),
+    ]
     build = subprocess.run(command, capture_output=True, text=True)
     assert build.returncode == 0, build.stderr[-2000:]
     return next(folder.glob("*.whl"))
@@ -39,7 +48,17 @@ def test_the_installed_command_runs_outside_the_checkout(wheel, tmp_path):
     # Dependencies are those of this environment: what is tested is the wheel, not the registry.
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
     site = next((environment / "lib").glob("python*")) / "site-packages"
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)]
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--target",
+        str(site),
+        str(wheel),
+    ]
     subprocess.run(install, check=True)
     here = Path(next(p for p in sys.path if p.endswith("site-packages")))
     (site / "dependencies.pth").write_text(f"{here}\n")

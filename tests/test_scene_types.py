@@ -57,7 +57,10 @@ def test_feet_are_found_below_any_height_of_a_person(camera_height_m, pitch_rad,
     foot_m = plane.foot_m(np.array([[1.0, 0.0, 20.0]]))
     point_px = camera.project(foot_m + height_m * normal)
     np.testing.assert_allclose(
-        foot_below_px(camera, plane, point_px, height_m), camera.project(foot_m), rtol=1e-6, atol=1e-4
+        foot_below_px(camera, plane, point_px, height_m),
+        camera.project(foot_m),
+        rtol=1e-6,
+        atol=1e-4,
     )
 
 

@@ -12,8 +12,12 @@ CAMERA = Camera.from_fov(4000, 2000, 60)
 PITCH = 0.3
 PLANE = Plane(np.array([0.0, -np.cos(PITCH), -np.sin(PITCH)]), 8.0)
 # COCO keypoints of somebody upright: height and sideways, as fractions of stature.
-HEIGHTS = np.array([.93, .95, .95, .94, .94, .82, .82, .63, .63, .48, .48, .52, .52, .29, .29, .04, .04])  # fmt: skip
-SIDES = np.array([0, .02, -.02, .04, -.04, .1, -.1, .12, -.12, .12, -.12, .06, -.06, .05, -.05, .05, -.05])  # fmt: skip
+HEIGHTS = np.array(
+    [.93, .95, .95, .94, .94, .82, .82, .63, .63, .48, .48, .52, .52, .29, .29, .04, .04]
+)  # fmt: skip
+SIDES = np.array(
+    [0, .02, -.02, .04, -.04, .1, -.1, .12, -.12, .12, -.12, .06, -.06, .05, -.05, .05, -.05]
+)  # fmt: skip
 
 
 def _standing(n: int, seed: int = 0, stature_m: float = 1.7, score: float = 0.8) -> Detections:
@@ -37,7 +41,9 @@ def _shrunk(people: Detections, factor: float) -> Detections:
     foot = np.stack([people.box_px[:, [0, 2]].mean(axis=1), people.box_px[:, 3]], axis=1)
     keypoints = people.keypoints_px.copy()
     keypoints[..., :2] = foot[:, None] + factor * (keypoints[..., :2] - foot[:, None])
-    box = (foot[:, None] + factor * (people.box_px.reshape(-1, 2, 2) - foot[:, None])).reshape(-1, 4)
+    box = (foot[:, None] + factor * (people.box_px.reshape(-1, 2, 2) - foot[:, None])).reshape(
+        -1, 4
+    )
     return Detections(people.score, people.quality, box, keypoints, people.is_cut)
 
 
@@ -77,7 +83,9 @@ def test_one_person_seen_many_times_is_one_person():
         looks.append(look)
     people = _placed(Detections.cat(looks))
     assert len(people) == 10
-    np.testing.assert_allclose(np.sort(people.box_px[:, 0]), np.sort(_standing(10).box_px[:, 0]), atol=2.5)
+    np.testing.assert_allclose(
+        np.sort(people.box_px[:, 0]), np.sort(_standing(10).box_px[:, 0]), atol=2.5
+    )
 
 
 def test_what_a_tile_border_cuts_does_not_count():

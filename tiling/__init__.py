@@ -6,7 +6,7 @@ from .journal import Journal, atomic_write, record_key
 from .merge import Merged, merge_detections, view_quality
 from .planner import Tile, plan_tiles, scout_tiles
 from .rows import geometric_rows, plan_rows
-from .similarity import COCO_SIGMAS
+from .similarity import COCO_SIGMAS, box_iou
 from .source import DEFAULT_MAX_PIXELS, ImageSource, open_image
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Tile",
     "TilingError",
     "atomic_write",
+    "box_iou",
     "geometric_rows",
     "merge_detections",
     "open_image",

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from crowd3d.body.tree import JOINT_NAMES, PARENTS
+from crowd3d.errors import BodyError
 
 Array = npt.NDArray[np.float64]
 
@@ -171,8 +172,10 @@ class AnnyBodies:
     """One Anny topology, sampled in SMPL's terms."""
 
     def __init__(self, topology: str) -> None:
-        import anny
-
+        try:
+            import anny
+        except ImportError as error:
+            raise BodyError(f"building the body needs Anny ({error}): pip install anny") from None
         self._model = anny.Anny(
             rig="anny", topology=topology, phenotype_blendshapes="original", skinning_method="lbs"
         )
@@ -201,6 +204,16 @@ class AnnyBodies:
         vertices = to_body_frame(self._model.get_rest_vertices(coefficients).numpy())
         joints = joints_from_heads(self.heads(coefficients), self.labels)
         return t_pose(vertices, joints, self.weights, turn)
+
+    @property
+    def template(self) -> Array:
+        """(V, 3) template in Anny's frame."""
+        return np.asarray(self._model.template_vertices.numpy())
+
+    def corner_uv(self) -> Array:
+        """(F, 3, 2) texture coordinates of every corner; only for topology 'anny'."""
+        model = self._model
+        return np.asarray(model.texture_coordinates[model.face_texture_coordinate_indices].numpy())
 
     def coco(self) -> Array:
         """(17, V) Anny's own keypoint regressor; only for topology 'anny'."""

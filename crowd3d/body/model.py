@@ -96,7 +96,8 @@ class BodyModel(nn.Module):
 
     Attributes:
         name: "open", or the file it came from.
-        faces: (F, 3) int64; parents: (24,) int64, -1 for the root; uv: (V, 2) or None.
+        faces: (F, 3) int64; parents: (24,) int64, -1 for the root.
+        uv, uv_faces: (T, 2) texture coordinates, v upwards, and (F, 3) their index; or None.
         v_template: (V, 3); shapedirs: (V, 3, 10); weights: (V, 24).
         j_template: (24, 3), j_shapedirs: (24, 3, 10): the joint regressor applied once.
     """
@@ -111,6 +112,7 @@ class BodyModel(nn.Module):
     stature: Tensor
     posedirs: Tensor | None
     uv: Tensor | None
+    uv_faces: Tensor | None
 
     def __init__(self, arrays: BodyArrays, name: str, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
@@ -123,6 +125,7 @@ class BodyModel(nn.Module):
 
         keep("faces", arrays.faces, torch.int64)
         keep("parents", arrays.parents, torch.int64)
+        keep("uv_faces", arrays.uv_faces, torch.int64)
         for key in ("v_template", "shapedirs", "weights", "posedirs", "uv"):
             keep(key, getattr(arrays, key))
         keep("j_template", arrays.j_regressor @ arrays.v_template)

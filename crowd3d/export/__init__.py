@@ -62,7 +62,7 @@ def write_all(
 
     folder = Path(out_dir)
     mesh = crowd_mesh(scene, body)
-    overlay = draw_overlay(scene, mesh.vertices_m, mesh.faces, picture_rgb)
+    overlay = draw_overlay(scene, mesh, picture_rgb)
     topview = draw_topview(scene)
     with atomic.staged(folder) as stage:
         writers = (

@@ -2,99 +2,123 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
+from crowd3d.camera import Camera
+from crowd3d.export.bodies import CrowdMesh
+from crowd3d.export.normals import vertex_normals
 from crowd3d.export.palette import person_colors
 from crowd3d.raycast import RayCaster
 from crowd3d.scene import Scene
 
 Picture = npt.NDArray[np.uint8]
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
 
 _OPACITY = 0.72
 _AMBIENT = 0.38  # share of the colour that a surface seen edge-on keeps
-_OUTLINE = 0.35  # brightness of silhouettes
-_FINE_PX = 1_500_000  # pictures below are drawn at twice their size and averaged
-_ROWS = 256  # rays of so many picture rows are cast at once, to bound memory
+_OUTLINE = 0.55  # brightness of silhouettes, so that overlapping bodies stay apart
+_ROWS = 128  # picture rows drawn at once, to bound memory
+# Where bodies end, a pixel is the mean of four rays on a rotated grid; elsewhere one ray does.
+_SUBPIXELS = np.array([[-0.125, -0.375], [0.375, -0.125], [0.125, 0.375], [-0.375, 0.125]])
 
 
-def draw_overlay(
-    scene: Scene, vertices_m: npt.NDArray[np.float32], faces: npt.NDArray[np.int64], picture_rgb: Picture
-) -> Picture:
+def draw_overlay(scene: Scene, mesh: CrowdMesh, picture_rgb: Picture) -> Picture:
     """The photograph with everybody's body over it, nearer bodies before farther ones.
 
     Args:
-        vertices_m: (N, V, 3) camera frame, metres, row i for the i-th person that has a place.
-        faces: (F, 3) of one body.
+        mesh: everybody's posed body.
         picture_rgb: (H, W, 3) the photograph at any size.
 
     Returns:
         (H, W, 3) uint8.
     """
-    if len(vertices_m) == 0:
-        return picture_rgb.copy()
-    height, width = picture_rgb.shape[:2]
-    zoom = 2 if height * width < _FINE_PX else 1
-    person, shade = _render(scene, vertices_m, faces, width * zoom, height * zoom)
-    color = np.vstack([person_colors(np.arange(len(vertices_m))), np.zeros(3)])[person] * shade[..., None]
-    color[_silhouettes(person)] *= _OUTLINE
-    opacity = np.where(person >= 0, _OPACITY, 0.0)
-    if zoom > 1:
-        color = cv2.resize(color * opacity[..., None], (width, height), interpolation=cv2.INTER_AREA)
-        opacity = cv2.resize(opacity, (width, height), interpolation=cv2.INTER_AREA)
-    else:
-        color = color * opacity[..., None]
-    blended = picture_rgb * (1.0 - opacity[..., None]) + 255.0 * color
-    return np.clip(np.rint(blended), 0, 255).astype(np.uint8)
-
-
-def _render(
-    scene: Scene, vertices_m: npt.NDArray[np.float32], faces: npt.NDArray[np.int64], width: int, height: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """(H, W) person index or -1, and brightness 0..1 of what is seen."""
-    n, n_vertices = vertices_m.shape[:2]
-    all_faces = (faces[None] + np.arange(n)[:, None, None] * n_vertices).reshape(-1, 3)
-    caster = RayCaster(vertices_m.reshape(-1, 3), all_faces)
-    scale = scene.camera.width / width
-    wanted = _covered(scene, vertices_m, width, height, scale)
-    person = np.full((height, width), -1, dtype=np.int64)
-    shade = np.zeros((height, width))
+    drawn = picture_rgb.copy()
+    if not len(mesh.index):
+        return drawn
+    height, width = drawn.shape[:2]
+    brush = _Brush(scene, mesh, (width, height))
+    wanted = _covered(scene.camera, mesh.vertices_m, (width, height))
     for top in range(0, height, _ROWS):
-        rows, columns = np.nonzero(wanted[top : top + _ROWS])
-        if not len(rows):
-            continue
-        pixels = np.stack([columns + 0.5, rows + top + 0.5], axis=1) * scale
-        rays = scene.camera.rays(pixels)
-        hits = caster.hits(rays)
+        band = slice(top, min(top + _ROWS, height))
+        if wanted[band].any():
+            drawn[band] = brush.blend(drawn[band], wanted, top)
+    return drawn
+
+
+class _Brush:
+    """Everything needed to colour pixels of a picture of a given (width, height)."""
+
+    def __init__(self, scene: Scene, mesh: CrowdMesh, size: tuple[int, int]) -> None:
+        vertices, self.faces = mesh.joined()
+        self.caster = RayCaster(vertices, self.faces)
+        self.normals = vertex_normals(mesh.vertices_m, mesh.faces).reshape(-1, 3)
+        self.faces_each = len(mesh.faces)
+        self.colors = person_colors(scene.people.id[mesh.index]).astype(np.float32)
+        self.camera = scene.camera
+        self.scale = np.array([scene.camera.width / size[0], scene.camera.height / size[1]])
+
+    def blend(self, rows: Picture, wanted: npt.NDArray[np.bool_], top: int) -> Picture:
+        """Rows of the picture from `top` on, with the bodies over them."""
+        # One more row on each side shows whether a silhouette ends at the border of the band.
+        start, stop = max(top - 1, 0), min(top + len(rows) + 1, len(wanted))
+        v, u = np.nonzero(wanted[start:stop])
+        points = np.stack([u + 0.5, v + start + 0.5], axis=1)
+        person = np.full((stop - start, rows.shape[1]), -1, np.int64)
+        paint = np.zeros((*person.shape, 4), np.float32)
+        person[v, u], paint[v, u] = self.look(points)
+        v, u = np.nonzero(silhouettes(person))
+        points = np.stack([u + 0.5, v + start + 0.5], axis=1)
+        mean = sum(self.look(points + shift)[1] for shift in _SUBPIXELS) / len(_SUBPIXELS)
+        paint[v, u] = mean * np.array([_OUTLINE] * 3 + [1.0], np.float32)
+        paint = paint[top - start :][: len(rows)]
+        blended = rows * (1 - _OPACITY * paint[..., 3:]) + _OPACITY * 255 * paint[..., :3]
+        return np.asarray(np.clip(np.rint(blended), 0, 255), dtype=np.uint8)
+
+    def look(self, points: npt.NDArray[np.float64]) -> tuple[IntArray, FloatArray]:
+        """(N, 2) points of the picture -> who is seen there or -1, (N, 4) RGB and coverage."""
+        rays = self.camera.rays(points * self.scale)
+        hits = self.caster.hits(rays)
         seen = hits.face >= 0
-        where = (rows[seen] + top, columns[seen])
-        corners = caster.vertex_normals[all_faces[hits.face[seen]]]
+        face = hits.face[seen]
+        corners = self.normals[self.faces[face]]
         normal = np.einsum("nk,nkc->nc", hits.barycentric[seen], corners)
-        facing = np.abs(np.einsum("nc,nc->n", normal, rays[seen])).clip(0, 1)
-        person[where] = hits.face[seen] // len(faces)
-        shade[where] = _AMBIENT + (1 - _AMBIENT) * facing
-    return person, shade
+        facing = np.abs(np.einsum("nc,nc->n", normal, rays[seen].astype(np.float32))).clip(0, 1)
+        person = np.full(len(points), -1, np.int64)
+        person[seen] = face // self.faces_each
+        paint = np.zeros((len(points), 4), np.float32)
+        light = _AMBIENT + (1 - _AMBIENT) * facing
+        paint[seen, :3] = self.colors[person[seen]] * light[:, None]
+        paint[seen, 3] = 1.0
+        return person, paint
+
+
+def silhouettes(person: IntArray) -> npt.NDArray[np.bool_]:
+    """(H, W) person indices -> pixels with a neighbour that shows somebody else, or nobody."""
+    edge = np.zeros(person.shape, dtype=bool)
+    for a, b in (
+        ((slice(None), slice(1, None)), (slice(None), slice(None, -1))),
+        ((slice(1, None), slice(None)), (slice(None, -1), slice(None))),
+    ):
+        differs = person[a] != person[b]
+        edge[a] |= differs
+        edge[b] |= differs
+    return edge
 
 
 def _covered(
-    scene: Scene, vertices_m: npt.NDArray[np.float32], width: int, height: int, scale: float
+    camera: Camera, vertices_m: FloatArray, size: tuple[int, int]
 ) -> npt.NDArray[np.bool_]:
-    """(H, W) pixels inside the box of at least one body."""
-    wanted = np.zeros((height, width), dtype=bool)
+    """(H, W) pixels inside the box of at least one body, and a margin of one pixel."""
+    wanted = np.zeros(size[::-1], dtype=bool)
+    scale = np.array([camera.width / size[0], camera.height / size[1]])
     for vertices in vertices_m:
-        pixels = scene.camera.project(vertices) / scale
-        if not np.isfinite(pixels).all():
+        pixels = camera.project(vertices) / scale
+        pixels = pixels[np.isfinite(pixels).all(axis=1)]
+        if not len(pixels):
             continue
-        left, top = np.maximum(np.floor(pixels.min(axis=0)).astype(int) - 1, 0)
-        right, bottom = np.ceil(pixels.max(axis=0)).astype(int) + 2
-        wanted[top : max(bottom, 0), left : max(right, 0)] = True
+        left, top = np.clip(np.floor(pixels.min(axis=0)).astype(int) - 1, 0, None)
+        right, bottom = np.clip(np.ceil(pixels.max(axis=0)).astype(int) + 1, 0, None)
+        wanted[top:bottom, left:right] = True
     return wanted
-
-
-def _silhouettes(person: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """(H, W) pixels of a body whose right or lower neighbour belongs to another one, or to nobody."""
-    edge = np.zeros(person.shape, dtype=bool)
-    edge[:, :-1] |= person[:, :-1] != person[:, 1:]
-    edge[:-1] |= person[:-1] != person[1:]
-    return edge & (person >= 0)

@@ -74,16 +74,28 @@ class _View:
 
 
 def _reduced(canvas: Picture, size_px: int) -> Picture:
-    return np.asarray(cv2.resize(canvas, (size_px, size_px), interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(
+        cv2.resize(canvas, (size_px, size_px), interpolation=cv2.INTER_AREA), np.uint8
+    )
 
 
 def _fixed(points_px: npt.ArrayLike) -> npt.NDArray[np.int32]:
     """Pixels -> the canvas's integers with 4 fractional bits."""
-    return np.rint(np.asarray(points_px) * _FINE * 16).astype(np.int32)
+    return np.asarray(np.rint(np.asarray(points_px) * _FINE * 16), dtype=np.int32)
+
+
+def _point(at_px: npt.ArrayLike) -> tuple[int, int]:
+    """One pixel position as OpenCV wants it."""
+    u, v = _fixed(at_px)
+    return int(u), int(v)
 
 
 def _text(
-    canvas: Picture, text: str, at_px: tuple[float, float], scale: float, color: tuple[int, int, int]
+    canvas: Picture,
+    text: str,
+    at_px: tuple[float, float],
+    scale: float,
+    color: tuple[int, int, int],
 ) -> None:
     origin = (round(at_px[0] * _FINE), round(at_px[1] * _FINE))
     cv2.putText(canvas, text, origin, _FONT, scale * 0.5 * _FINE, color, _FINE, cv2.LINE_AA)
@@ -103,8 +115,12 @@ def density_per_m2(
 def _colors(density: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """(...,) people per square metre -> (..., 3) RGB from white over yellow and orange to dark red."""
     stops = np.array([0.0, 0.1, 0.3, 0.6, 1.0])
-    shades = np.array([[255, 255, 255], [255, 244, 190], [253, 190, 100], [222, 90, 50], [140, 10, 40]])
-    share = np.sqrt(np.clip(density / _DENSE_PER_M2, 0, 1))  # sparse crowds are common: give them room
+    shades = np.array(
+        [[255, 255, 255], [255, 244, 190], [253, 190, 100], [222, 90, 50], [140, 10, 40]]
+    )
+    share = np.sqrt(
+        np.clip(density / _DENSE_PER_M2, 0, 1)
+    )  # sparse crowds are common: give them room
     return np.stack([np.interp(share, stops, shades[:, c]) for c in range(3)], axis=-1)
 
 
@@ -128,7 +144,15 @@ def _wedge(canvas: Picture, view: _View, scene: Scene) -> None:
     start = _fixed(view.px([0.0, 0.0]))
     for direction in sides[:, :2] / np.linalg.norm(sides[:, :2], axis=1, keepdims=True):
         end = _fixed(view.px(direction * 3 * (view.high_m - view.low_m).max()))
-        cv2.line(canvas, tuple(map(int, start)), tuple(map(int, end)), (200, 150, 130), _FINE, cv2.LINE_AA, 4)
+        cv2.line(
+            canvas,
+            tuple(map(int, start)),
+            tuple(map(int, end)),
+            (200, 150, 130),
+            _FINE,
+            cv2.LINE_AA,
+            4,
+        )
     edge, inner = _MARGIN_PX * _FINE, (view.size_px - 2 * _MARGIN_PX) * _FINE
     frame_mask = np.ones(canvas.shape[:2], dtype=bool)
     frame_mask[edge : edge + inner, edge : edge + inner] = False
@@ -145,7 +169,9 @@ def _grid(canvas: Picture, view: _View) -> None:
             a, b = (tuple(map(int, p)) for p in _fixed(view.px(ends)))
             cv2.line(canvas, a, b, _GRID, _FINE, cv2.LINE_AA, 4)
             u, v = view.px(ends[0])
-            where = (u - 10, view.size_px - _MARGIN_PX + 26) if axis == 0 else (_MARGIN_PX - 58, v + 5)
+            where = (
+                (u - 10, view.size_px - _MARGIN_PX + 26) if axis == 0 else (_MARGIN_PX - 58, v + 5)
+            )
             _text(canvas, f"{value:.0f} m", where, 0.9, _GREY)
     corners = [tuple(map(int, p)) for p in _fixed(view.px([view.low_m, view.high_m]))]
     cv2.rectangle(canvas, corners[0], corners[1], _GREY, _FINE, cv2.LINE_AA, 4)
@@ -162,22 +188,20 @@ def _people(canvas: Picture, view: _View, plan: FloorPlan) -> None:
     shown = np.flatnonzero(plan.placed & view.inside(np.nan_to_num(plan.position_m)))
     radius_px = float(np.clip(0.22 * view.px_per_m, 3.0, 14.0))
     for i in shown:
-        u, v = view.px(plan.position_m[i])
+        at = view.px(plan.position_m[i])
         axes_px = np.array([plan.sigma_minor_m[i], plan.sigma_major_m[i]]) * view.px_per_m
         if np.isfinite(axes_px).all() and axes_px.max() > radius_px:
-            center, axes = _fixed([u, v]), _fixed(axes_px)
             cv2.ellipse(
-                canvas, tuple(map(int, center)), tuple(map(int, axes)), float(plan.sigma_angle_deg[i]),
+                canvas, _point(at), _point(axes_px), float(plan.sigma_angle_deg[i]),
                 0, 360, (150, 175, 205), _FINE, cv2.LINE_AA, 4,
             )  # fmt: skip
     for i in shown:
         at = view.px(plan.position_m[i])
-        center = tuple(map(int, _fixed(at)))
-        cv2.circle(canvas, center, int(radius_px * _FINE * 16), _PERSON, -1, cv2.LINE_AA, 4)
+        cv2.circle(canvas, _point(at), int(radius_px * _FINE * 16), _PERSON, -1, cv2.LINE_AA, 4)
         if np.isfinite(plan.heading_deg[i]):
             heading = math.radians(plan.heading_deg[i])
             tip = at + 2.1 * radius_px * np.array([math.sin(heading), -math.cos(heading)])
-            cv2.line(canvas, center, tuple(map(int, _fixed(tip))), _PERSON, 2 * _FINE, cv2.LINE_AA, 4)
+            cv2.line(canvas, _point(at), _point(tip), _PERSON, 2 * _FINE, cv2.LINE_AA, 4)
 
 
 def _camera(canvas: Picture, view: _View) -> None:
@@ -200,7 +224,9 @@ def _legend(canvas: Picture, view: _View, scene: Scene, plan: FloorPlan) -> None
     _text(canvas, note, (_MARGIN_PX, 68), 0.85, _GREY)
     right, top, width, height = view.size_px - _MARGIN_PX - 260, view.size_px - 44, 260, 12
     bar = _colors(np.linspace(0, 1, width * _FINE) ** 2 * _DENSE_PER_M2)
-    canvas[top * _FINE : (top + height) * _FINE, right * _FINE : (right + width) * _FINE] = np.rint(bar)
+    canvas[top * _FINE : (top + height) * _FINE, right * _FINE : (right + width) * _FINE] = np.rint(
+        bar
+    )
     for share in (0.0, 0.25, 1.0):
         u = right + math.sqrt(share) * width
         _text(canvas, f"{share * _DENSE_PER_M2:.0f}", (u - 4, top + 28), 0.8, _GREY)

@@ -17,7 +17,15 @@ STRIDE = 4  # picture pixels per output cell
 SIZE_MULTIPLE = 32  # height and width of the input must be multiples of this
 
 # MobileNetV2 x1.5 (Sandler et al. 2018, table 2): expansion, channels, repeats, first stride.
-_STAGES = ((1, 24, 1, 1), (6, 40, 2, 2), (6, 48, 3, 2), (6, 96, 4, 2), (6, 144, 3, 1), (6, 240, 3, 2), (6, 480, 1, 1))
+_STAGES = (
+    (1, 24, 1, 1),
+    (6, 40, 2, 2),
+    (6, 48, 3, 2),
+    (6, 96, 4, 2),
+    (6, 144, 3, 1),
+    (6, 240, 3, 2),
+    (6, 480, 1, 1),
+)
 _STEM_CHANNELS, _TOP_CHANNELS = 48, 1280
 _HEAD_CHANNELS = 96
 _INPUT_SCALE = 0.00784301757  # 1/127.5 in float16, as published
@@ -52,7 +60,9 @@ class SameConv(nn.Conv2d):
         return super().forward(x)
 
 
-def _conv3x3(channels_in: int, channels: int, stride: int = 1, groups: int = 1, bias: bool = True) -> SameConv:
+def _conv3x3(
+    channels_in: int, channels: int, stride: int = 1, groups: int = 1, bias: bool = True
+) -> SameConv:
     padding = 0 if stride == 2 else 1
     return SameConv(channels_in, channels, 3, stride, padding, groups=groups, bias=bias)
 
@@ -83,7 +93,8 @@ class SeparableConv(nn.Module):
         self.pointwise = nn.Conv2d(channels_in, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.pointwise(self.depthwise(x)))
+        y: Tensor = self.pointwise(self.depthwise(x))
+        return F.relu(y)
 
 
 class Head(nn.Module):
@@ -95,7 +106,8 @@ class Head(nn.Module):
         self.predict = nn.Conv2d(_HEAD_CHANNELS, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.predict(self.features(x))
+        prediction: Tensor = self.predict(self.features(x))
+        return prediction
 
 
 class Trunk(nn.Module):
@@ -109,7 +121,9 @@ class Trunk(nn.Module):
         for expansion, channels_out, repeats, stride in _STAGES:
             blocks = []
             for i in range(repeats):
-                blocks.append(InvertedResidual(channels, channels_out, stride if i == 0 else 1, expansion))
+                blocks.append(
+                    InvertedResidual(channels, channels_out, stride if i == 0 else 1, expansion)
+                )
                 channels = channels_out
             self.stages.append(nn.Sequential(*blocks))
         self.top = nn.Conv2d(channels, _TOP_CHANNELS, 1)
@@ -130,7 +144,8 @@ class Trunk(nn.Module):
         y = self.lateral32(F.relu6(self.top(x)))
         y = self.smooth16(_upsample2(y) + self.lateral16(taps[3]))
         y = self.smooth8(_upsample2(y) + self.lateral8(taps[2]))
-        return self.smooth4(_upsample2(y) + self.lateral4(taps[1]))
+        features: Tensor = self.smooth4(_upsample2(y) + self.lateral4(taps[1]))
+        return features
 
 
 def _upsample2(x: Tensor) -> Tensor:

@@ -44,7 +44,8 @@ def published_names() -> dict[str, tuple[str, str | None]]:
         "trunk.lateral8": plain(f"{_FEATURES}/conv2d_2"),
         "trunk.lateral4": plain(f"{_FEATURES}/conv2d_3"),
     }
-    blocks = [(s, b) for s, stage in enumerate(Crowd3dS().trunk.stages) for b in range(len(stage))]
+    stages = [list(stage.children()) for stage in Crowd3dS().trunk.stages]
+    blocks = [(s, b) for s, stage in enumerate(stages) for b in range(len(stage))]
     for i, (stage, block) in enumerate(blocks):
         ours = f"trunk.stages.{stage}.{block}"
         theirs = f"block_{i}" if i else "expanded_conv"
@@ -87,7 +88,9 @@ def convert(tensors: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
     expected = Crowd3dS().state_dict()
     state: dict[str, torch.Tensor] = {}
     for layer, (weight, bias) in published_names().items():
-        kernel = tensors[weight].astype(np.float32)  # height, width, in, out (depthwise: in, multiplier)
+        kernel = tensors[weight].astype(
+            np.float32
+        )  # height, width, in, out (depthwise: in, multiplier)
         order = (2, 3, 0, 1) if layer.endswith("depthwise") else (3, 2, 0, 1)
         state[f"{layer}.weight"] = torch.from_numpy(kernel.transpose(order).copy())
         if bias is not None:

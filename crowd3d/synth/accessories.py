@@ -51,7 +51,9 @@ class Part:
         return shared
 
 
-def _girth(cloth: FloatArray, rest: FloatArray, heights: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _girth(
+    cloth: FloatArray, rest: FloatArray, heights: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Centres (R, 3) and half axes (R, 2) of the trunk and thighs at heights of the template."""
     centers, radii = [], []
     trunk = np.abs(rest[:, 0]) < 0.2
@@ -64,13 +66,22 @@ def _girth(cloth: FloatArray, rest: FloatArray, heights: FloatArray) -> tuple[Fl
 
 
 def _around_body(
-    cloth: FloatArray, rest: FloatArray, top_y: float, end_y: float, gap_m: float, flare: float, material: int, hangs: float
+    cloth: FloatArray,
+    rest: FloatArray,
+    top_y: float,
+    end_y: float,
+    gap_m: float,
+    flare: float,
+    material: int,
+    hangs: float,
 ) -> Part:
     """A tube of cloth around trunk and legs: it starts inside the cloth and hangs free below the hips."""
     heights = np.linspace(top_y, end_y, 9).astype(np.float32)
     center, radius = _girth(cloth, rest, heights)
     drop = np.linspace(0, 1, 9, dtype=np.float32)[:, None]
-    radius = np.maximum.accumulate(radius, axis=0) * (1 + flare * drop) + gap_m * (2.2 * drop**0.5 - 0.5)
+    radius = np.maximum.accumulate(radius, axis=0) * (1 + flare * drop) + gap_m * (
+        2.2 * drop**0.5 - 0.5
+    )
     mesh = tube(center, radius, 28)
     middle, girth = _girth(rest, rest, heights)
     middle[:, 1] = heights
@@ -85,9 +96,15 @@ def worn(cloth: FloatArray, rest: FloatArray, outfits: Outfits, i: int) -> list[
     if outfits.skirt_y[i] < wear.CROTCH_Y:
         material = TOP if outfits.coat[i] else BOTTOM
         flare = 0.18 if not outfits.opening[i] else 0.08
-        parts.append(_around_body(cloth, rest, 0.14, float(outfits.skirt_y[i]), 0.008, flare, material, 0.55))
+        parts.append(
+            _around_body(cloth, rest, 0.14, float(outfits.skirt_y[i]), 0.008, flare, material, 0.55)
+        )
     if not outfits.tucked[i] and not (outfits.coat[i] and outfits.skirt_y[i] < wear.CROTCH_Y):
-        parts.append(_around_body(cloth, rest, 0.16, float(outfits.hem_y[i]), 0.35 * gap + 0.003, 0.02, TOP, 0.3))
+        parts.append(
+            _around_body(
+                cloth, rest, 0.16, float(outfits.hem_y[i]), 0.35 * gap + 0.003, 0.02, TOP, 0.3
+            )
+        )
     scale = float(np.ptp(cloth[:, 1]) / np.ptp(rest[:, 1]))
     head = cloth[(rest[:, 1] > 0.60)]
     middle = (head.min(axis=0) + head.max(axis=0)) / 2
@@ -104,8 +121,14 @@ def worn(cloth: FloatArray, rest: FloatArray, outfits: Outfits, i: int) -> list[
         parts.append(Part(mesh, mesh.vertices, BAG, joint=_CHEST_JOINT))
     if outfits.bag_kind[i] == wear.SHOULDER_BAG:
         side = 1.0 if outfits.wrinkle_seed[i] > 0.5 else -1.0
-        hip = float(np.abs(cloth[(np.abs(rest[:, 1] + 0.05) < 0.05) & (np.abs(rest[:, 0]) < 0.2)][:, 0]).max())
-        mesh = pillow([side * (hip + 0.055), -0.06 * scale, 0.01], np.array([0.05, 0.11, 0.145]) * scale, 0.4)
+        hip = float(
+            np.abs(
+                cloth[(np.abs(rest[:, 1] + 0.05) < 0.05) & (np.abs(rest[:, 0]) < 0.2)][:, 0]
+            ).max()
+        )
+        mesh = pillow(
+            [side * (hip + 0.055), -0.06 * scale, 0.01], np.array([0.05, 0.11, 0.145]) * scale, 0.4
+        )
         parts.append(Part(mesh, mesh.vertices, BAG, joint=0))
     return parts
 
@@ -126,15 +149,20 @@ def _long_hair(end_y: float, shift: FloatArray, size: float) -> Part:
 def _brim(round_brim: bool, shift: FloatArray, size: float) -> Part:
     """The brim of a hat or the peak of a cap."""
     arc = None if round_brim else (-0.36 * np.pi, 0.36 * np.pi)
-    wide = 0.19 if round_brim else 0.165
-    center = np.array([[0, 0.668, 0.062], [0, 0.660, 0.062], [0, 0.652, 0.070]], np.float32)
-    radius = np.array([[0.078, 0.098], [0.12, 0.14], [wide * 0.75 if not round_brim else wide, wide + 0.02]], np.float32)
+    wide = 0.145 if round_brim else 0.160
+    center = np.array([[0, 0.668, 0.062], [0, 0.657, 0.062], [0, 0.642, 0.066]], np.float32)
+    radius = np.array(
+        [[0.078, 0.098], [0.12, 0.14], [wide * 0.75 if not round_brim else wide, wide + 0.02]],
+        np.float32,
+    )
     mesh = tube(center, radius * size, 28, arc)
     rest = mesh.vertices.copy()
     return Part(Mesh(mesh.vertices + shift, mesh.faces), rest, HAT, joint=_HEAD_JOINT)
 
 
-def held(joints_m: npt.NDArray[np.float64], root: npt.NDArray[np.float64], outfits: Outfits, i: int) -> list[tuple[Mesh, int]]:
+def held(
+    joints_m: npt.NDArray[np.float64], root: npt.NDArray[np.float64], outfits: Outfits, i: int
+) -> list[tuple[Mesh, int]]:
     """Things that hang from a hand, already in the ground frame."""
     if outfits.bag_kind[i] != wear.SHOPPING:
         return []

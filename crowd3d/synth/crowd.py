@@ -103,39 +103,74 @@ def _in_sight(world: World, x: float, z: float) -> bool:
     if not walls.any():
         return True
     along = np.linspace(0.02, 1.0, 48)[:, None, None] * np.array([x, z])
-    gap = np.abs(along - world.boxes.center_m[walls][:, [0, 2]]) - world.boxes.half_m[walls][:, [0, 2]]
+    gap = (
+        np.abs(along - world.boxes.center_m[walls][:, [0, 2]])
+        - world.boxes.half_m[walls][:, [0, 2]]
+    )
     return bool(np.all(gap.max(axis=2) > 0.3))
 
 
-def _cluster(rng: Rng, world: World, preset: Preset) -> list[tuple[float, float, int, float, bool, bool]]:
+def _cluster(
+    rng: Rng, world: World, preset: Preset
+) -> list[tuple[float, float, int, float, bool, bool]]:
     """One group of people as (x, z, level, yaw, walks, seated), wherever it may be."""
     kind = rng.choice(5, p=np.array(preset.activities) / sum(preset.activities))
     x, z = _spot(rng, world, preset.depth_power)
     yaw, walks = rng.uniform(-math.pi, math.pi), bool(rng.random() < preset.walking)
     if preset.sides and walks:
         yaw = float(rng.choice([0.0, math.pi]) + rng.normal(0, 0.15))
-    along, across = np.array([math.sin(yaw), math.cos(yaw)]), np.array([math.cos(yaw), -math.sin(yaw)])
+    along, across = (
+        np.array([math.sin(yaw), math.cos(yaw)]),
+        np.array([math.cos(yaw), -math.sin(yaw)]),
+    )
     if kind == 0:
         return [(x, z, 0, yaw, walks, False)]
     if kind == 1:
         gap = rng.uniform(0.62, 0.85) / 2
         turn = 0.0 if walks else rng.uniform(0.2, 1.3)
         return [
-            (x + s * gap * across[0], z + s * gap * across[1], 0, yaw - s * turn + rng.normal(0, 0.1), walks, False)
+            (
+                x + s * gap * across[0],
+                z + s * gap * across[1],
+                0,
+                yaw - s * turn + rng.normal(0, 0.1),
+                walks,
+                False,
+            )
             for s in (-1.0, 1.0)
         ]
     if kind == 2:
         count = int(rng.integers(3, 7))
-        radius = max(0.55, CLEARANCE_M * 1.15 / (2 * math.sin(math.pi / count))) * rng.uniform(1.0, 1.35)
-        angles = rng.uniform(0, 2 * math.pi) + np.arange(count) * 2 * math.pi / count + rng.normal(0, 0.12, count)
+        radius = max(0.55, CLEARANCE_M * 1.15 / (2 * math.sin(math.pi / count))) * rng.uniform(
+            1.0, 1.35
+        )
+        angles = (
+            rng.uniform(0, 2 * math.pi)
+            + np.arange(count) * 2 * math.pi / count
+            + rng.normal(0, 0.12, count)
+        )
         return [
-            (x + radius * math.sin(a), z + radius * math.cos(a), 0, a + math.pi + rng.normal(0, 0.35), False, False)
+            (
+                x + radius * math.sin(a),
+                z + radius * math.cos(a),
+                0,
+                a + math.pi + rng.normal(0, 0.35),
+                False,
+                False,
+            )
             for a in angles
         ]
     if kind == 3:
         steps = np.cumsum(rng.uniform(0.7, 1.1, int(rng.integers(4, 11))))
         return [
-            (x + s * along[0] + rng.normal(0, 0.07), z + s * along[1], 0, yaw + rng.normal(0, 0.3), False, False)
+            (
+                x + s * along[0] + rng.normal(0, 0.07),
+                z + s * along[1],
+                0,
+                yaw + rng.normal(0, 0.3),
+                False,
+                False,
+            )
             for s in steps
         ]
     return _seated_row(rng, world, x, z, yaw)
@@ -153,7 +188,14 @@ def _seated_row(
         return [(float(u), edge - 0.52, level, rng.normal(0, 0.15), False, True) for u in places]
     across = np.array([math.cos(yaw), -math.sin(yaw)])
     return [
-        (x + 0.66 * k * across[0], z + 0.66 * k * across[1], 0, yaw + rng.normal(0, 0.08), False, True)
+        (
+            x + 0.66 * k * across[0],
+            z + 0.66 * k * across[1],
+            0,
+            yaw + rng.normal(0, 0.08),
+            False,
+            True,
+        )
         for k in range(int(rng.integers(1, 4)))
     ]
 
@@ -208,7 +250,9 @@ def _cast(
     )
 
 
-def seats(cast: Cast, world: World, seat_height_m: FloatArray) -> list[tuple[FloatArray, FloatArray, float, int, str]]:
+def seats(
+    cast: Cast, world: World, seat_height_m: FloatArray
+) -> list[tuple[FloatArray, FloatArray, float, int, str]]:
     """A seat under everyone who sits, as rows for `world.add_boxes`.
 
     Args:
@@ -224,7 +268,7 @@ def seats(cast: Cast, world: World, seat_height_m: FloatArray) -> list[tuple[Flo
             center, half = np.array([x, base + top / 2, z]) + back, np.array([0.33, top / 2, 0.24])
         else:
             center, half = np.array([x, base + top - 0.03, z]) + back, np.array([0.22, 0.03, 0.20])
-        found.append((center, half, yaw, SEAT, "6e5a45" if cast.level[i] == 0 else "2f4f86"))
+        found.append((center, half, yaw, SEAT, "8f8d87" if cast.level[i] == 0 else "2f4f86"))
     return found
 
 

@@ -40,31 +40,57 @@ def _patterned(
     return _mix(top, second, share.astype(np.float32))
 
 
-def _face(p: FloatArray, color: FloatArray, hair: FloatArray, lips: FloatArray, glasses: FloatArray) -> FloatArray:
+def _face(
+    p: FloatArray, color: FloatArray, hair: FloatArray, lips: FloatArray, glasses: FloatArray
+) -> FloatArray:
     """Eyes, brows, mouth, flushed cheeks."""
     x, y, front = np.abs(p[:, 0]), p[:, 1], p[:, 2] > 0.095
 
     def spot(cx: float, cy: float, rx: float, ry: float) -> FloatArray:
-        return np.asarray(np.exp(-(((x - cx) / rx) ** 2) - ((y - cy) / ry) ** 2) * front, np.float32)
+        return np.asarray(
+            np.exp(-(((x - cx) / rx) ** 2) - ((y - cy) / ry) ** 2) * front, np.float32
+        )
 
-    color = _mix(color, color * np.array([1.12, 0.86, 0.82], np.float32), 0.7 * spot(0.042, 0.575, 0.022, 0.02))
+    color = _mix(
+        color,
+        color * np.array([1.12, 0.86, 0.82], np.float32),
+        0.7 * spot(0.042, 0.575, 0.022, 0.02),
+    )
     color = _mix(color, lips, np.minimum(1.2 * spot(0.0, 0.541, 0.024, 0.0075), 1))
     color = _mix(color, color * 0.55, 0.6 * spot(0.03, 0.614, 0.022, 0.011))
-    color = _mix(color, np.full(3, 0.02, np.float32), np.minimum(1.3 * spot(0.030, 0.613, 0.011, 0.0055), 1))
+    color = _mix(
+        color, np.full(3, 0.02, np.float32), np.minimum(1.3 * spot(0.030, 0.613, 0.011, 0.0055), 1)
+    )
     color = _mix(color, hair * 0.8, np.minimum(1.2 * spot(0.031, 0.634, 0.019, 0.0045), 0.9))
     lens = (np.abs(x - 0.032) < 0.026) & (np.abs(y - 0.611) < 0.017) & (p[:, 2] > 0.07)
-    return _mix(color, np.full(3, 0.015, np.float32), 0.93 * (lens & (glasses > 0)).astype(np.float32))
+    return _mix(
+        color, np.full(3, 0.015, np.float32), 0.93 * (lens & (glasses > 0)).astype(np.float32)
+    )
 
 
-def _body_color(p: FloatArray, who: npt.NDArray[np.int64], o: Outfits, pixel_m: FloatArray) -> FloatArray:
-    color = o.skin[who] * (1 + 0.25 * (noise.hashed((p * 900).astype(int)[:, 0], (p * 900).astype(int)[:, 1]) - 0.5) * 0.2)[:, None]
+def _body_color(
+    p: FloatArray, who: npt.NDArray[np.int64], o: Outfits, pixel_m: FloatArray
+) -> FloatArray:
+    color = (
+        o.skin[who]
+        * (
+            1
+            + 0.25
+            * (noise.hashed((p * 900).astype(int)[:, 0], (p * 900).astype(int)[:, 1]) - 0.5)
+            * 0.2
+        )[:, None]
+    )
     hair = o.hair[who]
     head = p[:, 1] > 0.48
     color[head] = _face(p[head], color[head], hair[head], o.lips[who[head]], o.glasses[who[head]])
 
     bottom = regions.bottom_cover(p, o.leg_y[who])
     cloth = o.bottom[who]
-    faded = o.denim[who] * noise.smoothstep(0.02, 0.10, p[:, 2]) * noise.smoothstep(-0.5, -0.25, p[:, 1])
+    faded = (
+        o.denim[who]
+        * noise.smoothstep(0.02, 0.10, p[:, 2])
+        * noise.smoothstep(-0.5, -0.25, p[:, 1])
+    )
     cloth = cloth * (1 + 0.35 * faded)[:, None]
     color = np.where(bottom[:, None], cloth, color)
     hem = np.where(o.tucked[who] > 0, wear.WAIST_Y, np.minimum(o.hem_y[who], wear.WAIST_Y - 0.05))
@@ -76,24 +102,62 @@ def _body_color(p: FloatArray, who: npt.NDArray[np.int64], o: Outfits, pixel_m: 
     sole = p[:, 1] < -0.877
     color = np.where(shoes[:, None], np.where(sole[:, None], o.sole[who], o.shoes[who]), color)
 
-    scalp = noise.smoothstep(-0.006, 0.006, p[:, 1] - regions.hair_edge_y(p, o.hairline[who])) * (p[:, 1] > 0.5)
+    scalp = noise.smoothstep(-0.006, 0.006, p[:, 1] - regions.hair_edge_y(p, o.hairline[who])) * (
+        p[:, 1] > 0.5
+    )
     strands = noise.hashed((np.arctan2(p[:, 0], p[:, 2] - 0.05) * 40).astype(int), who)
     color = _mix(color, hair * (0.75 + 0.5 * strands)[:, None], scalp.astype(np.float32))
     hat = (o.hat_kind[who] > 0) & (p[:, 1] > parts.HAT_Y - 0.03 * (o.hat_kind[who] == wear.BEANIE))
     return np.asarray(np.where(hat[:, None], o.hat[who], color), np.float32)
 
 
-def top_color(p: FloatArray, who: npt.NDArray[np.int64], o: Outfits, pixel_m: FloatArray) -> FloatArray:
+def top_color(
+    p: FloatArray, who: npt.NDArray[np.int64], o: Outfits, pixel_m: FloatArray
+) -> FloatArray:
     """Colour of shirt or jacket, with an open front and the straps of a bag."""
     color = _patterned(p, who, o, pixel_m)
     trunk = (p[:, 2] > 0.03) & ~regions.is_arm(p)
     front = np.abs(p[:, 0]) < o.opening[who] * np.clip(1.2 - 0.5 * (p[:, 1] + 0.1), 0.3, 1.2)
     color = np.where((front & trunk)[:, None], o.top_second[who], color)
-    pack = (o.bag_kind[who] == wear.BACKPACK) & (np.abs(np.abs(p[:, 0]) - 0.105) < 0.02) & (p[:, 1] > 0.12) & trunk
+    pack = (
+        (o.bag_kind[who] == wear.BACKPACK)
+        & (np.abs(np.abs(p[:, 0]) - 0.105) < 0.02)
+        & (p[:, 1] > 0.12)
+        & trunk
+    )
     side = np.where(o.wrinkle_seed[who] > 0.5, 1.0, -1.0)
     slanted = np.abs(p[:, 0] + side * (p[:, 1] - 0.2) * 0.55) < 0.015
-    strap = (o.bag_kind[who] == wear.SHOULDER_BAG) & slanted & (np.abs(p[:, 0]) < 0.16) & ~regions.is_arm(p)
+    strap = (
+        (o.bag_kind[who] == wear.SHOULDER_BAG)
+        & slanted
+        & (np.abs(p[:, 0]) < 0.16)
+        & ~regions.is_arm(p)
+    )
     return np.asarray(np.where((pack | strap)[:, None], o.bag[who], color), np.float32)
+
+
+def folded(
+    normal: FloatArray,
+    p: FloatArray,
+    material: npt.NDArray[np.int8],
+    who: npt.NDArray[np.int64],
+    pixel_m: FloatArray,
+    grain: FloatArray,
+) -> FloatArray:
+    """Normals (N, 3) turned by the folds of cloth and the strands of hair; arguments as in `albedo`."""
+    along, around = regions.along_around(p)
+    skin = (material == parts.BODY) & ((p[:, 1] > 0.47) | (np.abs(p[:, 0]) > 0.63))
+    hair = (material == parts.HAIR) | (skin & (p[:, 1] > 0.66))
+    amount = np.where(hair, 0.12, np.where(skin | (material == parts.BAG), 0.02, 0.17)).astype(np.float32)
+    shift = who * np.float32(0.137)
+    found = normal.copy()
+    for axis in range(3):
+        offset = shift + np.float32(0.31 * axis)
+        # Folds run across limbs and trunk: longer around than along.
+        large = noise.sample(grain, around * 0.8 + offset, along * 1.4 - offset)
+        small = noise.sample(grain, around * 2.6 - offset, along * 5.5 + offset)
+        found[:, axis] += amount * (0.75 * large + 0.45 * np.clip(1.5 - pixel_m / 0.02, 0, 1) * small)
+    return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6), np.float32)
 
 
 def albedo(
@@ -120,8 +184,13 @@ def albedo(
         parts.BODY: lambda m: _body_color(p[m], who[m], outfits, pixel_m[m]),
         parts.TOP: lambda m: top_color(p[m], who[m], outfits, pixel_m[m]),
         parts.BOTTOM: lambda m: outfits.bottom[who[m]],
-        parts.HAIR: lambda m: outfits.hair[who[m]]
-        * (0.7 + 0.6 * noise.hashed((np.arctan2(p[m, 0], p[m, 2] - 0.05) * 40).astype(int), who[m]))[:, None],
+        parts.HAIR: lambda m: (
+            outfits.hair[who[m]]
+            * (
+                0.7
+                + 0.6 * noise.hashed((np.arctan2(p[m, 0], p[m, 2] - 0.05) * 40).astype(int), who[m])
+            )[:, None]
+        ),
         parts.HAT: lambda m: outfits.hat[who[m]],
         parts.BAG: lambda m: outfits.bag[who[m]],
     }

@@ -56,9 +56,13 @@ class Tailor:
         self._tree = cKDTree(self.rest_m)
         count = len(self.rest_m)
         i, j = self.faces.ravel(), np.roll(self.faces, 1, axis=1).ravel()
-        links = sparse.coo_matrix((np.ones(2 * len(i), np.float32), (np.r_[i, j], np.r_[j, i])), (count, count))
+        links = sparse.coo_matrix(
+            (np.ones(2 * len(i), np.float32), (np.r_[i, j], np.r_[j, i])), (count, count)
+        )
         links = (links.tocsr() > 0).astype(np.float32) + sparse.identity(count, np.float32)
-        self.smooth = sparse.csr_matrix(sparse.diags(1 / np.asarray(links.sum(axis=1)).ravel()) @ links)
+        self.smooth = sparse.csr_matrix(
+            sparse.diags(1 / np.asarray(links.sum(axis=1)).ravel()) @ links
+        )
         self._folds = noise.texture(np.random.default_rng(7), power=1.3, low=6)
         self._passes = 6 if level == "full" else 1
 
@@ -78,7 +82,9 @@ class Tailor:
         p = self.rest_m
         row = {f.name: getattr(outfits, f.name)[i] for f in fields(outfits)}
         full = np.full(len(p), 1.0, np.float32)
-        top = regions.top_cover(p, full * row["sleeve_x"], full * row["hem_y"], full * row["neck_y"])
+        top = regions.top_cover(
+            p, full * row["sleeve_x"], full * row["hem_y"], full * row["neck_y"]
+        )
         bottom = regions.bottom_cover(p, full * row["leg_y"]) & ~top
         shoes = regions.shoe_cover(p) & ~bottom
         edge = regions.hair_edge_y(p, full * row["hairline"])
@@ -105,7 +111,12 @@ class Tailor:
         return np.asarray(pushed, np.float32)
 
     def _posed(
-        self, cloth: FloatArray, parts: list[accessories.Part], bodies: Bodies, betas: torch.Tensor, i: int
+        self,
+        cloth: FloatArray,
+        parts: list[accessories.Part],
+        bodies: Bodies,
+        betas: torch.Tensor,
+        i: int,
     ) -> FloatArray:
         points = np.concatenate([cloth, *(part.mesh.vertices for part in parts)])
         weights = np.concatenate([self.weights, *(self._part_weights(part) for part in parts)])
@@ -144,7 +155,9 @@ class Tailor:
         n = len(self.rest_m)
         for _ in range(3):
             seen[:n] = self.smooth @ seen[:n]
-        return Figure(vertices, normals, all_faces, np.concatenate(rest), np.concatenate(material), seen)
+        return Figure(
+            vertices, normals, all_faces, np.concatenate(rest), np.concatenate(material), seen
+        )
 
 
 @cache
@@ -153,7 +166,9 @@ def tailor(level: str) -> Tailor:
     return Tailor(level)
 
 
-def _openness(vertices: FloatArray, normals: FloatArray, faces: npt.NDArray[np.int64]) -> FloatArray:
+def _openness(
+    vertices: FloatArray, normals: FloatArray, faces: npt.NDArray[np.int64]
+) -> FloatArray:
     """(V,) share of cosine-distributed rays that leave the figure."""
     count = len(vertices)
     k = (np.arange(_AO_RAYS) + 0.5) / _AO_RAYS

@@ -67,7 +67,9 @@ def develop(
     u = (corner_px[0] + np.arange(columns, dtype=np.float32) + 0.5) / size[0] - 0.5
     v = ((corner_px[1] + np.arange(rows, dtype=np.float32) + 0.5) - size[1] / 2) / size[0]
     radius2 = (u[None] ** 2 + v[:, None] ** 2) / (0.25 + 0.25 * (size[1] / size[0]) ** 2)
-    image = image * (lens.exposure * (1 - lens.vignette * radius2)[..., None] * np.array(lens.tint, np.float32))
+    image = image * (
+        lens.exposure * (1 - lens.vignette * radius2)[..., None] * np.array(lens.tint, np.float32)
+    )
     grain = rng.standard_normal(image.shape, dtype=np.float32)
     image = image + grain * np.sqrt(lens.noise**2 + lens.photon**2 * np.clip(image, 0, 2))
     return np.asarray(np.clip(_tone(image) * 255 + 0.5, 0, 255), np.uint8)
@@ -78,7 +80,7 @@ _CURVE = np.linspace(0, _CURVE_MAX, 4096, dtype=np.float32)
 # A shoulder that keeps highlights, then the sRGB curve, then a little contrast as cameras add it.
 _SHOULDER = np.where(_CURVE < 0.5, _CURVE, 0.5 + 0.5 * np.tanh((_CURVE - 0.5) / 0.6))
 _SRGB = np.where(_SHOULDER > 0.0031308, 1.055 * _SHOULDER ** (1 / 2.4) - 0.055, 12.92 * _SHOULDER)
-_TONED = (_SRGB + 0.10 * (_SRGB * _SRGB * (3 - 2 * _SRGB) - _SRGB)).astype(np.float32)
+_TONED = (_SRGB + 0.22 * (_SRGB * _SRGB * (3 - 2 * _SRGB) - _SRGB)).astype(np.float32)
 
 
 def _tone(linear: FloatArray) -> FloatArray:

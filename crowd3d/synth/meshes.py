@@ -32,7 +32,10 @@ def grid_faces(rows: int, columns: int, wrap: bool) -> npt.NDArray[np.int64]:
 
 
 def tube(
-    center: FloatArray, radius: FloatArray, segments: int, arc_rad: tuple[float, float] | None = None
+    center: FloatArray,
+    radius: FloatArray,
+    segments: int,
+    arc_rad: tuple[float, float] | None = None,
 ) -> Mesh:
     """Elliptic rings stacked along y; angle 0 is the front (+z), growing towards the left (+x).
 

@@ -58,5 +58,7 @@ def hashed(*integers: npt.ArrayLike) -> FloatArray:
 def smoothstep(low: npt.ArrayLike, high: npt.ArrayLike, x: npt.ArrayLike) -> FloatArray:
     """0 below `low`, 1 above `high`, smooth between."""
     span = np.asarray(high, np.float32) - np.asarray(low, np.float32)
-    t = np.clip((np.asarray(x, np.float32) - np.asarray(low, np.float32)) / np.maximum(span, 1e-6), 0, 1)
+    t = np.clip(
+        (np.asarray(x, np.float32) - np.asarray(low, np.float32)) / np.maximum(span, 1e-6), 0, 1
+    )
     return np.asarray(t * t * (3 - 2 * t), np.float32)

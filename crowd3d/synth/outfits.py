@@ -20,16 +20,25 @@ NO_BAG, BACKPACK, SHOULDER_BAG, SHOPPING = range(4)
 
 _SKIN = ("f1c9a5", "e0ac85", "e8b796", "d09a72", "c68c5f", "ad7347", "8a5533", "6a3f26", "f3d0b5")
 _SKIN_WEIGHTS = (3, 4, 4, 3, 2.2, 1.5, 1.2, 1.0, 2)
-_HAIR = ("17120f", "1e1712", "2b1e15", "3d2918", "5a3d22", "8a6a3f", "b9975f", "8c8a88", "c9c5bf", "6b2f17")
+_HAIR = (
+    "17120f",
+    "1e1712",
+    "2b1e15",
+    "3d2918",
+    "5a3d22",
+    "8a6a3f",
+    "b9975f",
+    "8c8a88",
+    "c9c5bf",
+    "6b2f17",
+)
 _HAIR_WEIGHTS = (7, 6, 5, 4, 2.5, 1.2, 0.8, 1.0, 0.6, 0.4)
 _TOPS = (
     "14151a 1d2026 262a33 23304a 1c2b4f 31415f 4a5a72 6d7784 8f959c b5b8bb d9d9d6 ecebe6 f4f3ef e6e2d8 "
     "3a3f36 55603f 6d5a43 8c7355 b79c77 7b1f24 a3262b c43a32 5d2036 d66f3a e2b93b 2f6a4f 3f8a8c 5f8fc2 "
     "86a9d1 274f9c 6a4a86 d59aa8 e7c4c4"
 ).split()
-_TOP_WEIGHTS = (
-    "9 8 6 7 4 5 4 4 5 5 7 8 9 4 3 3 2.5 2.5 2.5 2 2 2.2 1.2 1 1.2 1.5 1.2 3 3 2.5 1 1.5 1.5".split()
-)
+_TOP_WEIGHTS = "9 8 6 7 4 5 4 4 5 5 7 8 9 4 3 3 2.5 2.5 2.5 2 2 2.2 1.2 1 1.2 1.5 1.2 3 3 2.5 1 1.5 1.5".split()
 _BOTTOMS = (
     "15161a 1e2027 262932 1d2a44 24365a 34496f 4d6690 7389a8 3b3b3e 5a5a5c 8d8a84 b9a988 9c8763 5c4a38 "
     "d8d3c8 3f4636 6b2730"
@@ -45,7 +54,9 @@ def linear(hex_colors: str | tuple[str, ...] | list[str]) -> FloatArray:
     names = [hex_colors] if isinstance(hex_colors, str) else list(hex_colors)
     values = np.array([[int(name[i : i + 2], 16) for i in (0, 2, 4)] for name in names]) / 255.0
     low = values / 12.92
-    return np.asarray(np.where(values > 0.04045, ((values + 0.055) / 1.055) ** 2.4, low), np.float32)
+    return np.asarray(
+        np.where(values > 0.04045, ((values + 0.055) / 1.055) ** 2.4, low), np.float32
+    )
 
 
 @dataclass
@@ -103,7 +114,9 @@ class Outfits:
         return len(self.pattern)
 
 
-def _pick(rng: Rng, colors: tuple[str, ...] | list[str], weights: object = None, spread: float = 0.06) -> FloatArray:
+def _pick(
+    rng: Rng, colors: tuple[str, ...] | list[str], weights: object = None, spread: float = 0.06
+) -> FloatArray:
     p = None if weights is None else np.array(weights, dtype=np.float64)
     index = rng.choice(len(colors), p=None if p is None else p / p.sum())
     color = linear(colors[int(index)])[0] * (1 + spread * rng.standard_normal(3) * 0.6)
@@ -120,12 +133,22 @@ def _one(rng: Rng, child: bool, warm: float, feminine: bool) -> dict[str, object
     coat = jacket and not skirted and rng.random() < 0.28
     bald = not feminine and not child and rng.random() < 0.09
     long_hair = rng.random() < (0.72 if feminine else 0.05)
-    hat = rng.choice([NO_HAT, CAP, BRIM, BEANIE], p=[0.80, 0.11, 0.05, 0.04] if warm > 0.5 else [0.78, 0.08, 0.02, 0.12])
+    hat = rng.choice(
+        [NO_HAT, CAP, BRIM, BEANIE],
+        p=[0.80, 0.11, 0.05, 0.04] if warm > 0.5 else [0.78, 0.08, 0.02, 0.12],
+    )
     bag = rng.choice(4, p=[0.60, 0.17, 0.15, 0.08] if not child else [0.8, 0.16, 0.01, 0.03])
-    top, skin = _pick(rng, _TOPS, np.array(_TOP_WEIGHTS, float)), _pick(rng, _SKIN, _SKIN_WEIGHTS, 0.03)
+    top, skin = (
+        _pick(rng, _TOPS, np.array(_TOP_WEIGHTS, float)),
+        _pick(rng, _SKIN, _SKIN_WEIGHTS, 0.03),
+    )
     if child and rng.random() < 0.5:
         top = _pick(rng, _TOPS[19:])
-    pattern = rng.choice(5, p=[0.62, 0.10, 0.08, 0.14, 0.06]) if not jacket else rng.choice(5, p=[0.86, 0.01, 0.04, 0.03, 0.06])
+    pattern = (
+        rng.choice(5, p=[0.62, 0.10, 0.08, 0.14, 0.06])
+        if not jacket
+        else rng.choice(5, p=[0.86, 0.01, 0.04, 0.03, 0.06])
+    )
     skirt_y = 0.0
     if skirted:
         skirt_y = rng.uniform(-0.60, -0.30)
@@ -141,7 +164,9 @@ def _one(rng: Rng, child: bool, warm: float, feminine: bool) -> dict[str, object
         "sole": linear("dedbd3")[0] if rng.random() < 0.4 else linear("1b1a19")[0],
         "hat": _pick(rng, _TOPS, np.array(_TOP_WEIGHTS, float)),
         "bag": _pick(rng, _BAGS),
-        "lips": skin * np.array([0.85, 0.5, 0.5]) if not feminine else skin * np.array([0.9, 0.35, 0.38]),
+        "lips": skin * np.array([0.85, 0.5, 0.5])
+        if not feminine
+        else skin * np.array([0.9, 0.35, 0.38]),
         "pattern": pattern,
         "hat_kind": hat,
         "bag_kind": bag,
@@ -158,7 +183,9 @@ def _one(rng: Rng, child: bool, warm: float, feminine: bool) -> dict[str, object
         "coat": float(coat or dress),
         "tucked": float(rng.random() < 0.15),
         "loose_top_m": rng.uniform(0.016, 0.034) if jacket else rng.uniform(0.006, 0.018),
-        "loose_bottom_m": rng.uniform(0.006, 0.012) if rng.random() < 0.3 else rng.uniform(0.014, 0.036),
+        "loose_bottom_m": rng.uniform(0.006, 0.012)
+        if rng.random() < 0.3
+        else rng.uniform(0.014, 0.036),
         "sole_m": rng.uniform(0.010, 0.025),
         "denim": float(rng.random() < 0.5),
         "glasses": float(rng.random() < 0.16),

@@ -78,7 +78,14 @@ def make_bodies(
             keypoints = full.keypoints(posed.vertices).numpy()
         vertices, joints = posed.vertices.numpy(), posed.joints.numpy()
         x, z = cast.position_m[rows].T
-        shift = np.stack([x - joints[:, 0, 0], levels[rows] + soles[rows] - vertices[..., 1].min(1), z - joints[:, 0, 2]], 1)
+        shift = np.stack(
+            [
+                x - joints[:, 0, 0],
+                levels[rows] + soles[rows] - vertices[..., 1].min(1),
+                z - joints[:, 0, 2],
+            ],
+            1,
+        )
         out.transl_m[rows] = shift
         out.joints_m[rows] = joints + shift[:, None]
         out.keypoints_m[rows] = keypoints + shift[:, None]
@@ -100,6 +107,8 @@ def in_camera_frame(bodies: Bodies, world: World) -> tuple[FloatArray, FloatArra
     """
     view = world.view
     pose = bodies.pose.copy()
-    pose[:, 0] = (Rotation.from_matrix(view.rotation) * Rotation.from_rotvec(pose[:, 0])).as_rotvec()
+    pose[:, 0] = (
+        Rotation.from_matrix(view.rotation) * Rotation.from_rotvec(pose[:, 0])
+    ).as_rotvec()
     rest = bodies.joints_m[:, 0] - bodies.transl_m
     return pose, np.asarray(view.to_camera(bodies.joints_m[:, 0]) - rest)

@@ -69,7 +69,9 @@ def relaxed(rng: Rng) -> Pose:
             inward=rng.uniform(0, 35),
             elbow=rng.uniform(8, 32),
         )
-        _set_leg(pose, side, rng.normal(1, 3), abs(rng.normal(2, 3)), rng.normal(0, 2), rng.uniform(1, 6))
+        _set_leg(
+            pose, side, rng.normal(1, 3), abs(rng.normal(2, 3)), rng.normal(0, 2), rng.uniform(1, 6)
+        )
     if rng.random() < 0.4:
         side = int(rng.integers(2))
         bend = rng.uniform(8, 22)
@@ -112,7 +114,14 @@ def arms_crossed(rng: Rng) -> Pose:
     pose = relaxed(rng)
     for side in (0, 1):
         forward = rng.uniform(22, 34) + 6 * side
-        set_arm(pose, side, down=72, forward=forward, inward=rng.uniform(62, 74), elbow=rng.uniform(98, 110))
+        set_arm(
+            pose,
+            side,
+            down=72,
+            forward=forward,
+            inward=rng.uniform(62, 74),
+            elbow=rng.uniform(98, 110),
+        )
     return pose
 
 
@@ -135,7 +144,14 @@ def hands_in_pockets(rng: Rng) -> Pose:
 def waving(rng: Rng) -> Pose:
     """One arm up."""
     pose = relaxed(rng)
-    set_arm(pose, int(rng.integers(2)), down=rng.uniform(-50, 0), forward=15, inward=-80, elbow=rng.uniform(30, 80))
+    set_arm(
+        pose,
+        int(rng.integers(2)),
+        down=rng.uniform(-50, 0),
+        forward=15,
+        inward=-80,
+        elbow=rng.uniform(30, 80),
+    )
     return pose
 
 
@@ -143,7 +159,9 @@ def photographing(rng: Rng) -> Pose:
     """Both hands with a camera before the face."""
     pose = relaxed(rng)
     for side in (0, 1):
-        set_arm(pose, side, down=68, forward=rng.uniform(52, 66), inward=32, elbow=rng.uniform(85, 100))
+        set_arm(
+            pose, side, down=68, forward=rng.uniform(52, 66), inward=32, elbow=rng.uniform(85, 100)
+        )
     return pose
 
 
@@ -178,7 +196,12 @@ def walking(rng: Rng) -> Pose:
         if free and side != carrying:
             arm = -0.9 * stride * np.sin(angle)
             set_arm(
-                pose, side, down=rng.uniform(74, 80), forward=arm, inward=12, elbow=18 + 0.5 * max(arm, 0)
+                pose,
+                side,
+                down=rng.uniform(74, 80),
+                forward=arm,
+                inward=12,
+                elbow=18 + 0.5 * max(arm, 0),
             )
     pose[_SPINE1] = _vector("xy", rng.uniform(0, 5), 6 * np.sin(phase))
     return pose

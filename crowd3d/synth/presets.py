@@ -96,6 +96,7 @@ PRESETS: dict[str, Preset] = {
         grounds=("slabs", "asphalt"),
         activities=(0.06, 0.04, 0.0, 0.0, 0.9),
         tiers=14,
+        person_px=50.0,
         depth_power=1.0,
         front=1.2,
     ),

@@ -31,7 +31,11 @@ def along_around(p: FloatArray) -> tuple[FloatArray, FloatArray]:
     # Legs have their own axis, arms run along x at the height of the shoulder.
     leg = p[:, 1] < -0.16
     axis_x = np.where(leg, 0.12 * np.sign(p[:, 0]), 0.0)
-    angle = np.where(arm, np.arctan2(p[:, 2] - 0.03, p[:, 1] - 0.40), np.arctan2(p[:, 0] - axis_x, p[:, 2] - 0.03))
+    angle = np.where(
+        arm,
+        np.arctan2(p[:, 2] - 0.03, p[:, 1] - 0.40),
+        np.arctan2(p[:, 0] - axis_x, p[:, 2] - 0.03),
+    )
     radius = np.where(arm, 0.045, np.where(leg, 0.07, 0.15))
     return np.asarray(along, np.float32), np.asarray(angle * radius, np.float32)
 
@@ -47,7 +51,9 @@ def neckline_y(p: FloatArray, neck_y: FloatArray) -> FloatArray:
     return np.asarray(neck_y - 0.055 * front, np.float32)
 
 
-def top_cover(p: FloatArray, sleeve_x: FloatArray, hem_y: FloatArray, neck_y: FloatArray) -> npt.NDArray[np.bool_]:
+def top_cover(
+    p: FloatArray, sleeve_x: FloatArray, hem_y: FloatArray, neck_y: FloatArray
+) -> npt.NDArray[np.bool_]:
     """Whether the top covers a point."""
     arm = is_arm(p)
     sleeve = arm & (np.abs(p[:, 0]) < sleeve_x)

@@ -67,7 +67,9 @@ def areas(size: tuple[int, int], tile_px: int = _TILE_PX) -> list[Area]:
     ]
 
 
-def render_tiles(setting: Setting) -> Iterator[tuple[Area, npt.NDArray[np.uint8], npt.NDArray[np.int32]]]:
+def render_tiles(
+    setting: Setting,
+) -> Iterator[tuple[Area, npt.NDArray[np.uint8], npt.NDArray[np.int32]]]:
     """Each tile's area, its (h, w, 3) pixels, and (h, w) who is seen there (-1 nobody)."""
     stage = Stage(setting.world, setting.bodies, setting.outfits)
     shader = Shader(stage)

@@ -17,9 +17,19 @@ FloatArray = npt.NDArray[np.float32]
 
 _SUN_RADIUS = 0.006  # of its disc, radians; a little more than true, as haze makes it
 _SUN_RAYS = 10  # two everywhere, the others in penumbras
-_HAZE_M = 1100.0
+_HAZE_M = 2200.0
 # Spheres that darken the ground below a person: SMPL joint and radius in metres.
-_OCCLUDERS = ((10, 0.085), (11, 0.085), (7, 0.085), (8, 0.085), (4, 0.11), (5, 0.11), (0, 0.21), (6, 0.21), (9, 0.21))
+_OCCLUDERS = (
+    (10, 0.085),
+    (11, 0.085),
+    (7, 0.085),
+    (8, 0.085),
+    (4, 0.11),
+    (5, 0.11),
+    (0, 0.21),
+    (6, 0.21),
+    (9, 0.21),
+)
 _SUBSAMPLES = np.array([[-0.125, -0.375], [0.375, -0.125], [0.125, 0.375], [-0.375, 0.125]])
 
 
@@ -70,7 +80,11 @@ class Shader:
         return rgb.reshape(h, w, 3), who.reshape(h, w)
 
     def _shade(
-        self, tile: Tile, places_px: npt.NDArray[np.float64], cells: npt.NDArray[np.int64], solid: npt.NDArray[np.bool_]
+        self,
+        tile: Tile,
+        places_px: npt.NDArray[np.float64],
+        cells: npt.NDArray[np.int64],
+        solid: npt.NDArray[np.bool_],
     ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
         """Radiance (N, 3) along the rays of pixels, and what they meet: 8 * person + material, or below 0."""
         ways = self.stage.world.view.rays(places_px).astype(np.float32)
@@ -81,15 +95,26 @@ class Shader:
             rays = np.flatnonzero(solid)
             hits = tile.mesh.caster.hits(ways[rays], self.stage.world.view.eye_m)
             met = hits.face >= 0
-            ground_m = np.where(ways[rays, 1] < -1e-5, self.stage.world.view.height_m / np.maximum(-ways[rays, 1], 1e-5), np.inf)
+            ground_m = np.where(
+                ways[rays, 1] < -1e-5,
+                self.stage.world.view.height_m / np.maximum(-ways[rays, 1], 1e-5),
+                np.inf,
+            )
             met &= hits.distance_m < ground_m + 1e-3
-            rays, face, bary, far = rays[met], hits.face[met], hits.barycentric[met], hits.distance_m[met]
+            rays, face, bary, far = (
+                rays[met],
+                hits.face[met],
+                hits.barycentric[met],
+                hits.distance_m[met],
+            )
             open_sky[rays] = False
             owner = tile.mesh.owner[face]
             for chosen, shade in ((owner >= 0, self._people), (owner < 0, self._boxes)):
                 if chosen.any():
                     r = rays[chosen]
-                    rgb[r], identity[r] = shade(tile.mesh, face[chosen], bary[chosen], far[chosen], ways[r], places_px[r])
+                    rgb[r], identity[r] = shade(
+                        tile.mesh, face[chosen], bary[chosen], far[chosen], ways[r], places_px[r]
+                    )
                     rgb[r] = self._hazed(rgb[r], far[chosen], ways[r])
         below = open_sky & (ways[:, 1] < -2e-4)
         if below.any():
@@ -100,7 +125,13 @@ class Shader:
         return rgb, identity
 
     def _people(
-        self, mesh: TileMesh, face: npt.NDArray[np.int64], bary: FloatArray, far: FloatArray, ways: FloatArray, places: npt.NDArray[np.float64]
+        self,
+        mesh: TileMesh,
+        face: npt.NDArray[np.int64],
+        bary: FloatArray,
+        far: FloatArray,
+        ways: FloatArray,
+        places: npt.NDArray[np.float64],
     ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
         corners, who = mesh.faces[face], mesh.owner[face]
         normal = _blend(mesh.normals, corners, bary)
@@ -109,8 +140,11 @@ class Shader:
         normal[inside] *= -1
         rest = _blend(mesh.rest_m, corners, bary)
         material = mesh.material[corners[:, 0]]
+        normal = fabric.folded(normal, rest, material, who, far * self.pixel_rad, self._grain)
         openness = np.einsum("nk,nk->n", mesh.openness[corners], bary) ** 1.25
-        color = fabric.albedo(rest, material, who, self.stage.outfits, far * self.pixel_rad, self._grain)
+        color = fabric.albedo(
+            rest, material, who, self.stage.outfits, far * self.pixel_rad, self._grain
+        )
         points = self.stage.world.view.eye_m.astype(np.float32) + ways * far[:, None]
         sun = self._sun(mesh, points + 0.006 * normal, normal, places)
         height = np.clip(points[:, 1], 0, 3)
@@ -123,12 +157,20 @@ class Shader:
         return np.asarray(lit + sheen, np.float32), who * 8 + material
 
     def _boxes(
-        self, mesh: TileMesh, face: npt.NDArray[np.int64], bary: FloatArray, far: FloatArray, ways: FloatArray, places: npt.NDArray[np.float64]
+        self,
+        mesh: TileMesh,
+        face: npt.NDArray[np.int64],
+        bary: FloatArray,
+        far: FloatArray,
+        ways: FloatArray,
+        places: npt.NDArray[np.float64],
     ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
         boxes, index = self.stage.world.boxes, -1 - mesh.owner[face]
         normal = mesh.caster.face_normals[face].copy()
         normal *= np.where(np.einsum("ni,ni->n", normal, ways) > 0, -1, 1)[:, None]
-        points = (self.stage.world.view.eye_m + ways.astype(np.float64) * far[:, None]).astype(np.float32)
+        points = (self.stage.world.view.eye_m + ways.astype(np.float64) * far[:, None]).astype(
+            np.float32
+        )
         color = boxes.color[index].astype(np.float32)
         kind = boxes.kind[index]
         wall = (kind == BUILDING) & (np.abs(normal[:, 1]) < 0.5)
@@ -153,7 +195,13 @@ class Shader:
         closed = np.where(kind == SEAT, 0.8, 0.95)
         return self._lit(color, normal, sun, closed.astype(np.float32)), -2 - index
 
-    def _ground(self, tile: Tile, ways: FloatArray, cells: npt.NDArray[np.int64], places: npt.NDArray[np.float64]) -> FloatArray:
+    def _ground(
+        self,
+        tile: Tile,
+        ways: FloatArray,
+        cells: npt.NDArray[np.int64],
+        places: npt.NDArray[np.float64],
+    ) -> FloatArray:
         height = self.stage.world.view.height_m
         far = (height / -ways[:, 1]).astype(np.float32)
         x, z = ways[:, 0] * far, ways[:, 2] * far
@@ -167,11 +215,19 @@ class Shader:
         sun = np.tile((self.light.sun * self.light.to_sun[1]).astype(np.float32), (len(ways), 1))
         close = tile.near_shadow[cells]
         if tile.mesh is not None and close.any() and self.light.sun.max() > 0.02:
-            points = np.stack([x[close], np.full(int(close.sum()), 0.002, np.float32), z[close]], axis=1)
+            points = np.stack(
+                [x[close], np.full(int(close.sum()), 0.002, np.float32), z[close]], axis=1
+            )
             sun[close] = self._sun(tile.mesh, points, normal[close], places[close])
         return self._hazed(self._lit(color, normal, sun, tile.contact[cells]), far, ways)
 
-    def _sun(self, mesh: TileMesh, points: FloatArray, normal: FloatArray, places: npt.NDArray[np.float64]) -> FloatArray:
+    def _sun(
+        self,
+        mesh: TileMesh,
+        points: FloatArray,
+        normal: FloatArray,
+        places: npt.NDArray[np.float64],
+    ) -> FloatArray:
         """(N, 3) irradiance by the sun, with the penumbra of its disc; `places` fix the rays."""
         facing = np.clip(normal @ self.light.to_sun.astype(np.float32), 0, 1)
         lit = np.flatnonzero(facing > 0)
@@ -180,7 +236,9 @@ class Shader:
         # Opposite points of the disc disagree only in a penumbra: look closer there.
         soft = np.flatnonzero((share > 0) & (share < 1))
         if len(soft):
-            share[soft] = self._sun_share(mesh, points[lit[soft]], pick[:, soft], range(2, _SUN_RAYS))
+            share[soft] = self._sun_share(
+                mesh, points[lit[soft]], pick[:, soft], range(2, _SUN_RAYS)
+            )
         facing[lit] *= share
         return np.asarray(facing[:, None] * self.light.sun, np.float32)
 
@@ -196,14 +254,24 @@ class Shader:
         free = np.zeros(len(points), np.float32)
         for k in rays:
             angle = turn + k * np.pi + 0.7 * (k // 2)
-            radius = _SUN_RADIUS * math.sqrt((k // 2 + 0.5) / (_SUN_RAYS / 2)) if len(rays) > 2 else 0.7 * _SUN_RADIUS
-            way = to_sun + radius * (np.cos(angle)[:, None] * across + np.sin(angle)[:, None] * other)
+            radius = (
+                _SUN_RADIUS * math.sqrt((k // 2 + 0.5) / (_SUN_RAYS / 2))
+                if len(rays) > 2
+                else 0.7 * _SUN_RADIUS
+            )
+            way = to_sun + radius * (
+                np.cos(angle)[:, None] * across + np.sin(angle)[:, None] * other
+            )
             free += ~mesh.caster.occluded(points, way, 200.0)
         return free / len(rays)
 
-    def _lit(self, color: FloatArray, normal: FloatArray, sun: FloatArray, openness: FloatArray) -> FloatArray:
+    def _lit(
+        self, color: FloatArray, normal: FloatArray, sun: FloatArray, openness: FloatArray
+    ) -> FloatArray:
         up = 0.5 + 0.5 * normal[:, 1:2]
-        around = (up * self.light.sky + (1 - up) * self.light.bounce * self._brightness()) * np.asarray(openness)[:, None]
+        around = (
+            up * self.light.sky + (1 - up) * self.light.bounce * self._brightness()
+        ) * np.asarray(openness)[:, None]
         return np.asarray(color * (sun + around), np.float32)
 
     def _brightness(self) -> float:
@@ -212,7 +280,9 @@ class Shader:
 
     def _hazed(self, rgb: FloatArray, far: FloatArray, ways: FloatArray) -> FloatArray:
         share = 1 - np.exp(-np.asarray(far, np.float32) / _HAZE_M)
-        return np.asarray(rgb + (np.array([0.72, 0.80, 0.92], np.float32) - rgb) * share[:, None], np.float32)
+        return np.asarray(
+            rgb + (np.array([0.72, 0.80, 0.92], np.float32) - rgb) * share[:, None], np.float32
+        )
 
     def _contact(self, area: Area, people: npt.NDArray[np.int64]) -> FloatArray:
         """(h, w) share of the sky that the ground sees past the people who stand there."""
@@ -224,7 +294,9 @@ class Shader:
             if bodies.bounds_m[i, 0, 1] > 0.3:
                 continue  # on a tier
             feet = joints[[0, 7, 8]]
-            ring = np.array([[dx, 0, dz] for dx in (-0.8, 0.8) for dz in (-0.8, 0.8)]) + feet.mean(axis=0) * [1, 0, 1]
+            ring = np.array([[dx, 0, dz] for dx in (-0.8, 0.8) for dz in (-0.8, 0.8)]) + feet.mean(
+                axis=0
+            ) * [1, 0, 1]
             corners = view.project(ring)
             if not np.isfinite(corners).all():
                 continue
@@ -240,7 +312,9 @@ class Shader:
             coarse = _sky_share(ground, joints)
             size = (len(u) * step, len(v) * step)
             fine = cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR)
-            openness[low[1] : high[1], low[0] : high[0]] *= fine[: high[1] - low[1], : high[0] - low[0]]
+            openness[low[1] : high[1], low[0] : high[0]] *= fine[
+                : high[1] - low[1], : high[0] - low[0]
+            ]
         return openness
 
 

@@ -93,8 +93,12 @@ class Stage:
         if not figures and not n_boxes:
             return None
         starts = np.cumsum([0, *(len(f.vertices_m) for f in figures)])
-        box_faces = (BOX_FACES[None] + 8 * np.arange(n_boxes)[:, None, None]).reshape(-1, 3) + starts[-1]
-        faces = np.concatenate([f.faces + s for f, s in zip(figures, starts, strict=False)] + [box_faces])
+        box_faces = (BOX_FACES[None] + 8 * np.arange(n_boxes)[:, None, None]).reshape(
+            -1, 3
+        ) + starts[-1]
+        faces = np.concatenate(
+            [f.faces + s for f, s in zip(figures, starts, strict=False)] + [box_faces]
+        )
         owners = [np.full(len(f.faces), i, np.int64) for f, i in zip(figures, people, strict=True)]
         blank = np.zeros_like(corners)
         vertices = np.concatenate([f.vertices_m for f in figures] + [corners])
@@ -104,8 +108,12 @@ class Stage:
             owner=np.concatenate([*owners, -1 - np.repeat(np.arange(n_boxes), len(BOX_FACES))]),
             normals=np.concatenate([f.normals for f in figures] + [blank]),
             rest_m=np.concatenate([f.rest_m for f in figures] + [blank]),
-            material=np.concatenate([f.material for f in figures] + [np.zeros(len(corners), np.int8)]),
-            openness=np.concatenate([f.openness for f in figures] + [np.ones(len(corners), np.float32)]),
+            material=np.concatenate(
+                [f.material for f in figures] + [np.zeros(len(corners), np.int8)]
+            ),
+            openness=np.concatenate(
+                [f.openness for f in figures] + [np.ones(len(corners), np.float32)]
+            ),
         )
 
     def mask(

@@ -21,7 +21,9 @@ _GOODS = ("d8b27a", "5b5f66", "8f969c", "b0774e", "3d4654", "c9c2b2", "6d7f8c", 
 
 def _line(distance: FloatArray, width: float, pixel: FloatArray) -> FloatArray:
     """Share of a pixel that a line covers, by the pixel's distance from it and its width."""
-    cover = np.clip((width / 2 + pixel / 2 - distance) / np.maximum(np.minimum(pixel, width), 1e-6), 0, 1)
+    cover = np.clip(
+        (width / 2 + pixel / 2 - distance) / np.maximum(np.minimum(pixel, width), 1e-6), 0, 1
+    )
     return np.asarray(cover * np.minimum(1.0, width / np.maximum(pixel, 1e-6)), np.float32)
 
 
@@ -40,16 +42,26 @@ class Ground:
         self._smooth, self._fine = noise.texture(rng, 1.4), noise.texture(rng, 0.6, 4)
         self._base = linear(_PAVING)[int(rng.integers(len(_PAVING)))]
         small = kind == "paving"
-        self._stone = (rng.uniform(0.2, 0.4), rng.uniform(0.1, 0.4)) if small else (rng.uniform(0.6, 1.2), rng.uniform(0.6, 1.2))
+        self._stone = (
+            (rng.uniform(0.2, 0.4), rng.uniform(0.1, 0.4))
+            if small
+            else (rng.uniform(0.6, 1.2), rng.uniform(0.6, 1.2))
+        )
         self._joint_m = 0.008 if small else 0.012
+        self._lines_m = float(rng.choice([0.0, 2.6, 3.4]))
         self._spread, self._bands_m = rng.uniform(0.04, 0.14), float(rng.choice([0.0, 4.8, 7.2]))
 
-    def albedo(self, x: FloatArray, z: FloatArray, pixel_u: FloatArray, pixel_v: FloatArray) -> FloatArray:
+    def albedo(
+        self, x: FloatArray, z: FloatArray, pixel_u: FloatArray, pixel_v: FloatArray
+    ) -> FloatArray:
         """(N,) places in metres and the pixel's extent along both joints -> (N, 3)."""
         c, s = self._turn
         u, v = c * x + s * z, c * z - s * x
         blur = np.maximum(pixel_u, pixel_v)
-        stains = noise.sample(self._smooth, u / 37, v / 37) * 0.06 + noise.sample(self._smooth, u / 7.3, v / 7.3) * 0.045
+        stains = (
+            noise.sample(self._smooth, u / 37, v / 37) * 0.06
+            + noise.sample(self._smooth, u / 7.3, v / 7.3) * 0.045
+        )
         grain = noise.sample(self._fine, u / 1.9, v / 1.9) * np.clip(1 - blur / 0.25, 0, 1)
         speckle = noise.sample(self._fine, u / 0.31, v / 0.31) * np.clip(1 - blur / 0.03, 0, 1)
         shade = 1 + stains + 0.05 * grain + 0.04 * speckle
@@ -61,7 +73,9 @@ class Ground:
             color = self._asphalt(u, v, pixel_u, pixel_v, blur)
         return np.asarray(color * np.clip(shade, 0.3, 2)[:, None], np.float32)
 
-    def pixel_extent(self, along_xz: FloatArray, near: FloatArray, far: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def pixel_extent(
+        self, along_xz: FloatArray, near: FloatArray, far: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
         """Extent of a pixel along both joints.
 
         Args:
@@ -73,7 +87,9 @@ class Ground:
         sin = np.abs(c * along_xz[:, 1] - s * along_xz[:, 0])
         return np.hypot(far * cos, near * sin), np.hypot(far * sin, near * cos)
 
-    def _stones(self, u: FloatArray, v: FloatArray, pixel_u: FloatArray, pixel_v: FloatArray) -> FloatArray:
+    def _stones(
+        self, u: FloatArray, v: FloatArray, pixel_u: FloatArray, pixel_v: FloatArray
+    ) -> FloatArray:
         wide, deep = self._stone
         row = np.floor(v / deep)
         shifted = u / wide + 0.5 * (row % 2 if self.kind == "paving" else 0)
@@ -83,7 +99,9 @@ class Ground:
         color = self._base[None] * (1 + self._spread * 2 * tone * keep_tone)[:, None]
         off_u = (0.5 - np.abs(shifted - column - 0.5)) * wide
         off_v = (0.5 - np.abs(v / deep - row - 0.5)) * deep
-        joint = np.maximum(_line(off_u, self._joint_m, pixel_u), _line(off_v, self._joint_m, pixel_v))
+        joint = np.maximum(
+            _line(off_u, self._joint_m, pixel_u), _line(off_v, self._joint_m, pixel_v)
+        )
         if self._bands_m:
             band = np.maximum(
                 _line(np.abs((u / self._bands_m) % 1 - 0.5) * self._bands_m, 0.4, pixel_u),
@@ -92,11 +110,20 @@ class Ground:
             color = color * (1 - 0.35 * band)[:, None]
         return np.asarray(color * (1 - 0.55 * joint)[:, None], np.float32)
 
-    def _asphalt(self, u: FloatArray, v: FloatArray, pixel_u: FloatArray, pixel_v: FloatArray, blur: FloatArray) -> FloatArray:
+    def _asphalt(
+        self,
+        u: FloatArray,
+        v: FloatArray,
+        pixel_u: FloatArray,
+        pixel_v: FloatArray,
+        blur: FloatArray,
+    ) -> FloatArray:
         color = linear("6f6f70")[0][None] * np.ones((len(u), 1), np.float32)
         patch = noise.hashed(np.floor(u / 5.3), np.floor(v / 11.0))
         color = color * (1 + 0.10 * (patch > 0.7) - 0.12 * (patch < 0.15))[:, None]
-        line = _line(np.abs((u / 2.6) % 1 - 0.5) * 2.6, 0.10, pixel_u) * ((np.floor(v / 24) % 2) == 0)
+        line = _line(np.abs((u / 2.6) % 1 - 0.5) * 2.6, 0.10, pixel_u) * (
+            (np.floor(v / 24) % 2) == 0
+        )
         wear = np.clip(0.75 + 0.2 * noise.sample(self._fine, u / 1.1, v / 1.1), 0.2, 1)
         share = (0.8 * line * wear)[:, None]
         return np.asarray(color + (linear("d9d8d2")[0] - color) * share, np.float32)
@@ -104,8 +131,10 @@ class Ground:
     def _grass(self, u: FloatArray, v: FloatArray, blur: FloatArray) -> FloatArray:
         blades = noise.sample(self._fine, u / 0.9, v / 0.9) * np.clip(1 - blur / 0.2, 0.15, 1)
         dry = noise.smoothstep(0.2, 1.6, noise.sample(self._smooth, u / 11, v / 11))[:, None]
-        color = linear("587038")[0] * (1 - dry) + linear("8f8a52")[0] * dry
-        path = np.clip(1.2 - np.abs(noise.sample(self._smooth, u / 160, v / 160)) / 0.12, 0, 1)[:, None]
+        color = linear("587038")[0] * (1 - dry) + linear("757b45")[0] * dry
+        path = np.clip(1.2 - np.abs(noise.sample(self._smooth, u / 160, v / 160)) / 0.12, 0, 1)[
+            :, None
+        ]
         color = color * (1 + 0.22 * blades)[:, None] * (1 - path) + linear("a5957c")[0] * path
         return np.asarray(color, np.float32)
 
@@ -135,9 +164,15 @@ def facade(
     off_u = np.abs(along / bay_m - bay - 0.5) * bay_m
     off_v = np.abs(up / floor_m - floor - 0.5) * floor_m
     soft = np.maximum(pixel_m, 0.02)
-    pane = noise.smoothstep(-soft, soft, wide * bay_m / 2 - off_u) * noise.smoothstep(-soft, soft, tall * floor_m / 2 - off_v)
+    pane = noise.smoothstep(-soft, soft, wide * bay_m / 2 - off_u) * noise.smoothstep(
+        -soft, soft, tall * floor_m / 2 - off_v
+    )
     pane = pane * ((floor + 1) * floor_m < height_m - 0.2)  # no cut windows under the roof
-    frame = pane * (1 - noise.smoothstep(-soft, soft, wide * bay_m / 2 - 0.09 - off_u) * noise.smoothstep(-soft, soft, tall * floor_m / 2 - 0.09 - off_v))
+    frame = pane * (
+        1
+        - noise.smoothstep(-soft, soft, wide * bay_m / 2 - 0.09 - off_u)
+        * noise.smoothstep(-soft, soft, tall * floor_m / 2 - 0.09 - off_v)
+    )
     pick = noise.hashed(seed, floor, bay)
     glass = sky[None] * (0.05 + 0.10 * pick)[:, None] + 0.03 * (pick > 0.85)[:, None]
     goods = linear(_GOODS)[(noise.hashed(bay, seed, 9) * len(_GOODS)).astype(np.int64)]
@@ -145,11 +180,21 @@ def facade(
     shop = goods * (0.15 + 0.35 * inside * noise.smoothstep(0.3, 2.6, up))[:, None]
     glass = np.where(ground_floor[:, None], shop, glass)
     sill = _line(np.abs(up / floor_m - np.round(up / floor_m)) * floor_m, 0.22, soft)
-    color = wall * (1 - 0.16 * sill + 0.06 * (noise.hashed(np.floor(along * 7), np.floor(up * 9)) - 0.5))[:, None]
+    color = (
+        wall
+        * (1 - 0.16 * sill + 0.06 * (noise.hashed(np.floor(along * 7), np.floor(up * 9)) - 0.5))[
+            :, None
+        ]
+    )
     sign = ground_floor & (up > 0.86 * floor_m)
-    color = np.where(sign[:, None], wall * (0.35 + 0.9 * noise.hashed(np.floor(along / 8), seed))[:, None], color)
+    color = np.where(
+        sign[:, None], wall * (0.35 + 0.9 * noise.hashed(np.floor(along / 8), seed))[:, None], color
+    )
     color = color + (glass - color) * (pane * ~sign)[:, None]
-    return np.asarray(color + (np.full(3, 0.5, np.float32) * 0.7 - color) * (0.5 * frame * ~sign)[:, None], np.float32)
+    return np.asarray(
+        color + (np.full(3, 0.5, np.float32) * 0.7 - color) * (0.5 * frame * ~sign)[:, None],
+        np.float32,
+    )
 
 
 def sky(direction: FloatArray, light: Light, clouds: FloatArray) -> FloatArray:
@@ -159,6 +204,10 @@ def sky(direction: FloatArray, light: Light, clouds: FloatArray) -> FloatArray:
     clear = horizon + (zenith - horizon) * (1 - np.exp(-4.0 * up))[:, None]
     flat = 1 / np.maximum(up + 0.08, 0.08)
     u, v = direction[:, 0] * flat * 0.035, direction[:, 2] * flat * 0.035
-    cover = noise.smoothstep(0.9 - 2.4 * light.cloudiness, 2.2 - 2.4 * light.cloudiness, noise.sample(clouds, u, v))
-    grey = np.array([0.93, 0.95, 0.98]) * (1.0 - 0.1 * noise.sample(clouds, u + 0.3, v)[:, None] * 0.6)
+    cover = noise.smoothstep(
+        0.9 - 2.4 * light.cloudiness, 2.2 - 2.4 * light.cloudiness, noise.sample(clouds, u, v)
+    )
+    grey = np.array([0.93, 0.95, 0.98]) * (
+        1.0 - 0.1 * noise.sample(clouds, u + 0.3, v)[:, None] * 0.6
+    )
     return np.asarray((clear + (grey - clear) * cover[:, None]) * 0.9, np.float32)

@@ -153,7 +153,9 @@ def _visibility(
     caster = RayCaster(solid, np.concatenate([all_faces, box_faces + count * per_body]))
     owners = np.concatenate([np.repeat(np.arange(count), len(faces)), np.full(len(box_faces), -1)])
 
-    def first(points_m: FloatArray, margin_m: float) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    def first(
+        points_m: FloatArray, margin_m: float
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
         """For (N, K, 3) points: hidden by another, hidden by the own body."""
         who = np.repeat(np.arange(count), points_m.shape[1])
         flat = points_m.reshape(-1, 3)

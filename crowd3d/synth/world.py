@@ -165,7 +165,7 @@ def ground_reach_m(view: View, person_px: float) -> tuple[float, float]:
 
 def sample_light(rng: Rng, preset: Preset) -> Light:
     """Sun somewhere behind or beside the camera, or an overcast sky."""
-    azimuth = rng.uniform(-1.9, 1.9)
+    azimuth = rng.uniform(-1.7, 1.7)
     elevation = math.radians(rng.uniform(preset.min_elevation_deg, 68))
     to_sun = np.array(
         [
@@ -175,30 +175,56 @@ def sample_light(rng: Rng, preset: Preset) -> Light:
         ]
     )
     if rng.random() < preset.sunny:
-        warmth = np.array([1.0, 0.93 - 0.1 * math.cos(elevation), 0.84 - 0.24 * math.cos(elevation)])
+        warmth = np.array(
+            [1.0, 0.93 - 0.1 * math.cos(elevation), 0.84 - 0.24 * math.cos(elevation)]
+        )
         strength = rng.uniform(1.6, 3.2)
-        return Light(to_sun, strength * warmth, np.array([0.80, 0.92, 1.12]), np.array([0.33, 0.31, 0.28]), rng.uniform(0.05, 0.45))
-    return Light(to_sun, rng.uniform(0.0, 0.25) * np.ones(3), np.array([0.98, 1.0, 1.04]), np.array([0.30, 0.29, 0.28]), 1.0)
+        return Light(
+            to_sun,
+            strength * warmth,
+            np.array([0.80, 0.92, 1.12]),
+            np.array([0.33, 0.31, 0.28]),
+            rng.uniform(0.05, 0.45),
+        )
+    return Light(
+        to_sun,
+        rng.uniform(0.0, 0.25) * np.ones(3),
+        np.array([0.98, 1.0, 1.04]),
+        np.array([0.30, 0.29, 0.28]),
+        1.0,
+    )
 
 
 _WALLS = ("b9a48a", "cbbfae", "a86f54", "8d8f92", "d8d2c6", "9c8468", "b7b3ab", "7a5a48", "c7b48f")
 
 
-def _row_of_buildings(rng: Rng, start: float, end: float, wall: float, along_x: bool, sign: float) -> list[tuple[FloatArray, FloatArray, str]]:
+def _row_of_buildings(
+    rng: Rng, start: float, end: float, wall: float, along_x: bool, sign: float
+) -> list[tuple[FloatArray, FloatArray, str]]:
     """Buildings side by side from `start` to `end`, their fronts at the distance `wall`."""
     found, at = [], start
     while at < end:
         width, height, depth = rng.uniform(14, 34), rng.uniform(9, 26), rng.uniform(10, 16)
         setback = rng.uniform(0, 1.5)
         middle, out = at + width / 2, wall + setback + depth / 2
-        center = np.array([middle, height / 2, -out]) if along_x else np.array([sign * out, height / 2, -middle])
-        half = np.array([width, height, depth]) / 2 if along_x else np.array([depth, height, width]) / 2
+        center = (
+            np.array([middle, height / 2, -out])
+            if along_x
+            else np.array([sign * out, height / 2, -middle])
+        )
+        half = (
+            np.array([width, height, depth]) / 2
+            if along_x
+            else np.array([depth, height, width]) / 2
+        )
         found.append((center, half, str(rng.choice(_WALLS))))
         at += width + (rng.uniform(4, 9) if rng.random() < 0.25 else 0.0)
     return found
 
 
-def sample_boxes(rng: Rng, view: View, preset: Preset, reach_m: float) -> tuple[Boxes, list[float], float | None]:
+def sample_boxes(
+    rng: Rng, view: View, preset: Preset, reach_m: float
+) -> tuple[Boxes, list[float], float | None]:
     """Buildings behind and beside the crowd, kerbs, lamp posts, tiers; heights of the tiers and their start."""
     half_width = reach_m * math.tan(view.camera.fov_rad / 2) * 1.3 + 10
     rows: list[tuple[FloatArray, FloatArray, float, int, str]] = []
@@ -211,22 +237,54 @@ def sample_boxes(rng: Rng, view: View, preset: Preset, reach_m: float) -> tuple[
             top = (k + 1) * TIER_RISE_M
             middle = rise_z - (k + 0.5) * TIER_DEPTH_M
             levels.append(top)
-            rows.append((np.array([0, top / 2, middle]), np.array([half_width, top / 2, TIER_DEPTH_M / 2]), 0.0, TIER, "9a9a98"))
+            rows.append(
+                (
+                    np.array([0, top / 2, middle]),
+                    np.array([half_width, top / 2, TIER_DEPTH_M / 2]),
+                    0.0,
+                    TIER,
+                    "9a9a98",
+                )
+            )
     if preset.front:
         for center, half, color in _row_of_buildings(rng, -half_width, half_width, wall, True, 1.0):
             rows.append((center, half, 0.0, BUILDING, color))
-        rows.append((np.array([0, 0.07, -(wall - 2.2)]), np.array([half_width, 0.07, 0.15]), 0.0, KERB, "a3a19c"))
+        rows.append(
+            (
+                np.array([0, 0.07, -(wall - 2.2)]),
+                np.array([half_width, 0.07, 0.15]),
+                0.0,
+                KERB,
+                "a3a19c",
+            )
+        )
     if preset.sides:
         for sign in (-1.0, 1.0):
             out = rng.uniform(7, 12)
             for center, half, color in _row_of_buildings(rng, -6.0, wall, out, False, sign):
                 rows.append((center, half, 0.0, BUILDING, color))
-            rows.append((np.array([sign * (out - 2.5), 0.06, -wall / 2]), np.array([0.12, 0.06, wall / 2 + 6]), 0.0, KERB, "a3a19c"))
+            rows.append(
+                (
+                    np.array([sign * (out - 2.5), 0.06, -wall / 2]),
+                    np.array([0.12, 0.06, wall / 2 + 6]),
+                    0.0,
+                    KERB,
+                    "a3a19c",
+                )
+            )
     for _ in range(int(rng.integers(2, 7)) if not preset.tiers else 0):
         at = np.array([rng.uniform(-0.7, 0.7) * half_width, 0.0, -rng.uniform(0.5, 1.1) * wall])
         tall = rng.uniform(4.5, 8.0)
         rows.append((at + [0, tall / 2, 0], np.array([0.06, tall / 2, 0.06]), 0.0, POST, "3a3d40"))
-        rows.append((at + [0, tall, 0], np.array([0.55, 0.05, 0.12]), float(rng.uniform(0, 3)), POST, "54575a"))
+        rows.append(
+            (
+                at + [0, tall, 0],
+                np.array([0.55, 0.05, 0.12]),
+                float(rng.uniform(0, 3)),
+                POST,
+                "54575a",
+            )
+        )
     return _stack(rows), levels, rise_z
 
 
@@ -243,10 +301,17 @@ def _stack(rows: list[tuple[FloatArray, FloatArray, float, int, str]]) -> Boxes:
 def add_boxes(boxes: Boxes, rows: list[tuple[FloatArray, FloatArray, float, int, str]]) -> Boxes:
     """The boxes and some more: (center, half, yaw, kind, sRGB hex) each."""
     more = _stack(rows)
-    return Boxes(*(np.concatenate([getattr(boxes, n), getattr(more, n)]) for n in ("center_m", "half_m", "yaw_rad", "kind", "color")))
+    return Boxes(
+        *(
+            np.concatenate([getattr(boxes, n), getattr(more, n)])
+            for n in ("center_m", "half_m", "yaw_rad", "kind", "color")
+        )
+    )
 
 
-def sample_world(rng: Rng, size: tuple[int, int], preset: Preset, view: View | None = None) -> World:
+def sample_world(
+    rng: Rng, size: tuple[int, int], preset: Preset, view: View | None = None
+) -> World:
     """A place of the preset; a given view is used as it is."""
     drawn = sample_view(rng, size, preset)
     view = view or drawn
@@ -258,7 +323,9 @@ def sample_world(rng: Rng, size: tuple[int, int], preset: Preset, view: View | N
         boxes=boxes,
         ground=str(rng.choice(preset.grounds)),
         ground_seed=int(rng.integers(1 << 30)),
-        ground_yaw_rad=float(rng.uniform(-0.8, 0.8)) if not preset.sides else float(rng.normal(0, 0.03)),
+        ground_yaw_rad=float(rng.uniform(-0.8, 0.8))
+        if not preset.sides
+        else float(rng.normal(0, 0.03)),
         levels_m=levels,
         near_m=near,
         reach_m=reach,

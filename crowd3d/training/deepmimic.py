@@ -38,8 +38,8 @@ _PARENT |= {"right_elbow": "right_shoulder", "left_elbow": "left_shoulder"}
 # SMPL joint -> DeepMimic part whose turn it takes; the one back joint is the lowest of the spine.
 _PART = (
     "root left_hip right_hip chest left_knee right_knee chest left_ankle right_ankle chest "
-    "left_ankle right_ankle neck chest chest neck left_shoulder right_shoulder left_elbow right_elbow "
-    "left_elbow right_elbow left_elbow right_elbow"
+    "left_ankle right_ankle neck chest chest neck left_shoulder right_shoulder left_elbow "
+    "right_elbow left_elbow right_elbow left_elbow right_elbow"
 ).split()
 _DOWN = np.array([0.0, -1, 0])
 

@@ -18,7 +18,8 @@ from torch import Tensor
 from crowd3d.body.tree import COCO_MIRROR
 
 # Spread of annotators, nose to ankles; the pairs are equal.
-COCO_SIGMAS = (0.026, *(s for s in (25, 35, 79, 72, 62, 107, 87, 89) for s in (s / 1000,) * 2))
+_PAIRS = (0.025, 0.035, 0.079, 0.072, 0.062, 0.107, 0.087, 0.089)
+COCO_SIGMAS = (0.026, *(sigma for sigma in _PAIRS for _ in range(2)))
 # Face, upper body, lower body: the three rows of every probability below.
 PART = (0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2)
 

@@ -1,0 +1,120 @@
+"""Drawing: tiles agree, figures wear what they should, and people are where the truth says."""
+
+from __future__ import annotations
+
+import numpy as np
+from crowd3d.synth import noise, poses, regions
+from crowd3d.synth.figures import tailor
+from crowd3d.synth.meshes import pillow, tube, vertex_normals
+from crowd3d.synth.outfits import sample_outfits
+from crowd3d.synth.presets import preset
+from crowd3d.synth.render import areas, render_tiles, sample_setting
+from crowd3d.synth.shading import Shader
+from crowd3d.synth.stage import Stage
+from crowd3d.synth.truth import truth_of
+
+SIZE = (320, 180)
+
+
+def test_areas_cover_the_picture_once() -> None:
+    seen = np.zeros((180, 320), int)
+    for x, y, w, h in areas(SIZE, 96):
+        seen[y : y + h, x : x + w] += 1
+    assert (seen == 1).all()
+
+
+def test_a_tile_shows_what_the_whole_shows() -> None:
+    setting = sample_setting(3, SIZE, 8, preset("plaza"))
+    shader = Shader(Stage(setting.world, setting.bodies, setting.outfits))
+    whole, who = shader.tile((0, 0, *SIZE))
+    part, who_part = shader.tile((100, 60, 120, 90))
+    inner = slice(1, -1)  # borders lack the neighbours that mark an edge
+    assert np.abs(whole[60:150, 100:220][inner, inner] - part[inner, inner]).max() < 0.02
+    assert (who[60:150, 100:220] == who_part).mean() > 0.999
+
+
+def test_people_are_drawn_where_the_truth_has_them() -> None:
+    setting = sample_setting(3, (480, 270), 12, preset("plaza"))
+    who = np.full((270, 480), -1)
+    for (x, y, w, h), _, tile_who in render_tiles(setting):
+        who[y : y + h, x : x + w] = tile_who
+    truth = truth_of(setting)
+    for i in np.flatnonzero(truth.visibility > 0.8):
+        rows, columns = np.nonzero(who == i)
+        left, top, right, bottom = truth.boxes_px[i]
+        height = bottom - top
+        middle = [(left + right) / 2, (top + bottom) / 2]
+        assert len(rows) > 0
+        assert (
+            np.abs([columns.mean() + 0.5, rows.mean() + 0.5] - np.array(middle)).max()
+            < 0.25 * height + 1
+        )
+        assert rows.max() + 1 < bottom + 0.08 * height + 2
+
+
+def test_figures_wear_cloth_outside_the_body_and_stand_on_their_soles() -> None:
+    setting = sample_setting(3, SIZE, 6, preset("plaza"))
+    for level in ("full", "crowd"):
+        for i in range(len(setting.cast)):
+            figure = tailor(level).figure(setting.bodies, setting.outfits, i)
+            assert np.isfinite(figure.vertices_m).all()
+            assert abs(figure.vertices_m[:, 1].min()) < 0.03
+            assert figure.openness.min() >= 0 and figure.openness.max() < 1.0001
+            assert np.ptp(figure.vertices_m[:, 1]) < 2.9
+
+
+def test_loose_meshes_face_outwards() -> None:
+    heights = np.linspace(1.0, 0.0, 5)
+    center = np.stack([0 * heights, heights, 0 * heights], axis=1)
+    skirt = tube(center, np.full((5, 2), 0.3), 16)
+    for mesh, middle in ((skirt, [0, 0.5, 0]), (pillow([0, 0, 0], [1, 2, 3]), [0, 0, 0])):
+        normals = vertex_normals(mesh.vertices, mesh.faces)
+        outward = ((mesh.vertices - middle) * [1, 0, 1] * normals).sum(axis=1)
+        assert (outward > -1e-6).all()
+
+
+def test_outfits_repeat_with_their_seed() -> None:
+    children = np.array([False, True, False])
+    first, second = (sample_outfits(np.random.default_rng(4), children) for _ in range(2))
+    for name, values in vars(first).items():
+        assert np.array_equal(values, getattr(second, name)), name
+    assert (first.top >= 0).all() and (first.top <= 1).all()
+
+
+def test_arms_hang_and_legs_swing() -> None:
+    import torch
+
+    from crowd3d import body
+
+    model = body.load("open", "crowd")
+    rng = np.random.default_rng(0)
+    made = np.stack([poses.relaxed(rng), poses.sitting(rng), poses.waving(rng)])
+    joints = model.joints_only(
+        torch.as_tensor(made, dtype=torch.float32), torch.zeros(3, 10)
+    ).numpy()
+    assert (joints[0, [20, 21], 1] < joints[0, [16, 17], 1] - 0.3).all()
+    assert (joints[1, [4, 5], 2] > 0.3).all()
+    assert joints[2, [20, 21], 1].max() > joints[2, 16:18, 1].mean()
+
+
+def test_noise_is_wrapped_and_hash_is_even() -> None:
+    values = noise.texture(np.random.default_rng(1))
+    u = np.linspace(-3, 3, 50)
+    assert np.allclose(noise.sample(values, u, 0 * u), noise.sample(values, u + 1, 0 * u), atol=0.1)
+    spread = noise.hashed(np.arange(10_000), 3)
+    assert abs(spread.mean() - 0.5) < 0.02 and spread.min() >= 0 and spread.max() < 1
+
+
+def test_regions_split_the_body() -> None:
+    points = np.array(
+        [[0, 0.2, 0.1], [0.5, 0.4, 0.03], [0.12, -0.6, 0.04], [0.13, -0.88, 0.1]], np.float32
+    )
+    long, low = np.full(4, 0.64, np.float32), np.full(4, 0.0, np.float32)
+    assert regions.top_cover(points, long, low, 0 * long + 0.48).tolist() == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert regions.bottom_cover(points, 0 * long - 0.8).tolist() == [False, False, True, False]
+    assert regions.shoe_cover(points).tolist() == [False, False, False, True]
