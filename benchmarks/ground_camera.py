@@ -4,9 +4,11 @@ search.
     OMP_NUM_THREADS=1 python benchmarks/ground_camera.py --seeds 40 --json ground_camera.json
 
 Generated crowds: sticks from mid-shoulder to mid-ankle with a lean of 3 degrees, 5 % of spread in
-stature and 1.5 % keypoint noise; outliers lean by 20 degrees, sit, or are children. "bound" is the
-median error of an efficient estimator that knows who is an outlier to be nobody; the ratio is the
-seen median over it.
+stature and 1.5 % keypoint noise; outliers lean by 20 degrees, sit, or are children. In brackets: the
+median error over that of an efficient estimator (Cramer-Rao) if everybody were an upright adult. "in
+90 %" is how often the true focal length lies in the 90 % interval. The released search is written anew
+and vectorised from its published description: its errors are comparable, its time is not. Times
+are processor time.
 """
 
 from __future__ import annotations
@@ -277,11 +279,11 @@ class Row:
     height_bound: float
     position_error_m: float
     covered_90: float
-    milliseconds: float
+    cpu_milliseconds: float
     released_focal_error: float
     released_normal_error_deg: float
     released_position_error_m: float
-    released_milliseconds: float
+    released_cpu_milliseconds: float
 
 
 def _angle_deg(a: FloatArray, b: FloatArray) -> float:
@@ -313,17 +315,17 @@ def measure(scenario: Scenario, seeds: int, baseline_seeds: int) -> Row:
     for seed in range(seeds):
         keypoints = crowd(scenario, seed)
         covariance = bound(scenario, keypoints)
-        start = time.perf_counter()
+        start = time.process_time()
         fit = fit_ground_camera(keypoints, size, mean_stature_sd_m=0.0)
-        elapsed = time.perf_counter() - start
+        elapsed = time.process_time() - start
         ours.append(_errors(scenario, keypoints, fit.focal_px, fit.normal, fit.offset_m, elapsed))
         bounds.append(_bound_medians(covariance, scenario, seed))
         low, high = fit.report["focal_interval_90_px"]
         inside.append(low <= scenario.focal_px <= high)
         if seed < baseline_seeds:
-            start = time.perf_counter()
+            start = time.process_time()
             found = released_search(keypoints, scenario)
-            theirs.append(_errors(scenario, keypoints, *found, time.perf_counter() - start))
+            theirs.append(_errors(scenario, keypoints, *found, time.process_time() - start))
     f, n, d, x, t = np.median(ours, axis=0)
     fb, nb, db = np.median(bounds, axis=0)
     rf, rn, _, rx, rt = np.median(theirs, axis=0) if theirs else np.full(5, np.nan)
@@ -381,7 +383,7 @@ def main() -> None:
     arguments = parser.parse_args()
     print(f"{platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}")
     print("scenario            focal err (x bound)   normal deg (x bound)  height err (x)   pos m"
-          "  in 90%     ms | released: focal  normal   pos m      ms")  # fmt: skip
+          "  in 90%  cpu ms | released: focal  normal   pos m      ms")  # fmt: skip
     rows = []
     for scenario in (s for s in SCENARIOS if arguments.only in s.name):
         row = measure(scenario, arguments.seeds, arguments.baseline_seeds)
@@ -390,9 +392,9 @@ def main() -> None:
             f"{row.scenario:18s} {row.focal_error:9.4f} ({row.focal_error / row.focal_bound:5.2f})"
             f" {row.normal_error_deg:13.3f} ({row.normal_error_deg / row.normal_bound_deg:5.2f})"
             f" {row.height_error:12.4f} ({row.height_error / row.height_bound:5.2f})"
-            f" {row.position_error_m:7.2f} {row.covered_90:6.2f} {row.milliseconds:7.1f}"
+            f" {row.position_error_m:7.2f} {row.covered_90:6.2f} {row.cpu_milliseconds:7.1f}"
             f" |    {row.released_focal_error:8.3f} {row.released_normal_error_deg:7.2f}"
-            f" {row.released_position_error_m:7.2f} {row.released_milliseconds:8.0f}",
+            f" {row.released_position_error_m:7.2f} {row.released_cpu_milliseconds:8.0f}",
             flush=True,
         )
     if arguments.json:

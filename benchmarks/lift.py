@@ -155,7 +155,7 @@ def main(
             fit(rig, bank, short, loss=six_d_loss), batch, rig
         )
         net = fit(rig, bank, short)
-        calibrate(net, fixed_batch(validation, recipe.poses, rig, recipe, 8192, recipe.seed + 3))
+        calibrate(net, fixed_batch(validation, recipe.poses, rig, recipe, 3000, recipe.seed + 3))
         rows |= lift_rows(lift.Lift(net), batch, rig, f"matrix Fisher, {baseline_steps} steps")
     report = {"rows": rows, "timings": timings(lifter, batch), "people": people}
     report["machine"] = f"{platform.machine()}, {torch.get_num_threads()} threads"

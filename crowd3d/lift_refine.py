@@ -22,6 +22,7 @@ from crowd3d.rotation import skew, small_turns
 _MOVING = (0, 1, 2, 3, 4, 5, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19)
 # Error of a keypoint relative to the mean: detectors place hips worst and faces best.
 _SPREAD = (0.7, 0.7, 0.7, 0.8, 0.8, 0.9, 0.9, 1.0, 1.0, 1.1, 1.1, 1.3, 1.3, 1.0, 1.0, 1.0, 1.0)
+_SURE = 0.5  # score of a keypoint that is taken at its full precision
 _MIN_DEPTH = 0.05  # metres
 
 
@@ -30,9 +31,9 @@ class RefineOptions:
     """Numbers of the fit."""
 
     iterations: int = 8
-    keypoint_sd: float = 0.025  # of a mean keypoint with score 1, in statures
-    cutoff: float = 3.0  # standard deviations beyond which a keypoint is an outlier (Geman-McClure)
-    prior: float = 0.75  # of the Fisher density; below 1 because the network saw the same keypoints
+    keypoint_sd: float = 0.025  # of a mean keypoint with a good score, in statures
+    cutoff: float = 2.0  # standard deviations beyond which a keypoint is an outlier (Geman-McClure)
+    prior: float = 1.5  # weight of the Fisher density, fitted on validation motion
     damping: float = 0.1  # first one, relative to the diagonal
 
 
@@ -101,7 +102,7 @@ def fit_keypoints(
         rig=rig,
         betas=betas,
         uv=keypoints[..., :2],
-        precision=score / spread,
+        precision=(score / _SURE).clamp_max(1) / spread,
         axes=virtual_axes(elevation),
         fisher=options.prior * fisher,
         curvature=trace * torch.eye(3).to(A) - A,

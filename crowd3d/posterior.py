@@ -23,6 +23,7 @@ from crowd3d.rotation import quaternion_to_matrix
 DEFAULT_NODES = 48  # log c is then exact to 1e-5 even for s = (1e4, 5, -5)
 _TAIL = 40.0  # exp(-40) is nothing in double precision
 _LEAST_PAIR = 0.1  # s_i + s_j below which the mode's derivative is damped
+_CHUNK = 4096  # matrices whose angles are integrated at once: fits a cache
 _MAX_ROUNDS = 200  # of rejection; acceptance is above 0.4, so 200 rounds never happen
 
 
@@ -232,28 +233,34 @@ def dispersion(F: Tensor, nodes: int = DEFAULT_NODES) -> Tensor:
     return (3 - log_normalizer_and_moments(s, nodes)[1].sum(-1)) / 2
 
 
-def credible_angle(F: Tensor, mass: float = 0.9, steps: int = 64, nodes: int = 16) -> Tensor:
+def credible_angle(F: Tensor, mass: float = 0.9, steps: int = 48, nodes: int = 12) -> Tensor:
     """Angle (...) in radians such that a ball of it about the mode holds `mass` of the probability.
 
     The density of the angle is (1-cos) times a Bingham integral over the axis, done by quadrature:
     exp(-(1-cos) n^T P n) over the sphere with P = diag(s2+s3, s1+s3, s1+s2); exact for any F.
     """
-    _, s, _ = proper_svd(F)
-    p1, p2, p3 = _pair_sums(s).unbind(-1)
+    sums = _pair_sums(proper_svd(F)[1]).reshape(-1, 3)
+    parts = [_credible_angle(part, mass, steps, nodes) for part in torch.split(sums, _CHUNK)]
+    return torch.cat(parts).reshape(F.shape[:-2])
+
+
+def _credible_angle(sums: Tensor, mass: float, steps: int, nodes: int) -> Tensor:
+    """(M,) angles from (M, 3) sums s2+s3 <= s1+s3 <= s1+s2."""
+    p1, p2, p3 = (p[:, None] for p in sums.unbind(-1))
     largest = torch.acos((1 - _TAIL / 2 / p1.clamp_min(1e-6)).clamp_min(-1.0))
-    grid = (torch.arange(steps, dtype=s.dtype, device=s.device) + 0.5) / steps
-    turn = 1 - torch.cos(largest[..., None] * grid)
-    y, weight = _legendre(nodes, s.dtype, s.device)
-    w, (p1, p2, p3) = turn[..., None], (p[..., None, None] for p in (p1, p2, p3))
+    grid = (torch.arange(steps, dtype=sums.dtype, device=sums.device) + 0.5) / steps
+    turn = 1 - torch.cos(largest * grid)
+    y, weight = _legendre(nodes, sums.dtype, sums.device)
+    w, p1, p2, p3 = turn[..., None], p1[..., None], p2[..., None], p3[..., None]
     span = (_TAIL / (w * (p2 - p1)).clamp_min(_TAIL)).clamp_max(1.0)
     off_axis = span * y * (2 - span * y)  # 1 - z^2 with z = 1 - span y
     spread = torch.special.i0e(w * (p3 - p2) / 2 * off_axis)
     over_axis = span * weight * spread * torch.exp(-w * (p1 + (p2 - p1) * off_axis))
-    density = turn * over_axis.sum(-1)
-    cumulative = torch.cumsum(density, -1) / density.sum(-1, keepdim=True)
+    cumulative = torch.cumsum(turn * over_axis.sum(-1), -1)
+    cumulative = cumulative / cumulative[:, -1:]
     above = (cumulative < mass).sum(-1, keepdim=True).clamp_max(steps - 1)
     upper = cumulative.gather(-1, above)
     lower = torch.where(above > 0, cumulative.gather(-1, (above - 1).clamp_min(0)), 0 * upper)
     fraction = (mass - lower) / (upper - lower).clamp_min(1e-12)
-    angle: Tensor = largest * ((above + fraction) / steps)[..., 0]
-    return angle
+    angle: Tensor = largest * (above + fraction) / steps
+    return angle[:, 0]

@@ -7,7 +7,7 @@ enters through the rays of the seen keypoints only; no projection is assumed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -21,15 +21,14 @@ from .placement_inputs import (
     keypoint_noise,
     tangents,
 )
+from .placement_terms import Observations, normal_equations, placement_cost, placement_residuals
 from .projection import FloatArray
 
 BoolArray = npt.NDArray[np.bool_]
 
-_HUBER = 2.0  # residuals beyond so many standard deviations lose weight
 _ITERATIONS = 25
 _STEP_LIMIT = 0.3  # of the distance, and of the logarithm of the scale, in one step
 _CONVERGED = 1e-7
-_BEHIND_COST = 1e6
 _CAMERA_STEP = 1e-5
 _TINY = 1e-9
 
@@ -108,10 +107,10 @@ def place_people(
     start[:, 2] = prior_mean
     solution = _solve(seen, start)
 
-    residual, jacobian, depth = _residuals(seen, solution)
+    residual, jacobian, depth = placement_residuals(seen, solution)
     foot = scene.origin + solution[:, :2] @ scene.axes
     scale = np.exp(solution[:, 2])
-    information, _ = _normal_equations(seen, residual, jacobian, solution)
+    information, _ = normal_equations(seen, residual, jacobian, solution)
     information += 1e-12 * np.eye(unknowns)
     on_plane = np.asarray(np.linalg.inv(information), dtype=np.float64)
     covariance = scene.axes.T @ on_plane[:, :2, :2] @ scene.axes
@@ -130,26 +129,6 @@ def place_people(
     )
 
 
-@dataclass(frozen=True)
-class _Observations:
-    """What the solver needs of every person, in each keypoint's own frame (two tangents, ray)."""
-
-    origin: FloatArray  # (N, 17, 3) the plane's origin
-    axes: FloatArray  # (N, 17, 3, 2) the plane's directions
-    upright: (
-        FloatArray  # (N, 17, 3) of the keypoints above the foot point the part along the normal
-    )
-    across: FloatArray  # (N, 17, 3) and the part within the plane
-    turned: FloatArray  # (N, 17, 3) the latter after a quarter turn
-    weights: FloatArray  # (N, 17)
-    sigma_rad: FloatArray  # (N, 17)
-    prior_mean: FloatArray  # (N,) of the logarithm of the scale; yaw has zero
-    prior_information: FloatArray  # (N, P)
-
-    def take(self, rows: npt.NDArray[np.int64]) -> _Observations:
-        return _Observations(*(getattr(self, f.name)[rows] for f in fields(self)))
-
-
 class _Scene:
     """Bodies above a plane, and the rays they were seen along."""
 
@@ -163,12 +142,12 @@ class _Scene:
 
     def observations(
         self, weights: FloatArray, sigma_rad: FloatArray, prior_mean: FloatArray, prior: FloatArray
-    ) -> _Observations:
+    ) -> Observations:
         frames = np.concatenate([tangents(self.rays), self.rays[..., None, :]], axis=-2)
         upright = (self.body @ self.normal)[..., None] * self.normal
         across = self.body - upright
         turned = np.cross(self.normal, across)
-        return _Observations(
+        return Observations(
             origin=frames @ self.origin,
             axes=frames @ self.axes.T,
             upright=(frames @ upright[..., None])[..., 0],
@@ -202,18 +181,18 @@ class _Scene:
         return scene, rotation
 
 
-def _solve(seen: _Observations, start: FloatArray) -> FloatArray:
+def _solve(seen: Observations, start: FloatArray) -> FloatArray:
     """(N, P) place on the plane, log scale, yaw; Levenberg-Marquardt, each with an own damping."""
     solution = start.copy()
-    cost = _cost(seen, start)
+    cost = placement_cost(seen, start)
     damping = np.full(len(start), 1e-3)
     active, rows = np.arange(len(start)), seen
     for _ in range(_ITERATIONS):
         if len(active) == 0:
             break
         here = solution[active]
-        residual, jacobian, _ = _residuals(rows, here)
-        hessian, gradient = _normal_equations(rows, residual, jacobian, here)
+        residual, jacobian, _ = placement_residuals(rows, here)
+        hessian, gradient = normal_equations(rows, residual, jacobian, here)
         diagonal = np.einsum("npp->np", hessian)
         damped = hessian + (damping[active, None] * diagonal + _TINY)[:, None] * np.eye(
             diagonal.shape[1]
@@ -225,7 +204,7 @@ def _solve(seen: _Observations, start: FloatArray) -> FloatArray:
             np.linalg.norm(step[:, :2], axis=1) / reach, np.abs(step[:, 2:]).max(axis=1)
         )
         trial = here + step * np.minimum(1.0, _STEP_LIMIT / np.maximum(length, _TINY))[:, None]
-        trial_cost = _cost(rows, trial)
+        trial_cost = placement_cost(rows, trial)
         better = trial_cost < cost[active]
         solution[active[better]], cost[active[better]] = trial[better], trial_cost[better]
         damping[active] = np.clip(damping[active] * np.where(better, 0.1, 8.0), 1e-9, 1e9)
@@ -235,66 +214,8 @@ def _solve(seen: _Observations, start: FloatArray) -> FloatArray:
     return solution
 
 
-def _residuals(seen: _Observations, at: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Residuals (N, 17, 2) in sigmas, their Jacobian (N, 17, 2, P), and depths (N, 17)."""
-    body, by_yaw = _bodies(seen, at)
-    local = seen.origin + (seen.axes @ at[:, None, :2, None])[..., 0] + body
-    columns = [seen.axes, body[..., None], by_yaw[..., None]][: at.shape[1] - 1]
-    moves = np.concatenate(columns, axis=-1)
-    depth = local[..., 2]
-    safe = np.maximum(depth, _TINY)[..., None]
-    tangent = local[..., :2] / safe
-    scaled = safe * seen.sigma_rad[..., None]
-    jacobian = (moves[..., :2, :] - tangent[..., None] * moves[..., 2:, :]) / scaled[..., None]
-    return tangent / seen.sigma_rad[..., None], jacobian, depth
-
-
-def _cost(seen: _Observations, at: FloatArray) -> FloatArray:
-    """(N,) Huber's cost and the prior of the scale; keypoints behind the camera cost a constant."""
-    local = seen.origin + (seen.axes @ at[:, None, :2, None])[..., 0] + _bodies(seen, at)[0]
-    depth = local[..., 2]
-    size = np.hypot(local[..., 0], local[..., 1]) / (np.maximum(depth, _TINY) * seen.sigma_rad)
-    huber = np.where(size < _HUBER, size**2, 2 * _HUBER * size - _HUBER**2)
-    behind = np.where((depth <= _TINY) & (seen.weights > 0), _BEHIND_COST, 0.0)
-    prior = np.sum(_from_prior(seen, at) ** 2 * seen.prior_information, axis=1)
-    return np.asarray((seen.weights * huber + behind).sum(axis=1) + prior)
-
-
-def _from_prior(seen: _Observations, at: FloatArray) -> FloatArray:
-    apart = at.copy()
-    apart[:, 2] -= seen.prior_mean
-    return apart
-
-
-def _bodies(seen: _Observations, at: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """(N, 17, 3) scaled and turned keypoints above the foot point, and their derivative by yaw."""
-    scale = np.exp(at[:, 2])[:, None, None]
-    if at.shape[1] == 3:
-        return scale * (seen.upright + seen.across), seen.turned
-    cosine, sine = (f(at[:, 3])[:, None, None] for f in (np.cos, np.sin))
-    body = seen.upright + cosine * seen.across + sine * seen.turned
-    return scale * body, scale * (cosine * seen.turned - sine * seen.across)
-
-
-def _normal_equations(
-    seen: _Observations, residual: FloatArray, jacobian: FloatArray, at: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Gauss-Newton Hessian (N, P, P) and gradient (N, P); outlying keypoints count less."""
-    size = np.hypot(residual[..., 0], residual[..., 1])
-    robust = seen.weights * np.minimum(1.0, _HUBER / np.maximum(size, _TINY))
-    unknowns = at.shape[1]
-    rows = jacobian.reshape(len(at), 34, unknowns)
-    weighted = (jacobian * robust[..., None, None]).reshape(rows.shape).transpose(0, 2, 1)
-    hessian = weighted @ rows
-    gradient = (weighted @ residual.reshape(len(at), 34, 1))[..., 0]
-    diagonal = np.arange(unknowns)
-    hessian[:, diagonal, diagonal] += seen.prior_information
-    gradient += _from_prior(seen, at) * seen.prior_information
-    return hessian, gradient
-
-
 def _foot_by_camera(
-    scene: _Scene, seen: _Observations, solution: FloatArray, foot: FloatArray, on_plane: FloatArray
+    scene: _Scene, seen: Observations, solution: FloatArray, foot: FloatArray, on_plane: FloatArray
 ) -> FloatArray:
     """(N, 3, 4) derivative of the foot points by log focal, pitch, roll and log offset.
 
@@ -309,8 +230,8 @@ def _foot_by_camera(
         for step in (_CAMERA_STEP, -_CAMERA_STEP):
             moved, _ = scene.moved(parameter, step)
             other = moved.observations(seen.weights, seen.sigma_rad, seen.prior_mean, prior)
-            residual, jacobian, _ = _residuals(other, solution)
-            _, gradient = _normal_equations(other, residual, jacobian, solution)
+            residual, jacobian, _ = placement_residuals(other, solution)
+            _, gradient = normal_equations(other, residual, jacobian, solution)
             follow = solution[:, :2] - (on_plane @ gradient[..., None])[:, :2, 0]
             ends.append(moved.origin + follow @ moved.axes)
         columns.append((ends[0] - ends[1]) / (2 * _CAMERA_STEP))

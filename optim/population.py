@@ -20,6 +20,8 @@ from .sticks import Sticks
 _JUNK_RADIUS = 3.0  # of the constant density's disc, stick lengths
 JUNK_LOG_DENSITY = -math.log(math.pi * _JUNK_RADIUS**2)
 _MIN_DETERMINANT = 1e-10  # over the product of the variances: keeps cancellation harmless
+_STANDING = [0, 2]  # components of people who stand, straight or leaning
+_STRAIGHT_MISFIT, _MISFIT_WEIGHT, _MAX_BENT = 2.0, 3.0, 8.0
 _PRIOR_COUNT = 20.0  # people that the assumed shares and spreads are worth
 # Of adults: nobody stands straighter, or is measured better, than the lower ends.
 _LEAN_RANGE_RAD = (math.radians(1.0), math.radians(8.0))
@@ -101,9 +103,19 @@ def components(
     information[..., 0, 1] = information[..., 1, 0] = -b / det
     unit_area = np.log(sticks.length_px) * 2 - math.log(2 * math.pi)
     log_scale = np.log(population.share[:-1])[:, None] + unit_area - 0.5 * np.log(det)
+    log_scale[_STANDING] -= _bent(sticks.misfit)
     return Components(
         shift, information, log_scale, math.log(population.share[-1]) + JUNK_LOG_DENSITY
     )
+
+
+def _bent(misfit: FloatArray) -> FloatArray:
+    """(N,) nats against a person standing straight, from the levels' misfit to a straight stick.
+
+    What tells a seated audience from a lower ground: their hips come down to their knees.
+    """
+    excess = _MISFIT_WEIGHT * (misfit - _STRAIGHT_MISFIT)
+    return np.asarray(np.clip(excess, 0.0, _MAX_BENT))
 
 
 def densities(

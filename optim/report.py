@@ -81,7 +81,7 @@ def _warnings(given: Given, sticks: Sticks, determined: bool, explained: float) 
     if not determined:
         warnings.append(
             "the people do not determine the focal length; it leans on an assumed field of view of "
-            f"{PRIOR_FOV_DEG:.0f} degrees: give --focal-px or --fov"
+            f"{PRIOR_FOV_DEG:.0f} degrees: give the focal length"
         )
     if not sticks.sees_angle and given.focal_px is None:
         warnings.append("heights of boxes hardly determine a focal length: give it")

@@ -391,6 +391,7 @@ def test_geojson_has_points_and_ellipses(tmp_path):
     content = json.loads((tmp_path / "p.geojson").read_text())
     assert content["type"] == "FeatureCollection"
     assert "metres" in content["crowd3d"]["coordinates"]
+    assert content["crs"] is None
     kinds = [f["properties"]["kind"] for f in content["features"]]
     assert kinds == ["person"] * 6 + ["error_ellipse"] * 6
     for person, area in zip(content["features"][:6], content["features"][6:], strict=True):
@@ -596,6 +597,17 @@ def test_bodies_in_the_page_are_where_they_should_be():
     np.testing.assert_allclose(placed, exact, atol=1e-4 + data["step_m"])
 
 
+def test_boxes_in_the_page_are_shares_of_the_picture():
+    scene = make_scene(4)
+    size = np.array([CAMERA.width, CAMERA.height] * 2)
+    scene.people.box_px[:] = size * [0.25, 0.5, 0.375, 0.75]
+    scene.people.box_px[1] = np.nan
+    scene.people.box_px[2] = size * [-0.5, 0.5, 0.25, 1.5]
+    scene.people.box_px[3] = size * [1.5, 0.5, 1.75, 0.75]
+    boxes = page_data(a_page(scene))["boxes"]
+    assert boxes == [[0.25, 0.5, 0.375, 0.75], None, [0.0, 0.5, 0.25, 1.0], None]
+
+
 def test_numbers_of_the_page():
     scene = make_scene(5)
     scene.diagnostics["covariance_log_focal_pitch_roll_log_height"] = (
@@ -622,8 +634,8 @@ def test_pages_of_scenes_that_lack_something(n, planes):
 def painters(monkeypatch):
     """Plain pictures, as drawing is tested elsewhere."""
 
-    def draw_overlay(scene, vertices, faces, picture):
-        assert vertices.shape[1:] == (8, 3) and np.isfinite(vertices).all()
+    def draw_overlay(scene, mesh, picture):
+        assert mesh.vertices_m.shape[1:] == (8, 3) and np.isfinite(mesh.vertices_m).all()
         return picture
 
     def draw_topview(scene):

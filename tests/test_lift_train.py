@@ -117,7 +117,7 @@ def test_scores_know_part_of_the_error() -> None:
     error = (keypoints[..., :2] - clean.uv).norm(dim=-1)
     seen = keypoints[..., 2] > 0.02
     good = seen & (error < error[seen].median())
-    assert keypoints[..., 2][good].mean() > 1.3 * keypoints[..., 2][seen & ~good].mean()
+    assert keypoints[..., 2][good].mean() > 1.15 * keypoints[..., 2][seen & ~good].mean()
 
 
 def test_photograph_agrees_with_the_lift_s_frames(rig: Rig, bank: lift_data.Bank) -> None:
@@ -192,7 +192,7 @@ def test_calibration_finds_a_wrong_temperature(rig: Rig, bank: lift_data.Bank) -
     """Truth drawn from the network's own posterior, sharpened threefold: the factor must be 3."""
     recipe = dataclasses.replace(TINY, steps=30, batch=128)
     net = lift_fit.fit(rig, bank, recipe)
-    batch = lift_fit.draw(bank, rig, recipe, 2000, seeded(11))
+    batch = lift_fit.draw(bank, rig, recipe, 400, seeded(11))
     fisher = lift.Lift(net)(batch.keypoints, batch.elevation).fisher
     truth = posterior.sample(3 * fisher, 1, seeded(12))[0]
     lift_fit.calibrate(net, dataclasses.replace(batch, rotations=truth))

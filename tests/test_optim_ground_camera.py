@@ -130,6 +130,20 @@ def test_outliers_are_named():
     assert fit.plane_index[30] == -1
 
 
+@pytest.mark.parametrize("share", [0.3, 0.7])
+def test_a_seated_audience_is_not_a_lower_ground(share):
+    world = World(height=8.0)
+    people = world.crowd(200, 3)
+    seated = np.random.default_rng(1).uniform(size=200) < share
+    ankle = people[:, 15:, :2].mean(axis=1, keepdims=True)
+    shoulder = people[:, 5:7, :2].mean(axis=1, keepdims=True)
+    people[seated, :13, :2] -= (0.24 * (shoulder - ankle) / (HEIGHT[5] - HEIGHT[15]))[seated]
+    fit = world.fit(people, max_planes=3)
+    assert len(fit.planes) == 1
+    assert abs(world.errors(fit)[3]) < 0.04
+    assert fit.inlier[~seated].mean() > 0.9 and fit.inlier[seated].mean() < 0.1
+
+
 def test_truth_is_within_k_sigma_as_often_as_it_should():
     z = []
     for seed in range(60):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from crowd3d.synth import noise, poses, regions
 from crowd3d.synth.figures import tailor
 from crowd3d.synth.meshes import pillow, tube, vertex_normals

@@ -7,7 +7,11 @@ import json
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from crowd3d import body
+from crowd3d.camera import Camera
 from crowd3d.errors import ConfigError
 from crowd3d.scene import Plane
 from crowd3d.synth import Truth, View, render_scene, synthesize
@@ -15,10 +19,6 @@ from crowd3d.synth.crowd import CLEARANCE_M
 from crowd3d.synth.presets import PRESETS, preset
 from crowd3d.synth.render import sample_setting
 from crowd3d.synth.truth import annotation, truth_of
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from crowd3d.camera import Camera
 
 SIZE = (320, 180)
 

@@ -28,7 +28,12 @@ Picture = npt.NDArray[np.uint8]
 Tile = tuple[str, str, str]  # a number's name, the number, what more there is to say
 
 _PICTURE_PX = 1920  # longest side of a picture inside the page
-_SCRIPTS = ("report_table.js", "report_mesh.js", "report_view.js")  # share one function scope
+_SCRIPTS = (
+    "report_table.js",
+    "report_photo.js",
+    "report_mesh.js",
+    "report_view.js",
+)  # share one function scope
 _COVARIANCE = "covariance_log_focal_pitch_roll_log_height"
 
 
@@ -104,6 +109,7 @@ def view_data(scene: Scene, mesh: CrowdMesh, plan: FloorPlan, frame: ExportFrame
     return {
         "people": tables.rows(scene, plan),
         "colors": np.round(colors, 3),
+        "boxes": _boxes(scene),
         "bodies": mesh.index,
         "n_vertices": bodies.shape[1],
         "step_m": step_m,
@@ -120,6 +126,15 @@ def view_data(scene: Scene, mesh: CrowdMesh, plan: FloorPlan, frame: ExportFrame
             "yfov": round(2 * math.atan2(camera.height / 2, camera.focal_px), 6),
         },
     }
+
+
+def _boxes(scene: Scene) -> list[list[float] | None]:
+    """Everybody's box as fractions of the picture's width and height; None without one."""
+    size = np.array([scene.camera.width, scene.camera.height] * 2, dtype=np.float64)
+    boxes = np.clip(scene.people.box_px / size, 0.0, 1.0)
+    real = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])  # never for NaN
+    rounded = np.round(boxes, 5).tolist()
+    return [box if good else None for box, good in zip(rounded, real, strict=True)]
 
 
 def data_uri(picture: Picture, suffix: str) -> str:

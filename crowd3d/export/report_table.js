@@ -9,6 +9,8 @@ const COLUMNS = [
 let chosen = -1;  // row of data.people
 let redraw = () => {};
 let visit = () => {};
+let highlight = () => {};
+let cropOf = () => [];
 
 // -- table --------------------------------------------------------------------------------------
 const format = (value, digits) => (value === null ? "–" : value.toFixed(digits));
@@ -43,6 +45,7 @@ body.append(...tableRows);
 function choose(i, go) {
   tableRows[chosen]?.classList.remove("chosen");
   chosen = i;
+  highlight(i);
   $("person").hidden = i < 0;
   if (i >= 0) {
     const row = tableRows[i], box = row.closest(".scroll");
@@ -55,7 +58,7 @@ function choose(i, go) {
       line.insertCell().textContent = label;
       line.insertCell().textContent = format(data.people[i][key], digits);
     }
-    $("person").replaceChildren(title, table);
+    $("person").replaceChildren(title, ...cropOf(i), table);
     if (go) visit(i);
   }
   redraw();

@@ -62,7 +62,8 @@ def to_csv(scene: Scene) -> str:
 def to_geojson(scene: Scene) -> dict[str, Any]:
     """A FeatureCollection (RFC 7946): a point a person, then the 95 % error ellipses.
 
-    The member "crowd3d" says that the coordinates are local metres. Who has no place is left out.
+    The member "crowd3d" says that the coordinates are local metres, and the null "crs" of GeoJSON 2008
+    keeps map programs from taking them for degrees. Who has no place is left out.
     """
     plan = floor_plan(scene)
     points, ellipses = [], []
@@ -81,6 +82,7 @@ def to_geojson(scene: Scene) -> dict[str, Any]:
             )
     return {
         "type": "FeatureCollection",
+        "crs": None,
         "crowd3d": {"coordinates": _FRAME_NOTE, "image_name": scene.image_name},
         "features": points + ellipses,
     }

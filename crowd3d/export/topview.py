@@ -9,85 +9,78 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d.export.floorplan import FloorPlan, floor_plan
+from crowd3d.export.groundmap import View, density_per_m2, seen_ground_m
+from crowd3d.export.transforms import export_frame
 from crowd3d.scene import Scene
 
 Picture = npt.NDArray[np.uint8]
+FloatArray = npt.NDArray[np.float64]
+Color = tuple[int, int, int]
 
-_SIZE_PX = 1600
-_MARGIN_PX = 90
+_WIDTH_PX = 1600
+_LEFT_PX, _RIGHT_PX, _TOP_PX, _BOTTOM_PX = 84, 36, 92, 108
 _FINE = 2  # drawn so much larger and averaged
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_INK, _GREY, _GRID = (40, 40, 40), (120, 120, 120), (225, 225, 225)
-_PERSON, _CAMERA, _WEDGE = (24, 60, 110), (190, 60, 30), (232, 240, 247)
-_KERNEL_M = 1.0  # standard deviation of the density estimate
+_PEN = 1 if cv2.__version__ >= "5" else 2  # OpenCV 4 draws letters as thin strokes
+_INK, _GREY, _FAINT = (40, 40, 40), (110, 110, 110), (205, 205, 205)
+_UNSEEN, _GRID = (238, 238, 236), (221, 221, 219)
+_PERSON, _ERROR, _CAMERA = (24, 60, 110), (138, 166, 200), (190, 60, 30)
+_BODY_M = (0.24, 0.14)  # half the width and half the depth of a person
 _DENSE_PER_M2 = 4.0  # the top of the scale: where crowds become dangerous (Fruin 1993)
-_SHOWN = 0.98  # share of the people that decides the extent; the rest is counted, not drawn
 
 
-def draw_topview(scene: Scene, size_px: int = _SIZE_PX) -> Picture:
+def draw_topview(scene: Scene, width_px: int = _WIDTH_PX) -> Picture:
     """The ground seen from above: x right, viewing direction up.
 
     Returns:
-        (size_px, size_px, 3) uint8 RGB.
+        (H, width_px, 3) uint8 RGB; H follows from the extent of the crowd.
     """
-    canvas = np.full((size_px * _FINE, size_px * _FINE, 3), 255, dtype=np.uint8)
     plan = floor_plan(scene)
     if not scene.planes or not plan.placed.any():
         note = "no people" if scene.planes or not len(scene.people) else "camera not determined"
-        _text(canvas, note, (size_px // 2 - 90, size_px // 2), 1.2, _GREY)
-        return _reduced(canvas, size_px)
-    view = _View(plan, size_px)
-    _density(canvas, view, plan)
-    _wedge(canvas, view, scene)
-    _grid(canvas, view)
-    _people(canvas, view, plan)
-    _camera(canvas, view)
-    _legend(canvas, view, scene, plan)
-    return _reduced(canvas, size_px)
+        canvas = _blank(width_px, width_px // 3)
+        left = (width_px - _text_px(note, 1.6)) / 2
+        _text(canvas, note, (left, width_px / 6), 1.6, _GREY)
+        return _reduced(canvas)
+    frame = export_frame(scene.camera, scene.planes)
+    view = View(plan.position_m[plan.placed, :2], width_px - _LEFT_PX - _RIGHT_PX)
+    canvas = _blank(width_px, view.size_px[1] + _TOP_PX + _BOTTOM_PX)
+    plot = np.full((*view.size_px[::-1], 3), _UNSEEN, np.uint8)
+    plot = np.repeat(np.repeat(plot, _FINE, axis=0), _FINE, axis=1)
+    density = density_per_m2(plan.position_m[plan.placed, :2], view.low_m, view.high_m)
+    _draw_seen(plot, view, seen_ground_m(scene.camera, frame, 20 * view.span_m))
+    _draw_density(plot, density)
+    _draw_grid(plot, canvas, view)
+    _draw_people(plot, view, plan)
+    _draw_camera(plot, view)
+    left, top = _LEFT_PX * _FINE, _TOP_PX * _FINE
+    canvas[top : top + plot.shape[0], left : left + plot.shape[1]] = plot
+    _draw_text(canvas, view, scene, plan, float(density.max()))
+    return _reduced(canvas)
 
 
-class _View:
-    """Metres on the ground to pixels of the finished picture."""
-
-    def __init__(self, plan: FloorPlan, size_px: int) -> None:
-        points = plan.position_m[plan.placed, :2]
-        tail = (1 - _SHOWN) / 2 * 100
-        low = np.minimum(np.percentile(points, tail, axis=0), 0.0) - 2.0
-        high = np.maximum(np.percentile(points, 100 - tail, axis=0), 0.0) + 2.0
-        span = float((high - low).max())
-        middle = (low + high) / 2
-        self.size_px = size_px
-        self.px_per_m = (size_px - 2 * _MARGIN_PX) / span
-        self.low_m, self.high_m = middle - span / 2, middle + span / 2
-
-    def px(self, points_m: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """(..., 2) metres -> (..., 2) pixels."""
-        offset = np.asarray(points_m, dtype=np.float64)[..., :2] - self.low_m
-        u = _MARGIN_PX + offset[..., 0] * self.px_per_m
-        v = self.size_px - _MARGIN_PX - offset[..., 1] * self.px_per_m
-        return np.stack([u, v], axis=-1)
-
-    def inside(self, points_m: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-        """(N,) whether points are within the frame."""
-        xy = points_m[:, :2]
-        return np.asarray(((xy >= self.low_m) & (xy <= self.high_m)).all(axis=1))
+def _blank(width_px: int, height_px: int) -> Picture:
+    return np.full((height_px * _FINE, width_px * _FINE, 3), 255, dtype=np.uint8)
 
 
-def _reduced(canvas: Picture, size_px: int) -> Picture:
-    return np.asarray(
-        cv2.resize(canvas, (size_px, size_px), interpolation=cv2.INTER_AREA), np.uint8
-    )
+def _reduced(canvas: Picture) -> Picture:
+    size = (canvas.shape[1] // _FINE, canvas.shape[0] // _FINE)
+    return np.asarray(cv2.resize(canvas, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _fixed(points_px: npt.ArrayLike) -> npt.NDArray[np.int32]:
-    """Pixels -> the canvas's integers with 4 fractional bits."""
-    return np.asarray(np.rint(np.asarray(points_px) * _FINE * 16), dtype=np.int32)
+    """Pixels -> integers of the fine canvas with 4 fractional bits, kept where OpenCV can clip them."""
+    steps = np.rint(np.clip(np.asarray(points_px), -30000, 30000) * _FINE * 16)
+    return np.asarray(steps, dtype=np.int32)
 
 
-def _point(at_px: npt.ArrayLike) -> tuple[int, int]:
-    """One pixel position as OpenCV wants it."""
-    u, v = _fixed(at_px)
+def _point(point_px: npt.ArrayLike) -> tuple[int, int]:
+    u, v = _fixed(point_px)
     return int(u), int(v)
+
+
+def _line(canvas: Picture, a: npt.ArrayLike, b: npt.ArrayLike, color: Color, width: float) -> None:
+    cv2.line(canvas, _point(a), _point(b), color, round(width * _FINE), cv2.LINE_AA, 4)
 
 
 def _text(
@@ -95,86 +88,65 @@ def _text(
     text: str,
     at_px: tuple[float, float],
     scale: float,
-    color: tuple[int, int, int],
+    color: Color,
+    bold: int = 1,
 ) -> None:
     origin = (round(at_px[0] * _FINE), round(at_px[1] * _FINE))
-    cv2.putText(canvas, text, origin, _FONT, scale * 0.5 * _FINE, color, _FINE, cv2.LINE_AA)
+    cv2.putText(canvas, text, origin, _FONT, scale * 0.5 * _FINE, color, _PEN * bold, cv2.LINE_AA)
 
 
-def density_per_m2(
-    points_m: npt.NDArray[np.float64], low_m: npt.NDArray[np.float64], side_m: float, cells: int
-) -> npt.NDArray[np.float64]:
-    """(cells, cells) people per square metre, by a Gaussian kernel; row 0 is the nearest to the camera."""
-    edges = [np.linspace(low, low + side_m, cells + 1) for low in low_m]
-    counts = np.histogram2d(points_m[:, 1], points_m[:, 0], bins=[edges[1], edges[0]])[0]
-    cell_m = side_m / cells
-    smooth = cv2.GaussianBlur(counts, (0, 0), _KERNEL_M / cell_m, borderType=cv2.BORDER_CONSTANT)
-    return np.asarray(smooth / cell_m**2)
+def _text_px(text: str, scale: float) -> float:
+    """Width of a text in pixels of the finished picture."""
+    return float(cv2.getTextSize(text, _FONT, scale * 0.5 * _FINE, 1)[0][0]) / _FINE
 
 
-def _colors(density: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """(...,) people per square metre -> (..., 3) RGB from white over yellow and orange to dark red."""
+def _colors(density: FloatArray) -> FloatArray:
+    """(...,) people per square metre -> (..., 3) RGB from white over yellow to dark red."""
     stops = np.array([0.0, 0.1, 0.3, 0.6, 1.0])
     shades = np.array(
         [[255, 255, 255], [255, 244, 190], [253, 190, 100], [222, 90, 50], [140, 10, 40]]
     )
-    share = np.sqrt(
-        np.clip(density / _DENSE_PER_M2, 0, 1)
-    )  # sparse crowds are common: give them room
+    share = np.sqrt(np.clip(density / _DENSE_PER_M2, 0, 1))  # most crowds are sparse: room for them
     return np.stack([np.interp(share, stops, shades[:, c]) for c in range(3)], axis=-1)
 
 
-def _density(canvas: Picture, view: _View, plan: FloorPlan) -> None:
-    side_m = float(view.high_m[0] - view.low_m[0])
-    cells = int(np.clip(side_m / 0.25, 64, 800))
-    density = density_per_m2(plan.position_m[plan.placed], view.low_m, side_m, cells)
-    inner = (view.size_px - 2 * _MARGIN_PX) * _FINE
-    picture = cv2.resize(_colors(density)[::-1], (inner, inner), interpolation=cv2.INTER_LINEAR)
-    edge = _MARGIN_PX * _FINE
-    canvas[edge : edge + inner, edge : edge + inner] = np.rint(picture)
+def _draw_seen(plot: Picture, view: View, outline_m: FloatArray) -> None:
+    """White where the photograph shows the ground."""
+    corners = [_fixed(view.px(outline_m))]
+    cv2.fillPoly(plot, corners, (255, 255, 255), cv2.LINE_AA, 4)
+    cv2.polylines(plot, corners, True, _FAINT, _FINE, cv2.LINE_AA, 4)
 
 
-def _wedge(canvas: Picture, view: _View, scene: Scene) -> None:
-    """The borders of what the camera sees, as two lines from below it."""
-    from crowd3d.export.transforms import export_frame
-
-    frame = export_frame(scene.camera, scene.planes)
-    middle_v = scene.camera.height / 2
-    sides = scene.camera.rays([(0.0, middle_v), (scene.camera.width, middle_v)]) @ frame.R_zup_cam.T
-    start = _fixed(view.px([0.0, 0.0]))
-    for direction in sides[:, :2] / np.linalg.norm(sides[:, :2], axis=1, keepdims=True):
-        end = _fixed(view.px(direction * 3 * (view.high_m - view.low_m).max()))
-        cv2.line(
-            canvas,
-            tuple(map(int, start)),
-            tuple(map(int, end)),
-            (200, 150, 130),
-            _FINE,
-            cv2.LINE_AA,
-            4,
-        )
-    edge, inner = _MARGIN_PX * _FINE, (view.size_px - 2 * _MARGIN_PX) * _FINE
-    frame_mask = np.ones(canvas.shape[:2], dtype=bool)
-    frame_mask[edge : edge + inner, edge : edge + inner] = False
-    canvas[frame_mask] = 255
+def _draw_density(plot: Picture, density: FloatArray) -> None:
+    size = (plot.shape[1], plot.shape[0])
+    tint = cv2.resize(
+        _colors(density)[::-1].astype(np.float32), size, interpolation=cv2.INTER_LINEAR
+    )
+    plot[:] = np.rint(plot * (tint / 255.0))
 
 
-def _grid(canvas: Picture, view: _View) -> None:
-    step_m = _round_step((view.high_m - view.low_m)[0] / 8)
-    for axis in range(2):
-        first = math.ceil(view.low_m[axis] / step_m) * step_m
-        for value in np.arange(first, view.high_m[axis] + 1e-9, step_m):
-            ends = np.array([view.low_m, view.high_m])
-            ends[:, axis] = value
-            a, b = (tuple(map(int, p)) for p in _fixed(view.px(ends)))
-            cv2.line(canvas, a, b, _GRID, _FINE, cv2.LINE_AA, 4)
-            u, v = view.px(ends[0])
-            where = (
-                (u - 10, view.size_px - _MARGIN_PX + 26) if axis == 0 else (_MARGIN_PX - 58, v + 5)
-            )
-            _text(canvas, f"{value:.0f} m", where, 0.9, _GREY)
-    corners = [tuple(map(int, p)) for p in _fixed(view.px([view.low_m, view.high_m]))]
-    cv2.rectangle(canvas, corners[0], corners[1], _GREY, _FINE, cv2.LINE_AA, 4)
+def _draw_grid(plot: Picture, canvas: Picture, view: View) -> None:
+    """Labelled lines at a round distance, faint ones between them."""
+    step_m = _round_step(view.span_m / 8)
+    fine_m = step_m / 5 if step_m / 5 * view.px_per_m > 9 else step_m
+    bottom = _TOP_PX + view.size_px[1]
+    for size_m, color in ((fine_m, _GRID), (step_m, _FAINT)):
+        for axis in range(2):
+            first = math.ceil(view.low_m[axis] / size_m)
+            for k in range(first, math.floor(view.high_m[axis] / size_m) + 1):
+                ends = np.array([view.low_m, view.high_m])
+                ends[:, axis] = k * size_m
+                start, end = view.px(ends)
+                _line(plot, start, end, color, 0.5 if color == _GRID else 1)
+                if size_m == step_m:
+                    u, v = view.px(ends[0])
+                    label = f"{k * size_m:.0f}" + ("" if k else " m")
+                    wide = _text_px(label, 1.0)
+                    at = (_LEFT_PX + u - wide / 2, bottom + 24)
+                    if axis == 1:
+                        at = (_LEFT_PX - 12 - wide, _TOP_PX + v + 5)
+                    _text(canvas, label, at, 1.0, _GREY)
+    cv2.rectangle(plot, (0, 0), (plot.shape[1] - 1, plot.shape[0] - 1), _FAINT, _FINE)
 
 
 def _round_step(step_m: float) -> float:
@@ -183,51 +155,85 @@ def _round_step(step_m: float) -> float:
     return next(power * k for k in (1, 2, 5, 10) if power * k >= step_m)
 
 
-def _people(canvas: Picture, view: _View, plan: FloorPlan) -> None:
-    """A dot where each one stands, a tick the way they face, an ellipse of one standard deviation."""
-    shown = np.flatnonzero(plan.placed & view.inside(np.nan_to_num(plan.position_m)))
-    radius_px = float(np.clip(0.22 * view.px_per_m, 3.0, 14.0))
+def _draw_people(plot: Picture, view: View, plan: FloorPlan) -> None:
+    """An ellipse where each one stands, a tick the way they face, the error if it is larger."""
+    shown = np.flatnonzero(view.inside(plan.position_m))
+    body_px = np.maximum(np.array(_BODY_M) * view.px_per_m, (3.6, 3.0))
     for i in shown:
-        at = view.px(plan.position_m[i])
         axes_px = np.array([plan.sigma_minor_m[i], plan.sigma_major_m[i]]) * view.px_per_m
-        if np.isfinite(axes_px).all() and axes_px.max() > radius_px:
-            cv2.ellipse(
-                canvas, _point(at), _point(axes_px), float(plan.sigma_angle_deg[i]),
-                0, 360, (150, 175, 205), _FINE, cv2.LINE_AA, 4,
-            )  # fmt: skip
+        if np.isfinite(axes_px).all() and axes_px[1] > body_px[0]:
+            angle = float(plan.sigma_angle_deg[i])
+            _ellipse(plot, view.px(plan.position_m[i, :2]), axes_px, angle, _ERROR, _FINE)
     for i in shown:
-        at = view.px(plan.position_m[i])
-        cv2.circle(canvas, _point(at), int(radius_px * _FINE * 16), _PERSON, -1, cv2.LINE_AA, 4)
-        if np.isfinite(plan.heading_deg[i]):
-            heading = math.radians(plan.heading_deg[i])
-            tip = at + 2.1 * radius_px * np.array([math.sin(heading), -math.cos(heading)])
-            cv2.line(canvas, _point(at), _point(tip), _PERSON, 2 * _FINE, cv2.LINE_AA, 4)
+        at = view.px(plan.position_m[i, :2])
+        heading_deg = float(plan.heading_deg[i])
+        if math.isfinite(heading_deg):
+            heading = math.radians(heading_deg)
+            tip = at + 2.0 * body_px[0] * np.array([math.sin(heading), -math.cos(heading)])
+            _line(plot, at, tip, _PERSON, max(1.5, 0.28 * body_px[1]))
+            _ellipse(plot, at, body_px, heading_deg, _PERSON, -1)
+        else:
+            _ellipse(plot, at, body_px[[1, 1]], 0.0, _PERSON, -1)
 
 
-def _camera(canvas: Picture, view: _View) -> None:
+def _ellipse(
+    plot: Picture,
+    at_px: FloatArray,
+    axes_px: FloatArray,
+    angle_deg: float,
+    color: Color,
+    width: int,
+) -> None:
+    axes = _point(axes_px)
+    cv2.ellipse(plot, _point(at_px), axes, angle_deg, 0, 360, color, width, cv2.LINE_AA, 4)
+
+
+def _draw_camera(plot: Picture, view: View) -> None:
+    """A triangle below the camera, or at the edge an arrow towards it."""
     at = view.px([0.0, 0.0])
-    triangle = at + np.array([[0, -14], [-10, 10], [10, 10]])
-    cv2.fillPoly(canvas, [_fixed(triangle)], _CAMERA, cv2.LINE_AA, 4)
+    if view.has_camera:
+        shape, turn = np.array([[0, -16], [-11, 10], [11, 10]]), 0.0
+        label, shift = "camera", np.array([18, 8])
+    else:
+        middle = np.array(view.size_px) / 2
+        away = at - middle
+        at = middle + away * float(((middle - 22) / np.maximum(np.abs(away), 1e-9)).min())
+        shape, turn = np.array([[0, -16], [-9, 10], [9, 10]]), math.atan2(away[0], -away[1])
+        distance_m = np.linalg.norm((view.low_m + view.high_m) / 2)
+        label, shift = f"camera, {distance_m:.0f} m from the middle", np.array([24, 6])
+    rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+    cv2.fillPoly(plot, [_fixed(at + shape @ rotation.T)], _CAMERA, cv2.LINE_AA, 4)
+    if at[0] + shift[0] + _text_px(label, 1.0) > view.size_px[0]:
+        shift[0] = -shift[0] - round(_text_px(label, 1.0))
+    _text(plot, label, tuple(at + shift), 1.0, _CAMERA)
 
 
-def _legend(canvas: Picture, view: _View, scene: Scene, plan: FloorPlan) -> None:
+def _draw_text(canvas: Picture, view: View, scene: Scene, plan: FloorPlan, densest: float) -> None:
+    name = scene.image_name if len(scene.image_name) <= 60 else scene.image_name[:57] + "..."
     n = int(plan.placed.sum())
-    hidden = n - int((plan.placed & view.inside(np.nan_to_num(plan.position_m))).sum())
-    title = (
-        f"{scene.image_name}: {n} people, camera {scene.planes[0].offset_m:.1f} m up, "
-        f"field of view {math.degrees(scene.camera.fov_rad):.0f} degrees"
-    )
-    _text(canvas, title, (_MARGIN_PX, 40), 1.2, _INK)
-    note = "triangle: camera   dot: person, tick: facing   ellipse: one standard deviation"
+    _text(canvas, name, (_LEFT_PX, 42), 1.5, _INK, 2)
+    facts = [
+        f"{n} people" if n != 1 else "1 person",
+        f"camera {scene.planes[0].offset_m:.1f} m above the ground",
+        f"field of view {math.degrees(scene.camera.fov_rad):.0f} degrees",
+        f"densest place {densest:.1f} people per square metre",
+    ]
+    hidden = n - int(view.inside(plan.position_m).sum())
     if hidden:
-        note += f"   {hidden} people are outside the frame"
-    _text(canvas, note, (_MARGIN_PX, 68), 0.85, _GREY)
-    right, top, width, height = view.size_px - _MARGIN_PX - 260, view.size_px - 44, 260, 12
+        facts.append(f"{hidden} outside this frame")
+    _text(canvas, "   |   ".join(facts), (_LEFT_PX, 72), 1.05, _GREY)
+    base = view.size_px[1] + _TOP_PX + _BOTTOM_PX - 38
+    note = "metres; body with its facing, ring = one standard deviation, white = ground in the photograph"
+    _text(canvas, note, (_LEFT_PX, base + 10), 1.0, _GREY)
+    width, height = 260, 14
+    left = view.size_px[0] + _LEFT_PX - width
     bar = _colors(np.linspace(0, 1, width * _FINE) ** 2 * _DENSE_PER_M2)
-    canvas[top * _FINE : (top + height) * _FINE, right * _FINE : (right + width) * _FINE] = np.rint(
+    canvas[base * _FINE : (base + height) * _FINE, left * _FINE : (left + width) * _FINE] = np.rint(
         bar
     )
-    for share in (0.0, 0.25, 1.0):
-        u = right + math.sqrt(share) * width
-        _text(canvas, f"{share * _DENSE_PER_M2:.0f}", (u - 4, top + 28), 0.8, _GREY)
-    _text(canvas, "people per square metre", (right - 210, top + 11), 0.85, _GREY)
+    for value in (0.0, 0.25, 1.0, 2.0, 4.0):
+        u = left + math.sqrt(value / _DENSE_PER_M2) * width
+        label = f"{value:g}" + ("+" if value == _DENSE_PER_M2 else "")
+        _text(canvas, label, (u - _text_px(label, 0.9) / 2, base + height + 17), 0.9, _GREY)
+    unit = "people / square metre"
+    _text(canvas, unit, (left - 16 - _text_px(unit, 1.0), base + 12), 1.0, _GREY)

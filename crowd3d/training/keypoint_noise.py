@@ -20,6 +20,26 @@ from crowd3d.body.tree import COCO_MIRROR
 # Spread of annotators, nose to ankles; the pairs are equal.
 _PAIRS = (0.025, 0.035, 0.079, 0.072, 0.062, 0.107, 0.087, 0.089)
 COCO_SIGMAS = (0.026, *(sigma for sigma in _PAIRS for _ in range(2)))
+# Scores of the embedded detector on photographs, relative to their mean.
+JOINT_SCORE = (
+    0.95,
+    0.95,
+    0.95,
+    1.0,
+    1.0,
+    1.2,
+    1.2,
+    0.9,
+    0.9,
+    0.7,
+    0.7,
+    1.25,
+    1.25,
+    0.95,
+    0.95,
+    0.9,
+    0.9,
+)
 # Face, upper body, lower body: the three rows of every probability below.
 PART = (0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2)
 
@@ -43,6 +63,7 @@ class NoiseRecipe:
     covered_block: float = 0.06
     hidden_kept: float = 0.6  # of hidden joints, those for which the detector invents a place
     hidden_scatter: float = 0.07  # its error
+    score_gain: tuple[float, ...] = (0.35, 1.05)  # of a person: small and blurred people score low
     score_noise: float = 0.10
     score_lie: float = 0.06  # scores that have nothing to do with the error
 
@@ -170,10 +191,11 @@ class _Noise:
         similarity = torch.exp(
             -0.5 * (error / (self.root_area[:, None] * (self.sigma + 0.06))) ** 2
         )
-        person = 0.08 * self.normal(error.shape[:1])[:, None]
-        score = (
-            0.12 + 0.72 * similarity + person + self.recipe.score_noise * self.normal(error.shape)
-        )
+        low, high = self.recipe.score_gain
+        gain = (low + (high - low) * self.uniform(error.shape[:1]))[:, None]
+        gain = gain * torch.tensor(JOINT_SCORE, device=self.device, dtype=self.dtype)
+        score = 0.12 + 0.68 * similarity + self.recipe.score_noise * self.normal(error.shape)
+        score = gain * score
         dim = 0.35 + 0.65 * self.uniform(error.shape)
         score = torch.where(self.clean.unseen, score * dim, score)
         score = torch.where(hidden, 0.05 + 0.4 * score * dim, score)

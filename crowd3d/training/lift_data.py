@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import torch
@@ -86,6 +86,10 @@ class Batch:
     betas: Tensor
     range_statures: Tensor
     torso_height: Tensor
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch elsewhere."""
+        return Batch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
 
 # How freely a joint may be disturbed about x, y, z of its own frame, relative to `perturb_deg`.

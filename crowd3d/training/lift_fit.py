@@ -179,14 +179,10 @@ def as_recorded(clips: list[Clip]) -> PoseRecipe:
     )
 
 
-def checker(batch: Batch, rig: Rig) -> Callable[[LiftNet], dict[str, float]]:
-    """Measures a network on a fixed batch."""
-
-    def check(net: LiftNet) -> dict[str, float]:
-        result = Lift(net)(batch.keypoints, batch.elevation)
-        return summary(errors(rig, result.rotations, result.betas, batch), result.fisher)
-
-    return check
+def measure(net: LiftNet, batch: Batch, rig: Rig) -> dict[str, float]:
+    """A network's numbers on a batch, as a user would get them."""
+    result, truth = Lift(net)(batch.keypoints, batch.elevation), batch.to("cpu")
+    return summary(errors(rig.to("cpu"), result.rotations, result.betas, truth), result.fisher)
 
 
 @torch.no_grad()
@@ -203,7 +199,7 @@ def calibrate(net: LiftNet, batch: Batch, mass: float = 0.9) -> None:
     for _ in range(12):
         middle = (low * high).sqrt()
         covered = (
-            (angle <= posterior.credible_angle(fisher * middle[:, None, None], mass))
+            (angle <= posterior.credible_angle(fisher * middle[:, None, None], mass, 32))
             .float()
             .mean(0)
         )

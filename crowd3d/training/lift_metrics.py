@@ -80,10 +80,15 @@ def summary(found: Errors, fisher: Tensor | None = None) -> dict[str, float]:
         judged = fisher[:, list(JUDGED)]
         credible = posterior.credible_angle(judged, 0.9)
         result["coverage_90_percent"] = 100 * (found.angle_rad <= credible).float().mean().item()
-        spread = posterior.dispersion(judged)
-        pairs = zip(spread.T.numpy(), found.angle_rad.T.numpy(), strict=True)
-        result["spearman"] = float(sum(spearmanr(a, b).statistic for a, b in pairs) / len(JUDGED))
-        result["spearman_people"] = float(
-            spearmanr(spread.mean(1), found.angle_rad.mean(1)).statistic
-        )
+        result |= _rank_correlations(posterior.dispersion(judged), found.angle_rad)
     return result
+
+
+def _rank_correlations(spread: Tensor, error: Tensor) -> dict[str, float]:
+    """Spearman of dispersion and error (N, J): over all pairs, over people, within each joint."""
+    within = [spearmanr(a, b).statistic for a, b in zip(spread.T, error.T, strict=True)]
+    return {
+        "spearman_pairs": float(spearmanr(spread.flatten(), error.flatten()).statistic),
+        "spearman_people": float(spearmanr(spread.mean(1), error.mean(1)).statistic),
+        "spearman_within_joint": float(sum(within) / len(within)),
+    }

@@ -12,14 +12,13 @@ import torch
 from safetensors.torch import save_file
 
 from crowd3d import body
-from crowd3d.lift import ARCHITECTURE, Lift
+from crowd3d.lift import ARCHITECTURE
 from crowd3d.lift_net import LiftNet
 from crowd3d.lift_rig import Rig, rig_of
 from crowd3d.training import mocap
 from crowd3d.training.deepmimic import load_deepmimic
 from crowd3d.training.lift_data import build_bank
-from crowd3d.training.lift_fit import as_recorded, calibrate, checker, fit, fixed_batch, split
-from crowd3d.training.lift_metrics import errors, summary
+from crowd3d.training.lift_fit import as_recorded, calibrate, fit, fixed_batch, measure, split
 from crowd3d.training.lift_recipe import Recipe, read_recipe
 
 
@@ -49,11 +48,10 @@ def train(recipe: Recipe, cmu: Path, deepmimic: Path, out: Path, device: str) ->
     bank = build_bank(training, recipe.poses, rig, recipe.seed).to(device)
     watched = fixed_batch(validation, recipe.poses, rig, recipe, 2048, recipe.seed + 2)
     started = time.monotonic()
-    net = fit(rig, bank, recipe, out, check=checker(watched, rig))
-    calibrate(net, fixed_batch(validation, recipe.poses, rig, recipe, 8192, recipe.seed + 3))
+    net = fit(rig, bank, recipe, out, check=lambda net: measure(net, watched, rig))
+    calibrate(net, fixed_batch(validation, recipe.poses, rig, recipe, 3000, recipe.seed + 3))
     unseen = fixed_batch(held_out, as_recorded(held_out), rig, recipe, 8192, recipe.seed + 4)
-    result = Lift(net)(unseen.keypoints, unseen.elevation)
-    table = summary(errors(rig, result.rotations, result.betas, unseen), result.fisher)
+    table = measure(net, unseen, rig)
     facts: dict[str, Any] = {
         "recipe": recipe.to_dict(),
         "held_out": {k: round(v, 3) for k, v in table.items()},
