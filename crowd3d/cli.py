@@ -95,5 +95,51 @@ def reconstruct(
                 click.echo(f"warning: {warning}", err=True)
 
 
+def _size(_: click.Context, __: click.Parameter, value: str) -> tuple[int, int]:
+    width, _x, height = value.lower().partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise click.BadParameter(f"{value!r} is not WIDTHxHEIGHT, for example 6000x3000")
+    return int(width), int(height)
+
+
+@main.command()
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder.")
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same bytes.")
+@click.option("--people", default=120, show_default=True, help="How many are wanted.")
+@click.option(
+    "--size", default="4000x2000", show_default=True, callback=_size, help="WIDTHxHEIGHT."
+)
+@click.option("--preset", default="plaza", show_default=True, help="plaza, street, stadium, ...")
+@click.option("--quiet", is_flag=True, help="No progress, no closing line.")
+def synth(
+    out: Path, seed: int, people: int, size: tuple[int, int], preset: str, quiet: bool
+) -> None:
+    """Render a photograph of a crowd with its exact truth into a folder."""
+    from crowd3d.progress import Progress
+    from crowd3d.synth import synthesize
+
+    with Progress(enabled=not quiet and sys.stderr.isatty()) as progress:
+        truth = synthesize(
+            out, seed=seed, size=size, n_people=people, preset_name=preset, progress=progress
+        )
+    if not quiet:
+        click.echo(f"{out / 'image.jpg'}: {len(truth.id)} people, {size[0]} x {size[1]} px")
+
+
+@main.group()
+def models() -> None:
+    """Networks and body models."""
+
+
+@models.command("convert-smpl")
+@click.argument("pickle_file", metavar="FILE.pkl", type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="  [default: FILE.npz]")
+def convert_smpl(pickle_file: Path, out: Path | None) -> None:
+    """Convert your own SMPL .pkl to a .npz once, without running any code inside it."""
+    from crowd3d.body.convert import convert_smpl_pickle
+
+    click.echo(convert_smpl_pickle(pickle_file, out or pickle_file.with_suffix(".npz")))
+
+
 if __name__ == "__main__":
     main()

@@ -70,9 +70,17 @@ class Config:
         return dataclasses.replace(self, **values)
 
 
+def _presets() -> Any:
+    """The folder of presets: inside the installed package, or at the top of a checkout."""
+    try:
+        return resources.files("crowd3d.configs")
+    except ModuleNotFoundError:
+        return Path(__file__).parent.parent / "configs"
+
+
 def preset_names() -> list[str]:
     """Names of the presets that ship with the package."""
-    files = resources.files("crowd3d.configs").iterdir()
+    files = _presets().iterdir()
     stems = (Path(f.name).stem for f in files if f.name.endswith(".yaml"))
     return sorted(stem for stem in stems if not stem.endswith("_recipe"))  # those train networks
 
@@ -95,7 +103,7 @@ def load(name_or_path: str | Path = "default") -> Config:
             raise ConfigError(
                 f"no preset is called {name!r}; known: {', '.join(preset_names())}{hint}"
             )
-        source = resources.files("crowd3d.configs") / f"{name}.yaml"
+        source = _presets() / f"{name}.yaml"
     try:
         values = yaml.safe_load(source.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:

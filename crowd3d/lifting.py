@@ -64,6 +64,7 @@ def lift_people(
             plane.offset_m,
             stature_m=stature_m,
             stature_prior_m=(config.stature_m, stature_sd_m),
+            camera_covariance=fitted.covariance,
         )
 
     first = place(posed, stature, config.stature_sd_m)

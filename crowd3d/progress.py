@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
+from typing import Any
 
 from tqdm import tqdm
 
@@ -16,7 +17,7 @@ class Progress:
 
     def __init__(self, enabled: bool) -> None:
         self._enabled = enabled
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[Any] | None = None
 
     def start(self, stage: str, total: int) -> None:
         """A stage of `total` steps begins; the one before is over."""

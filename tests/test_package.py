@@ -1,5 +1,6 @@
 """The wheel, installed into an empty environment, brings everything that a run needs."""
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -67,11 +68,14 @@ def test_the_installed_command_runs_outside_the_checkout(wheel, tmp_path):
         "print(crowd3d.__file__); print(c.preset_names()); models.build(); lift.load(); body.load()"
     )
     python = environment / "bin" / "python"
-    run = subprocess.run([python, "-c", script], capture_output=True, text=True, cwd=tmp_path)
+    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    run = subprocess.run(
+        [python, "-c", script], capture_output=True, text=True, cwd=tmp_path, env=clean
+    )
     assert run.returncode == 0, run.stderr
     assert str(site) in run.stdout and "accurate" in run.stdout
     cli = subprocess.run(
         [python, "-m", "crowd3d", "reconstruct", "nowhere.jpg", "-o", "out"],
-        capture_output=True, text=True, cwd=tmp_path,
+        capture_output=True, text=True, cwd=tmp_path, env=clean,
     )  # fmt: skip
     assert cli.returncode == 2 and "nowhere.jpg" in cli.stderr

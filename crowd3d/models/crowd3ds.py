@@ -79,7 +79,7 @@ class InvertedResidual(nn.Module):
         self.has_skip = stride == 1 and channels_in == channels
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x if self.expand is None else F.relu6(self.expand(x))
+        y: Tensor = x if self.expand is None else F.relu6(self.expand(x))
         y = self.project(F.relu6(self.depthwise(y)))
         return x + y if self.has_skip else y
 

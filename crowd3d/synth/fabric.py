@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -148,7 +150,9 @@ def folded(
     along, around = regions.along_around(p)
     skin = (material == parts.BODY) & ((p[:, 1] > 0.47) | (np.abs(p[:, 0]) > 0.63))
     hair = (material == parts.HAIR) | (skin & (p[:, 1] > 0.66))
-    amount = np.where(hair, 0.12, np.where(skin | (material == parts.BAG), 0.02, 0.17)).astype(np.float32)
+    amount = np.where(hair, 0.12, np.where(skin | (material == parts.BAG), 0.02, 0.17)).astype(
+        np.float32
+    )
     shift = who * np.float32(0.137)
     found = normal.copy()
     for axis in range(3):
@@ -156,8 +160,12 @@ def folded(
         # Folds run across limbs and trunk: longer around than along.
         large = noise.sample(grain, around * 0.8 + offset, along * 1.4 - offset)
         small = noise.sample(grain, around * 2.6 - offset, along * 5.5 + offset)
-        found[:, axis] += amount * (0.75 * large + 0.45 * np.clip(1.5 - pixel_m / 0.02, 0, 1) * small)
-    return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6), np.float32)
+        found[:, axis] += amount * (
+            0.75 * large + 0.45 * np.clip(1.5 - pixel_m / 0.02, 0, 1) * small
+        )
+    return np.asarray(
+        found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6), np.float32
+    )
 
 
 def albedo(
@@ -180,7 +188,7 @@ def albedo(
         (N, 3).
     """
     color = np.zeros((len(p), 3), np.float32)
-    makers = {
+    makers: dict[int, Callable[[npt.NDArray[np.bool_]], npt.NDArray[np.generic]]] = {
         parts.BODY: lambda m: _body_color(p[m], who[m], outfits, pixel_m[m]),
         parts.TOP: lambda m: top_color(p[m], who[m], outfits, pixel_m[m]),
         parts.BOTTOM: lambda m: outfits.bottom[who[m]],

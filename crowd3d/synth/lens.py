@@ -72,7 +72,7 @@ def develop(
     )
     grain = rng.standard_normal(image.shape, dtype=np.float32)
     image = image + grain * np.sqrt(lens.noise**2 + lens.photon**2 * np.clip(image, 0, 2))
-    return np.asarray(np.clip(_tone(image) * 255 + 0.5, 0, 255), np.uint8)
+    return np.asarray(np.clip(_tone(image.astype(np.float32)) * 255 + 0.5, 0, 255), np.uint8)
 
 
 _CURVE_MAX = 4.0

@@ -46,7 +46,7 @@ def sample(noise: FloatArray, u: npt.ArrayLike, v: npt.ArrayLike) -> FloatArray:
 
 def hashed(*integers: npt.ArrayLike) -> FloatArray:
     """(N,) integers -> (N,) evenly spread numbers in 0..1 that look random."""
-    mixed = np.uint32(2166136261)
+    mixed: npt.NDArray[np.uint32] = np.asarray(2166136261, dtype=np.uint32)
     for values in integers:
         word = np.asarray(values).astype(np.int64).astype(np.uint32)
         mixed = (mixed ^ word) * np.uint32(2654435761)

@@ -208,7 +208,9 @@ class Shader:
         flat = np.hypot(ways[:, 0], ways[:, 2])
         along = np.stack([ways[:, 0], ways[:, 2]], axis=1) / np.maximum(flat, 1e-6)[:, None]
         near_m = far * self.pixel_rad
-        extent = self.ground.pixel_extent(along, near_m, near_m / -ways[:, 1])
+        extent = self.ground.pixel_extent(
+            along.astype(np.float32), near_m, np.asarray(near_m / -ways[:, 1], np.float32)
+        )
         color = self.ground.albedo(x, z, *extent)
         normal = np.zeros_like(ways)
         normal[:, 1] = 1
@@ -263,7 +265,7 @@ class Shader:
                 np.cos(angle)[:, None] * across + np.sin(angle)[:, None] * other
             )
             free += ~mesh.caster.occluded(points, way, 200.0)
-        return free / len(rays)
+        return np.asarray(free / len(rays), dtype=np.float32)
 
     def _lit(
         self, color: FloatArray, normal: FloatArray, sun: FloatArray, openness: FloatArray

@@ -99,8 +99,10 @@ class Boxes:
 
 
 BOX_FACES = np.array(
-    [[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1]]
-    + [[2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]]
+    [
+        *([0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1]),
+        *([2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]),
+    ]
 )  # of the corners in `corners_m`; two triangles a side: -x, +x, -y, +y, -z, +z
 
 
@@ -275,10 +277,12 @@ def sample_boxes(
     for _ in range(int(rng.integers(2, 7)) if not preset.tiers else 0):
         at = np.array([rng.uniform(-0.7, 0.7) * half_width, 0.0, -rng.uniform(0.5, 1.1) * wall])
         tall = rng.uniform(4.5, 8.0)
-        rows.append((at + [0, tall / 2, 0], np.array([0.06, tall / 2, 0.06]), 0.0, POST, "3a3d40"))
+        rows.append(
+            (at + np.array([0, tall / 2, 0]), np.array([0.06, tall / 2, 0.06]), 0.0, POST, "3a3d40")
+        )
         rows.append(
             (
-                at + [0, tall, 0],
+                at + np.array([0, tall, 0]),
                 np.array([0.55, 0.05, 0.12]),
                 float(rng.uniform(0, 3)),
                 POST,
