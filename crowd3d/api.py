@@ -74,7 +74,9 @@ def reconstruct(
             network, choose_device(device), settings.batch_size, settings.min_center_score
         )
         with _timed(seconds, "find"):
-            seen = find_people(source, detector, given, settings, report)
+            seen = find_people(
+                source, detector, given, settings, report, free_center=not _knows_center(camera)
+            )
         with _timed(seconds, "lift"):
             scene = _to_scene(
                 Path(image).name, seen, given, settings, (source.width, source.height)
@@ -190,6 +192,11 @@ def _writable(folder: Path) -> Path:
     except OSError as error:
         raise OutputError(f"cannot write into {folder}: {error.strerror}") from None
     return folder
+
+
+def _knows_center(camera: Camera | CameraHint | str | Path | None) -> bool:
+    """A whole camera brings its principal point; a focal length or field of view does not."""
+    return not (camera is None or (isinstance(camera, CameraHint) and camera.camera_json is None))
 
 
 @contextmanager

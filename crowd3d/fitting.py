@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,31 +37,44 @@ class Fitted:
 
 
 def fit_camera(
-    people: Detections, source: ImageSource, given: Camera | None, config: Config
+    people: Detections,
+    source: ImageSource,
+    given: Camera | None,
+    config: Config,
+    *,
+    free_center: bool = False,
 ) -> Fitted | None:
     """Camera and ground of a picture, or None where its people do not determine them.
+
+    Args:
+        free_center: estimate the principal point too, instead of taking that of `given` or the centre.
 
     Raises:
         CameraError: the given camera contradicts the picture.
     """
     if len(people) < config.min_people:
         return None
+    size = (source.width, source.height)
+    distortion = given.distortion if given else (0.0, 0.0)
+    options: dict[str, Any] = {
+        "stature_m": config.stature_m,
+        "focal_px": given.focal_px if given else None,
+        "distortion": distortion,
+    }
     try:
-        fit = optim.fit_ground_camera(
-            people.keypoints_px,
-            (source.width, source.height),
-            stature_m=config.stature_m,
-            focal_px=given.focal_px if given else None,
-            center_px=given.center_px if given else None,
-            distortion=given.distortion if given else (0.0, 0.0),
-        )
-    except optim.NotEnoughPeople:
+        if free_center:
+            sd_px = config.principal_point_sd * source.width
+            fit = optim.fit_with_free_center(
+                people.keypoints_px, size, center_sd_px=sd_px, **options
+            )
+        else:
+            center_px = given.center_px if given else None
+            fit = optim.fit_ground_camera(people.keypoints_px, size, center_px=center_px, **options)
+    except (optim.NotEnoughPeople, optim.FitFailed):
         return None
     except optim.OptimError as error:
         raise CameraError(str(error)) from None
-    center_px = given.center_px if given else (source.width / 2, source.height / 2)
-    distortion = given.distortion if given else (0.0, 0.0)
-    camera = Camera(source.width, source.height, fit.focal_px, center_px, distortion)
+    camera = Camera(*size, fit.focal_px, fit.center_px, distortion)
     planes = [Plane(np.asarray(normal), float(offset_m)) for normal, offset_m in fit.planes]
     return Fitted(camera, planes, fit.covariance, fit.report)
 

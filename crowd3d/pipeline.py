@@ -50,9 +50,20 @@ class Seen:
 
 
 def find_people(
-    source: ImageSource, detector: Detector, given: Camera | None, config: Config, report: Reporter
+    source: ImageSource,
+    detector: Detector,
+    given: Camera | None,
+    config: Config,
+    report: Reporter,
+    *,
+    free_center: bool = True,
 ) -> Seen:
-    """Everybody in a picture, and the camera and ground they agree on."""
+    """Everybody in a picture, and the camera and ground they agree on.
+
+    Args:
+        given: what is known of the camera.
+        free_center: whether its principal point is only assumed, so that people may correct it.
+    """
     scouts = scout_tiles(
         source.width,
         source.height,
@@ -73,6 +84,8 @@ def find_people(
         people = selection.placed_people(found, fitted.camera, fitted.planes[0], config)
         before, fitted = fitted, fit_camera(people, source, given, config)
         settled = fitted is not None and _height_change(people, before, fitted) < _SETTLED
+    if fitted is not None and free_center:
+        fitted = fit_camera(people, source, given, config, free_center=True) or fitted
     if fitted is None:
         people = selection.unplaced_people(found, config)
     else:

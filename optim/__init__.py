@@ -3,6 +3,7 @@
 from .errors import BadInput, FitFailed, NotEnoughPeople, OptimError
 from .ground_camera import GroundCameraFit, fit_ground_camera
 from .placement import Placement, place_people
+from .principal_point import fit_with_free_center
 
 __all__ = [
     "BadInput",
@@ -12,5 +13,6 @@ __all__ = [
     "OptimError",
     "Placement",
     "fit_ground_camera",
+    "fit_with_free_center",
     "place_people",
 ]

@@ -41,6 +41,7 @@ class GroundCameraFit:
 
     Attributes:
         focal_px: focal length.
+        center_px: principal point, as given or assumed.
         normal: (3,) unit vector up.
         offset_m: height of the camera above the first plane, n.X + d = 0.
         planes: (normal, offset_m) of every plane, the one with most people first.
@@ -52,6 +53,7 @@ class GroundCameraFit:
     """
 
     focal_px: float
+    center_px: tuple[float, float]
     normal: FloatArray
     offset_m: float
     planes: list[tuple[FloatArray, float]]
@@ -197,6 +199,7 @@ def _result(fit: _Fitter, total: int) -> GroundCameraFit:
     offset = float(np.exp(view.log_offset))
     return GroundCameraFit(
         focal_px=focal,
+        center_px=(float(given.center_px[0]), float(given.center_px[1])),
         normal=normal,
         offset_m=offset,
         planes=[(normal, offset * float(np.exp(r))) for r in fit.grounds.log_ratio],

@@ -1,0 +1,56 @@
+"""The principal point of a crop is found where people show it, and left alone where they do not."""
+
+import numpy as np
+import pytest
+
+from optim import fit_ground_camera, fit_with_free_center
+from optim.projection import project
+
+SIZE, FOCAL_PX = (1600, 1200), 2000.0
+HEIGHTS = np.array([.905, .92, .92, .91, .91, .794, .794, .63, .63, .48, .48, .505, .505, .285, .285, .053, .053])  # fmt: skip  # noqa: E501
+
+
+def _crowd(n: int, center_u: float, seed: int, noise: float = 0.01) -> np.ndarray:
+    """Upright people before a camera that looks down by 20 degrees."""
+    rng = np.random.default_rng(seed)
+    pitch = np.radians(20)
+    up = np.array([0.0, -np.cos(pitch), -np.sin(pitch)])
+    ahead = np.array([0.0, -np.sin(pitch), np.cos(pitch)])
+    right = np.array([1.0, 0.0, 0.0])
+    foot = (
+        rng.uniform(-6, 6, n)[:, None] * right + rng.uniform(14, 30, n)[:, None] * ahead - 7.0 * up
+    )
+    stature = rng.normal(1.70, 0.08, n)
+    points = foot[:, None] + (stature[:, None] * HEIGHTS)[..., None] * up
+    pixels = project(points, FOCAL_PX, (center_u, SIZE[1] / 2))
+    height_px = np.ptp(pixels[..., 1], axis=1)
+    pixels = pixels + rng.normal(size=pixels.shape) * noise * height_px[:, None, None]
+    return np.concatenate([pixels, np.full((n, 17, 1), 0.8)], axis=2)
+
+
+@pytest.mark.parametrize("shift_px", [-120.0, 0.0, 120.0])
+def test_a_shift_across_the_picture_is_found(shift_px):
+    people = _crowd(300, SIZE[0] / 2 + shift_px, seed=1)
+    fit = fit_with_free_center(people, SIZE, center_sd_px=0.05 * SIZE[0], focal_px=FOCAL_PX)
+    assert fit.center_px[0] - SIZE[0] / 2 == pytest.approx(shift_px, abs=60)
+    assert fit.center_px[1] == SIZE[1] / 2
+    assert fit.focal_px == FOCAL_PX
+    assert "estimated across" in fit.report["principal_point"]
+
+
+def test_few_people_leave_it_near_the_centre():
+    people = _crowd(5, SIZE[0] / 2, seed=2, noise=0.03)
+    fit = fit_with_free_center(people, SIZE, center_sd_px=80.0, focal_px=FOCAL_PX)
+    assert abs(fit.center_px[0] - SIZE[0] / 2) < 80.0
+
+
+def test_it_is_better_than_assuming_the_centre_of_a_crop():
+    up = np.array([0.0, -np.cos(np.radians(20)), -np.sin(np.radians(20))])
+    errors = []
+    for seed in range(5):
+        people = _crowd(200, SIZE[0] / 2 + 150, seed)
+        free = fit_with_free_center(people, SIZE, center_sd_px=80.0, focal_px=FOCAL_PX)
+        fixed = fit_ground_camera(people, SIZE, focal_px=FOCAL_PX)
+        errors.append([1 - free.normal @ up, 1 - fixed.normal @ up])
+    free_error, fixed_error = np.mean(errors, axis=0)
+    assert free_error < fixed_error
