@@ -38,9 +38,8 @@ class Config:
     min_quality_unplaced: float = 0.42  # people in a picture whose camera could not be determined
     # -- camera and people
     min_people: int = 3  # fewer people in standing posture say nothing about a camera
-    principal_point_sd: float = (
-        0.05  # of its distance from the centre, in picture widths: crops shift it
-    )
+    # Of the distance from the centre, in picture widths: crops and surveillance cameras shift it.
+    principal_point_sd: float = 0.08
     stature_m: float = 1.70  # mean and standard deviation of the population
     stature_sd_m: float = 0.10
     refine_pose: bool = True  # fit limbs to the keypoints after the lift
