@@ -1,0 +1,74 @@
+"""crowd3d reconstruct: pictures in, scenes out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from crowd3d.errors import OutputError
+
+
+@click.command()
+@click.argument(
+    "images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path)
+)
+@click.option(
+    "-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder for the result."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option(
+    "--config", default="default", show_default=True, help="A preset's name or a YAML file."
+)
+@click.option("--focal-px", type=float, help="Focal length in pixels, if you know it.")
+@click.option(
+    "--fov", "fov_deg", type=float, help="Horizontal field of view in degrees, if you know it."
+)
+@click.option(
+    "--camera",
+    "camera_json",
+    type=click.Path(path_type=Path),
+    help="camera.json with the intrinsics.",
+)
+@click.option("--max-pixels", type=int, help="Refuse larger pictures.  [default: 4000000000]")
+@click.option("--quiet", is_flag=True, help="No progress, no closing line.")
+def reconstruct(
+    images: tuple[Path, ...],
+    out: Path,
+    device: str,
+    config: str,
+    focal_px: float | None,
+    fov_deg: float | None,
+    camera_json: Path | None,
+    max_pixels: int | None,
+    quiet: bool,
+) -> None:
+    """Turn each IMAGE into a 3D scene in the folder given with -o."""
+    from crowd3d import api
+    from crowd3d import config as configs
+    from crowd3d.camera_hint import CameraHint
+    from crowd3d.progress import Progress
+
+    if sum(option is not None for option in (focal_px, fov_deg, camera_json)) > 1:
+        raise click.UsageError("give only one of --focal-px, --fov and --camera")
+    settings = configs.load(config)
+    if max_pixels is not None:
+        settings = settings.replace(max_pixels=max_pixels)
+    names = [image.stem for image in images]
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        raise OutputError(
+            f"two pictures are called {duplicates[0]!r}; run them into different folders"
+        )
+    for image in images:
+        folder = out if len(images) == 1 else out / image.stem
+        camera = CameraHint(focal_px=focal_px, fov_deg=fov_deg, camera_json=camera_json)
+        with Progress(enabled=not quiet and sys.stderr.isatty()) as progress:
+            scene = api.reconstruct(
+                image, camera=camera, config=settings, device=device, out=folder, progress=progress
+            )
+        if not quiet:
+            click.echo(api.closing_line(scene, folder))
+            for warning in scene.diagnostics["warnings"]:
+                click.echo(f"warning: {warning}", err=True)
