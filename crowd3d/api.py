@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from crowd3d.scene import Scene
 from crowd3d.version import __version__
 
 _BODY, _LEVEL = "open", "crowd"
+_JOURNAL = ".crowd3d-journal"  # inside the folder of the result, until the result is there
 _FEW_PEOPLE = 12  # fewer make a camera that is worth a warning
 _UNSURE_FOCAL_SD = 0.20  # of its logarithm
 
@@ -52,7 +54,8 @@ def reconstruct(
         config: a preset's name, a YAML file, or a Config.
         model: a .safetensors file for the network; None for the embedded weights.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
-        out: folder for all output files; None writes nothing.
+        out: folder for all output files; None writes nothing. A killed run, started again with the same
+            folder, goes on behind the last finished tiles and ends with the same bytes.
         progress: told of every stage and step, see `crowd3d.progress.Progress`.
 
     Returns:
@@ -73,21 +76,29 @@ def reconstruct(
         detector = Detector(
             network, choose_device(device), settings.batch_size, settings.min_center_score
         )
-        with _timed(seconds, "find"):
+        with _timed(seconds, "find"), _journal(folder) as journal:
             seen = find_people(
-                source, detector, given, settings, report, free_center=not _knows_center(camera)
+                source,
+                detector,
+                given,
+                settings,
+                report,
+                free_center=not _knows_center(camera),
+                journal=journal,
             )
         with _timed(seconds, "lift"):
             scene = _to_scene(
                 Path(image).name, seen, given, settings, (source.width, source.height)
             )
         scene.diagnostics["seconds"] = seconds
+        scene.diagnostics["versions"]["weights"] = detector.weights_hash[:16]
         if folder is not None:
             with _timed(seconds, "write"):
                 from crowd3d.export import write_all
 
                 picture = source.thumbnail(settings.overlay_px)
                 write_all(scene, picture, folder, bodies.load(_BODY, _LEVEL), report=report)
+            shutil.rmtree(folder / _JOURNAL, ignore_errors=True)
     return scene
 
 
@@ -200,6 +211,20 @@ def _knows_center(camera: Camera | CameraHint | str | Path | None) -> bool:
 
 
 @contextmanager
+def _journal(folder: Path | None) -> Iterator[tiling.Journal | None]:
+    """The record of finished tiles; it stays when a run is killed, and goes when the picture is at fault."""
+    if folder is None:
+        yield None
+        return
+    try:
+        with tiling.Journal(folder / _JOURNAL, sync=False) as journal:
+            yield journal
+    except tiling.ImageError:
+        shutil.rmtree(folder / _JOURNAL, ignore_errors=True)
+        raise
+
+
+@contextmanager
 def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
@@ -215,3 +240,5 @@ def _translated_errors() -> Iterator[None]:
         raise ImageError(str(error)) from None
     except tiling.PlanError as error:
         raise ConfigError(str(error)) from None
+    except tiling.JournalError as error:
+        raise OutputError(str(error)) from None

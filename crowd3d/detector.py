@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +15,10 @@ from torch import nn
 
 from crowd3d.detections import Detections
 from crowd3d.models.decode import decode
-from tiling import ImageSource, Tile
+from crowd3d.version import __version__
+from tiling import ImageSource, Journal, Tile, record_key
 
-# Measured on photographs (benchmarks/person_size.py): the network is at its best for people of this height
+# Measured on photographs: the network is at its best for people of this height
 # in its input; the score falls off beyond, by a Gaussian in the logarithm of the height.
 BEST_HEIGHT_PX = (70.0, 220.0)
 _HEIGHT_FALLOFF = 0.3
@@ -36,25 +40,53 @@ class Detector:
         self,
         source: ImageSource,
         tiles: Sequence[Tile],
-        on_tile: Callable[[int], None] | None = None,
+        on_tiles: Callable[[int], None] | None = None,
+        journal: Journal | None = None,
     ) -> Iterator[Detections]:
-        """The detections of each tile, in the order of the tiles.
+        """The detections of each batch of tiles, in order.
 
-        Pixels of the next batch are read in a thread while the network works on this one.
+        Args:
+            on_tiles: told how many tiles are done, batch by batch.
+            journal: batches that it holds are taken from it, the others are recorded in it.
+
+        Raises:
+            tiling.ImageError, tiling.JournalError.
         """
         batches = [tiles[i : i + self.batch_size] for i in range(0, len(tiles), self.batch_size)]
-        with ThreadPoolExecutor(max_workers=1) as reader:
-            pending = [reader.submit(_read, source, batch) for batch in batches[:1]]
-            for i, batch in enumerate(batches):
-                pixels = pending.pop().result()
-                pending = [reader.submit(_read, source, b) for b in batches[i + 1 : i + 2]]
-                yield from self._infer(pixels, batch, (source.width, source.height))
-                if on_tile is not None:
-                    on_tile(len(batch))
+        keys = [self._key(source, batch) if journal is not None else "" for batch in batches]
+        known = [journal.get(key) if journal is not None else None for key in keys]
+        pixels = _read_ahead(source, [b for b, k in zip(batches, known, strict=True) if k is None])
+        for batch, key, recorded in zip(batches, keys, known, strict=True):
+            if recorded is not None:
+                found = Detections(**recorded)
+            else:
+                found = self._infer(next(pixels), batch, (source.width, source.height))
+                if journal is not None:
+                    journal.put(key, {f.name: getattr(found, f.name) for f in fields(found)})
+            yield found
+            if on_tiles is not None:
+                on_tiles(len(batch))
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """SHA-256 of the network's tensors with their names."""
+        digest = hashlib.sha256()
+        for name, tensor in self.network.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def _key(self, source: ImageSource, batch: Sequence[Tile]) -> str:
+        settings = {
+            "min_score": self.min_score,
+            "device": self.device,
+            "versions": [__version__, torch.__version__],
+        }
+        return record_key(source.identity, batch, settings, self.weights_hash)
 
     def _infer(
         self, pixels: npt.NDArray[np.uint8], batch: Sequence[Tile], image_size: tuple[int, int]
-    ) -> list[Detections]:
+    ) -> Detections:
         rgb = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float()
         with torch.inference_mode():
             found = decode(self.network(rgb), self.min_score)
@@ -64,10 +96,24 @@ class Detector:
             for t in (found.score, found.box_px, found.keypoints_px)
         )
         rows = [np.flatnonzero(tile_index == i) for i in range(len(batch))]
-        return [
-            _to_scene(score[r], boxes[r], keypoints[r], tile, image_size)
-            for r, tile in zip(rows, batch, strict=True)
-        ]
+        return Detections.cat(
+            [
+                _to_scene(score[r], boxes[r], keypoints[r], tile, image_size)
+                for r, tile in zip(rows, batch, strict=True)
+            ]
+        )
+
+
+def _read_ahead(
+    source: ImageSource, batches: Sequence[Sequence[Tile]]
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """Pixels of each batch; those of the next one are read while the network works on this one."""
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        pending = [reader.submit(_read, source, batch) for batch in batches[:1]]
+        for i in range(len(batches)):
+            pixels = pending.pop().result()
+            pending = [reader.submit(_read, source, b) for b in batches[i + 1 : i + 2]]
+            yield pixels
 
 
 def _read(source: ImageSource, batch: Sequence[Tile]) -> npt.NDArray[np.uint8]:

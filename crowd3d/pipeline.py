@@ -17,7 +17,7 @@ from crowd3d.detector import Detector
 from crowd3d.fitting import Fitted, fit_camera
 from crowd3d.ground import foot_below_px, person_height_px
 from crowd3d.scene import Plane
-from tiling import ImageSource, Tile, plan_tiles, scout_tiles
+from tiling import ImageSource, Journal, Tile, plan_tiles, scout_tiles
 
 _SETTLED = (
     0.10  # a further round is pointless once predicted heights change by less than this fraction
@@ -57,11 +57,13 @@ def find_people(
     report: Reporter,
     *,
     free_center: bool = True,
+    journal: Journal | None = None,
 ) -> Seen:
     """Everybody in a picture, and the camera and ground they agree on.
 
     Args:
         given: what is known of the camera.
+        journal: of finished tiles, so that a killed run need not look at them again.
         free_center: whether its principal point is only assumed, so that people may correct it.
     """
     scouts = scout_tiles(
@@ -71,14 +73,19 @@ def find_people(
         max_tiles=config.scout_tiles,
         max_upscale=config.max_upscale,
     )
-    scouted = found = _run_tiles(source, detector, scouts, "scout", report)
+
+    def look(tiles: Sequence[Tile], stage: str) -> Detections:
+        report.start(stage, len(tiles))
+        return Detections.cat(list(detector.detect(source, tiles, report.advance, journal)))
+
+    scouted = found = look(scouts, "scout")
     n_tiles, rounds = len(scouts), 0
     fitted = fit_camera(selection.scout_people(found, config), source, given, config)
     settled = False
     while fitted is not None and rounds < config.rounds and not settled:
         tiles = _plan(source, fitted.camera, fitted.planes[0], config)
         # A later plan replaces an earlier one, so that nobody counts twice for being looked at twice.
-        found = Detections.cat([scouted, _run_tiles(source, detector, tiles, "infer", report)])
+        found = Detections.cat([scouted, look(tiles, "infer")])
         n_tiles += len(tiles)
         rounds += 1
         people = selection.placed_people(found, fitted.camera, fitted.planes[0], config)
@@ -117,10 +124,3 @@ def _plan(source: ImageSource, camera: Camera, plane: Plane, config: Config) -> 
         max_tiles=config.max_tiles,
         max_upscale=config.max_upscale,
     )
-
-
-def _run_tiles(
-    source: ImageSource, detector: Detector, tiles: Sequence[Tile], stage: str, report: Reporter
-) -> Detections:
-    report.start(stage, len(tiles))
-    return Detections.cat(list(detector.detect(source, tiles, report.advance)))

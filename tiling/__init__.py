@@ -2,7 +2,7 @@
 
 from .errors import ImageError, JournalError, MergeError, PlanError, TilingError
 from .fragments import suppress_fragments
-from .journal import Journal, atomic_write, record_key
+from .journal import Journal, record_key
 from .merge import Merged, merge_detections, view_quality
 from .planner import Tile, plan_tiles, scout_tiles
 from .rows import geometric_rows, plan_rows
@@ -21,7 +21,6 @@ __all__ = [
     "PlanError",
     "Tile",
     "TilingError",
-    "atomic_write",
     "box_iou",
     "geometric_rows",
     "merge_detections",

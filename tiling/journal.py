@@ -11,8 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -30,37 +29,25 @@ _INDEX, _ARRAYS, _LOCK = "index.jsonl", "arrays.bin", "lock"
 _KINDS = "biufc"  # plain numbers only: nothing that could need a pickle
 
 
-def record_key(image_identity: str, tile: Tile, config: Any, weights: str) -> str:
-    """SHA-256 of everything that the result of a tile depends on.
+def record_key(image_identity: str, tiles: Sequence[Tile], config: Any, weights: str) -> str:
+    """SHA-256 of everything that the result of one batch of tiles depends on.
 
     Args:
-        image_identity: `ImageSource.identity`; config: any JSON value; weights: hash of the
-            network's weights.
+        image_identity: `ImageSource.identity`; tiles: those that go through the network together,
+            because the last bits of one depend on the others; config: any JSON value; weights:
+            hash of the network's weights.
     """
-    content = {"image": image_identity, "tile": asdict(tile), "config": config, "weights": weights}
+    content = {
+        "image": image_identity,
+        "tiles": [asdict(tile) for tile in tiles],
+        "config": config,
+        "weights": weights,
+    }
     try:
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise JournalError(f"the configuration is not plain JSON: {error}") from error
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-@contextmanager
-def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[Any]]:
-    """Opens a file that takes its name only once it is complete and on disk, or else vanishes."""
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    encoding = None if "b" in mode else "utf-8"
-    try:
-        with open(partial, mode, encoding=encoding) as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(partial, target)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    _sync_folder(target.parent)
 
 
 class Journal:
@@ -227,14 +214,3 @@ def _lock_or_fail(stream: IO[bytes], folder: Path) -> None:
         raise JournalError(
             f"{folder}: another process is writing here; wait for it or choose another folder"
         ) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes a rename durable where folders can be opened."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
