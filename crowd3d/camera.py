@@ -12,9 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d.errors import CameraError
-from optim import projection
+from optim import panorama, projection
 
-MIN_FOV_RAD, MAX_FOV_RAD = math.radians(1.0), math.radians(170.0)
+MIN_FOV_RAD = math.radians(1.0)
+_MAX_FOV_RAD = {
+    "perspective": math.radians(170.0),
+    panorama.CYLINDRICAL: math.radians(360.5),  # stitchers round the width of a full turn
+    panorama.EQUIRECTANGULAR: math.radians(360.5),
+}
+PROJECTIONS = tuple(_MAX_FOV_RAD)
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,11 @@ class Camera:
     """A camera at the origin of the scene frame (x right, y down, z forward, metres).
 
     Pixels count from the top-left corner of the full picture; the first pixel's centre is (0.5, 0.5).
+
+    Attributes:
+        focal_px: focal length; of panoramas the pixels per radian around the camera's y axis.
+        distortion: radial (k1, k2) of a perspective picture.
+        projection: one of PROJECTIONS.
     """
 
     width: int
@@ -29,51 +40,106 @@ class Camera:
     focal_px: float
     center_px: tuple[float, float]
     distortion: tuple[float, float] = (0.0, 0.0)
+    projection: str = "perspective"
 
     def __post_init__(self) -> None:
         values = (self.focal_px, *self.center_px, *self.distortion)
         if self.width < 1 or self.height < 1 or not all(math.isfinite(v) for v in values):
             raise CameraError(f"camera with non-finite or empty values: {self}")
-        if not MIN_FOV_RAD <= self.fov_rad <= MAX_FOV_RAD:
+        if self.projection not in PROJECTIONS:
+            raise CameraError(
+                f"projection {self.projection!r} is not supported; use one of {', '.join(PROJECTIONS)}"
+            )
+        if self.is_panorama and any(self.distortion):
+            raise CameraError(f"a {self.projection} picture has no radial distortion to be given")
+        widest_rad = _MAX_FOV_RAD[self.projection]
+        if not (self.focal_px > 0 and MIN_FOV_RAD <= self.fov_rad <= widest_rad):
             raise CameraError(
                 f"a focal length of {self.focal_px:.6g} px on a {self.width} px wide picture is a field of "
                 f"view of {math.degrees(self.fov_rad):.3g} degrees; give one between "
-                f"{math.degrees(MIN_FOV_RAD):.0f} and {math.degrees(MAX_FOV_RAD):.0f}"
+                f"{math.degrees(MIN_FOV_RAD):.0f} and {math.degrees(widest_rad):.0f}"
             )
 
     @classmethod
-    def from_fov(cls, width: int, height: int, fov_deg: float) -> Camera:
+    def from_fov(
+        cls, width: int, height: int, fov_deg: float, projection: str = "perspective"
+    ) -> Camera:
         """A camera from its horizontal field of view in degrees, principal point at the centre."""
-        if not 0 < fov_deg < 180:
-            raise CameraError(f"a field of view of {fov_deg:g} degrees is not between 0 and 180")
-        focal_px = 0.5 * width / math.tan(math.radians(fov_deg) / 2)
-        return cls(width, height, focal_px, (width / 2, height / 2))
+        widest_deg = 180 if projection == "perspective" else 360
+        if not 0 < fov_deg <= widest_deg or fov_deg == 180 == widest_deg:
+            raise CameraError(
+                f"a field of view of {fov_deg:g} degrees is not between 0 and {widest_deg}"
+            )
+        half_rad = math.radians(fov_deg) / 2
+        focal_px = 0.5 * width / (math.tan(half_rad) if widest_deg == 180 else half_rad)
+        return cls(width, height, focal_px, (width / 2, height / 2), projection=projection)
+
+    @property
+    def is_panorama(self) -> bool:
+        """Whether columns are angles, so that people may stand behind the camera."""
+        return self.projection != "perspective"
+
+    @property
+    def turn_px(self) -> float | None:
+        """Columns of a whole turn if the picture shows one, so that its left and right borders meet."""
+        turn = 2 * math.pi * self.focal_px
+        return turn if self.is_panorama and self.width > turn - 1.0 else None
 
     @property
     def fov_rad(self) -> float:
         """Horizontal field of view."""
+        if self.is_panorama:
+            return self.width / self.focal_px
         return 2 * math.atan2(self.width / 2, self.focal_px)
 
     @property
     def K(self) -> npt.NDArray[np.float64]:
-        """(3, 3) intrinsic matrix, as other people's tools want it (without the distortion)."""
+        """(3, 3) intrinsic matrix, as other people's tools want it (without the distortion).
+
+        Of a panorama that of the perspective camera that agrees with it around its centre.
+        """
         cx, cy = self.center_px
         return np.array(
             [[self.focal_px, 0, cx], [0, self.focal_px, cy], [0, 0, 1]], dtype=np.float64
         )
 
     def project(self, points_m: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """(..., 3) points in metres -> (..., 2) pixels; NaN behind the camera."""
+        """(..., 3) points in metres -> (..., 2) pixels; NaN where a perspective picture shows nothing.
+
+        Of a panorama the pixels within half a turn of the picture's middle.
+        """
+        if self.is_panorama:
+            pixels = panorama.project(points_m, self.focal_px, self.center_px, self.projection)
+            turn = 2 * math.pi * self.focal_px
+            pixels[..., 0] -= turn * np.floor((pixels[..., 0] - self.width / 2) / turn + 0.5)
+            return pixels
         return projection.project(points_m, self.focal_px, self.center_px, self.distortion)
 
     def rays(self, points_px: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """(..., 2) pixels -> (..., 3) unit directions, the inverse of `project`."""
+        if self.is_panorama:
+            return panorama.rays(points_px, self.focal_px, self.center_px, self.projection)
         return projection.rays(points_px, self.focal_px, self.center_px, self.distortion)
+
+    def unwrapped(
+        self, points_px: npt.ArrayLike, near_px: npt.ArrayLike
+    ) -> npt.NDArray[np.float64]:
+        """The same pixels of a panorama, whole turns added so that they are nearest to others.
+
+        Args:
+            points_px, near_px: (..., 2), broadcast.
+        """
+        points = np.array(points_px, dtype=np.float64)
+        if self.is_panorama:
+            turn = 2 * math.pi * self.focal_px
+            away = points[..., 0] - np.asarray(near_px, dtype=np.float64)[..., 0]
+            points[..., 0] -= turn * np.round(away / turn)
+        return points
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
-            "projection": "perspective",
+            "projection": self.projection,
             "width": self.width,
             "height": self.height,
             "focal_px": self.focal_px,
@@ -84,10 +150,6 @@ class Camera:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Camera:
         """The inverse of `to_dict`; raises CameraError naming what is missing."""
-        if values.get("projection", "perspective") != "perspective":
-            raise CameraError(
-                f"projection {values['projection']!r} is not supported; use 'perspective'"
-            )
         try:
             width, height = int(values["width"]), int(values["height"])
             center = values.get("center_px", (width / 2, height / 2))
@@ -98,6 +160,7 @@ class Camera:
                 float(values["focal_px"]),
                 (float(center[0]), float(center[1])),
                 (float(k1), float(k2)),
+                str(values.get("projection", "perspective")),
             )
         except KeyError as error:
             raise CameraError(f"the camera has no {error.args[0]!r}") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,13 @@ class Detections:
     def filter(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Detections:
         """The detections that a mask or an index array selects, in that order."""
         return Detections(**{f.name: getattr(self, f.name)[keep] for f in fields(self)})
+
+    def shifted(self, columns_px: npt.NDArray[np.float64]) -> Detections:
+        """The detections moved sideways by (N,) pixels."""
+        box, keypoints = self.box_px.copy(), self.keypoints_px.copy()
+        box[:, [0, 2]] += columns_px[:, None]
+        keypoints[..., 0] += columns_px[:, None]
+        return replace(self, box_px=box, keypoints_px=keypoints)
 
     @classmethod
     def cat(cls, parts: Sequence[Detections]) -> Detections:

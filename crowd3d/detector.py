@@ -16,6 +16,7 @@ from torch import nn
 from crowd3d.detections import Detections
 from crowd3d.models.decode import decode
 from crowd3d.version import __version__
+from crowd3d.windows import FLAT, Windows
 from tiling import ImageSource, Journal, Tile, record_key
 
 # Measured on photographs: the network is at its best for people of this height
@@ -42,25 +43,28 @@ class Detector:
         tiles: Sequence[Tile],
         on_tiles: Callable[[int], None] | None = None,
         journal: Journal | None = None,
+        view: Windows = FLAT,
     ) -> Iterator[Detections]:
         """The detections of each batch of tiles, in order.
 
         Args:
             on_tiles: told how many tiles are done, batch by batch.
             journal: batches that it holds are taken from it, the others are recorded in it.
+            view: how the tiles are cut out of the picture.
 
         Raises:
             tiling.ImageError, tiling.JournalError.
         """
         batches = [tiles[i : i + self.batch_size] for i in range(0, len(tiles), self.batch_size)]
-        keys = [self._key(source, batch) if journal is not None else "" for batch in batches]
+        keys = [self._key(source, batch, view) if journal is not None else "" for batch in batches]
         known = [journal.get(key) if journal is not None else None for key in keys]
-        pixels = _read_ahead(source, [b for b, k in zip(batches, known, strict=True) if k is None])
+        unknown = [b for b, k in zip(batches, known, strict=True) if k is None]
+        pixels = _read_ahead(source, unknown, view)
         for batch, key, recorded in zip(batches, keys, known, strict=True):
             if recorded is not None:
                 found = Detections(**recorded)
             else:
-                found = self._infer(next(pixels), batch, (source.width, source.height))
+                found = self._infer(next(pixels), batch, (source.width, source.height), view)
                 if journal is not None:
                     journal.put(key, {f.name: getattr(found, f.name) for f in fields(found)})
             yield found
@@ -76,8 +80,9 @@ class Detector:
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
-    def _key(self, source: ImageSource, batch: Sequence[Tile]) -> str:
+    def _key(self, source: ImageSource, batch: Sequence[Tile], view: Windows) -> str:
         settings = {
+            "view": view.facts(),
             "min_score": self.min_score,
             "device": self.device,
             "versions": [__version__, torch.__version__],
@@ -85,7 +90,11 @@ class Detector:
         return record_key(source.identity, batch, settings, self.weights_hash)
 
     def _infer(
-        self, pixels: npt.NDArray[np.uint8], batch: Sequence[Tile], image_size: tuple[int, int]
+        self,
+        pixels: npt.NDArray[np.uint8],
+        batch: Sequence[Tile],
+        image_size: tuple[int, int],
+        view: Windows,
     ) -> Detections:
         rgb = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float()
         with torch.inference_mode():
@@ -98,43 +107,50 @@ class Detector:
         rows = [np.flatnonzero(tile_index == i) for i in range(len(batch))]
         return Detections.cat(
             [
-                _to_scene(score[r], boxes[r], keypoints[r], tile, image_size)
+                _to_picture(score[r], boxes[r], keypoints[r], tile, image_size, view)
                 for r, tile in zip(rows, batch, strict=True)
             ]
         )
 
 
 def _read_ahead(
-    source: ImageSource, batches: Sequence[Sequence[Tile]]
+    source: ImageSource, batches: Sequence[Sequence[Tile]], view: Windows
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """Pixels of each batch; those of the next one are read while the network works on this one."""
     with ThreadPoolExecutor(max_workers=1) as reader:
-        pending = [reader.submit(_read, source, batch) for batch in batches[:1]]
+        pending = [reader.submit(_read, source, batch, view) for batch in batches[:1]]
         for i in range(len(batches)):
             pixels = pending.pop().result()
-            pending = [reader.submit(_read, source, b) for b in batches[i + 1 : i + 2]]
+            pending = [reader.submit(_read, source, b, view) for b in batches[i + 1 : i + 2]]
             yield pixels
 
 
-def _read(source: ImageSource, batch: Sequence[Tile]) -> npt.NDArray[np.uint8]:
-    return np.stack([source.read(t.x, t.y, t.side_w, t.side_h, (t.out_w, t.out_h)) for t in batch])
+def _read(source: ImageSource, batch: Sequence[Tile], view: Windows) -> npt.NDArray[np.uint8]:
+    return np.stack([view.read(source, tile) for tile in batch])
 
 
-def _to_scene(
+def _to_picture(
     score: npt.NDArray[np.float64],
     box_tile_px: npt.NDArray[np.float64],
     keypoints_tile_px: npt.NDArray[np.float64],
     tile: Tile,
     image_size: tuple[int, int],
+    view: Windows,
 ) -> Detections:
     """Tile pixels -> picture pixels, with the quality and the cut flag that only the tile knows."""
     keypoints = keypoints_tile_px.copy()
-    keypoints[..., :2] = tile.to_scene(keypoints[..., :2])
-    boxes = tile.to_scene(box_tile_px.reshape(-1, 2, 2)).reshape(-1, 4)
+    keypoints[..., :2] = view.to_picture(tile, keypoints[..., :2])
+    boxes = _box_to_picture(box_tile_px, tile, view)
     height_px = box_tile_px[:, 3] - box_tile_px[:, 1]
     quality = score * size_suitability(height_px)
     quality *= np.sqrt(np.minimum(keypoints[..., 2].mean(axis=-1) / _GOOD_KEYPOINT_SCORE, 1.0))
-    return Detections(score, quality, boxes, keypoints, _is_cut(box_tile_px, tile, image_size))
+    return Detections(
+        score,
+        quality,
+        boxes,
+        keypoints,
+        _is_cut(box_tile_px, tile, view.continues(tile, image_size)),
+    )
 
 
 def size_suitability(height_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -145,17 +161,21 @@ def size_suitability(height_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float
     return np.asarray(np.exp(-0.5 * (excess / _HEIGHT_FALLOFF) ** 2))
 
 
+def _box_to_picture(
+    box_px: npt.NDArray[np.float64], tile: Tile, view: Windows
+) -> npt.NDArray[np.float64]:
+    """The box (N, 4) in the picture that holds the middles of a box's four sides."""
+    left, top, right, bottom = box_px.T
+    u, v = (left + right) / 2, (top + bottom) / 2
+    sides = np.stack([left, v, u, top, right, v, u, bottom], axis=-1).reshape(-1, 4, 2)
+    sides = view.to_picture(tile, sides)
+    return np.concatenate([sides.min(axis=1), sides.max(axis=1)], axis=1)
+
+
 def _is_cut(
-    box_tile_px: npt.NDArray[np.float64], tile: Tile, image_size: tuple[int, int]
+    box_px: npt.NDArray[np.float64], tile: Tile, continues: tuple[bool, bool, bool, bool]
 ) -> npt.NDArray[np.bool_]:
-    """Whether a box reaches a tile border that is not also the border of the picture."""
-    inner_left, inner_top = tile.x > 0.5, tile.y > 0.5
-    inner_right = tile.x + tile.side_w < image_size[0] - 0.5
-    inner_bottom = tile.y + tile.side_h < image_size[1] - 0.5
-    left, top, right, bottom = box_tile_px.T
-    return np.asarray(
-        (inner_left & (left < _BORDER_PX))
-        | (inner_top & (top < _BORDER_PX))
-        | (inner_right & (right > tile.out_w - _BORDER_PX))
-        | (inner_bottom & (bottom > tile.out_h - _BORDER_PX))
-    )
+    """Whether a box reaches a border of the tile beyond which the picture goes on."""
+    limits = np.array([_BORDER_PX, _BORDER_PX, tile.out_w - _BORDER_PX, tile.out_h - _BORDER_PX])
+    beyond = np.concatenate([box_px[:, :2] < limits[:2], box_px[:, 2:] > limits[2:]], axis=1)
+    return np.asarray((beyond & np.array(continues)).any(axis=1))

@@ -23,8 +23,9 @@ def person_height_px(
         (N,) pixels; NaN where the ray does not meet the ground.
     """
     foot_m = plane.intersect_m(camera.rays(foot_px))
-    head_px = camera.project(foot_m + stature_m * plane.normal)
-    return np.asarray(np.linalg.norm(head_px - np.asarray(foot_px, dtype=np.float64), axis=-1))
+    foot = np.asarray(foot_px, dtype=np.float64)
+    head_px = camera.unwrapped(camera.project(foot_m + stature_m * plane.normal), foot)
+    return np.asarray(np.linalg.norm(head_px - foot, axis=-1))
 
 
 def foot_below_px(
@@ -43,4 +44,4 @@ def foot_below_px(
     if raised.offset_m <= 0:  # the point is above the camera: the ray must rise to it
         raised = Plane(-plane.normal, height_m - plane.offset_m)
     point_m = raised.intersect_m(rays)
-    return camera.project(point_m - height_m * plane.normal)
+    return camera.unwrapped(camera.project(point_m - height_m * plane.normal), point_px)

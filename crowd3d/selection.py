@@ -30,7 +30,10 @@ _VISIBLE_RANGE = (
 _PARTIAL_WEIGHT = 0.4  # of the agreement of a torso alone, against that of a whole person
 _KEYPOINTS_NEEDED = 6  # of 17 must be seen
 _MIN_ASPECT = 0.17  # width over height; slivers at the picture's border say too little
-_TWIN_IOU = 0.7  # boxes that agree so well are one person whose keypoints were confused
+_TWIN_IOU = 0.6  # boxes that agree so well are one person whose keypoints were confused
+_SEAM_WIDTHS = (
+    4.0  # of the widest box: everybody who may overlap somebody on the seam of a whole turn
+)
 # Two looks at one person agree in the trunk; limbs are confused and hidden more often.
 _TRUNK_EMPHASIS = np.where(np.isin(np.arange(17), [0, 1, 2, 3, 4, 5, 6, 11, 12]), 1.0, 0.25)
 # Who lies so far inside the box of a much better person, and is smaller, is a part of that person.
@@ -88,28 +91,64 @@ def _agreement(ratio: FloatArray) -> FloatArray:
     )
 
 
-def scout_people(found: Detections, config: Config) -> Detections:
-    """People seen so well that the first camera may be fitted to them."""
+def scout_people(found: Detections, config: Config, turn_px: float | None = None) -> Detections:
+    """People seen so well that the first camera may be fitted to them.
+
+    Args:
+        turn_px: `Camera.turn_px`, here and below: columns of a whole turn, whose borders meet.
+    """
     good = found.filter((found.quality >= config.min_scout_quality) & ~found.is_cut)
+    good = _with_copies(good, turn_px)
     people, _ = _merge(good, good.quality)
-    return people
+    return _one_turn(people, turn_px)
 
 
 def placed_people(found: Detections, camera: Camera, plane: Plane, config: Config) -> Detections:
     """Everybody whose size fits the ground, one row a person, in reading order of the picture."""
-    found = found.filter(~found.is_cut)
+    found = _with_copies(found.filter(~found.is_cut), camera.turn_px)
     agreement = size_agreement(size_evidence(found, camera, plane, config.stature_m))
     trust = found.quality * agreement
     possible = trust >= config.min_trust
     people, evidence = _merge(found.filter(possible), trust[possible])
-    return _finish(people, evidence, config.min_evidence, config)
+    return _one_turn(_finish(people, evidence, config.min_evidence, config), camera.turn_px)
 
 
-def unplaced_people(found: Detections, config: Config) -> Detections:
+def unplaced_people(found: Detections, config: Config, turn_px: float | None = None) -> Detections:
     """Everybody in a picture whose camera is not known, by quality alone."""
     good = found.filter((found.quality >= config.min_quality_unplaced) & ~found.is_cut)
+    good = _with_copies(good, turn_px)
     people, evidence = _merge(good, good.quality)
-    return _finish(people, evidence, config.min_quality_unplaced, config)
+    return _one_turn(_finish(people, evidence, config.min_quality_unplaced, config), turn_px)
+
+
+def _with_copies(found: Detections, turn_px: float | None) -> Detections:
+    """Everybody within one turn, and those near its borders once more beyond the other border.
+
+    Whoever stands on the seam is then whole on both sides, with the same looks, and `_one_turn` keeps one.
+    """
+    if turn_px is None or not len(found):
+        return found
+    middle = found.box_px[:, [0, 2]].mean(axis=1)
+    found = found.shifted(-turn_px * np.floor(middle / turn_px))
+    middle = found.box_px[:, [0, 2]].mean(axis=1)
+    margin = min(_SEAM_WIDTHS * float((found.box_px[:, 2] - found.box_px[:, 0]).max()), turn_px / 2)
+    before, after = middle < margin, middle >= turn_px - margin
+    return Detections.cat(
+        [
+            found,
+            found.filter(before).shifted(np.full(before.sum(), turn_px)),
+            found.filter(after).shifted(np.full(after.sum(), -turn_px)),
+        ]
+    )
+
+
+def _one_turn(people: Detections, turn_px: float | None) -> Detections:
+    """Without the copies: whose box has its middle in [0, turn)."""
+    if turn_px is None:
+        return people
+    # Rounded, so that both copies of somebody just on the seam fall on the same side of it.
+    middle = np.round(people.box_px[:, [0, 2]].mean(axis=1), 3)
+    return people.filter((middle >= 0) & (middle < np.round(turn_px, 3)))
 
 
 def _merge(found: Detections, trust: FloatArray) -> tuple[Detections, FloatArray]:

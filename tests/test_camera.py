@@ -32,6 +32,53 @@ def test_a_point_on_a_pixels_ray_projects_to_the_pixel(camera, u, v, distance_m)
     )
 
 
+panoramas = st.builds(
+    lambda width, fov, kind, dx: Camera(
+        width, width // 4, width / math.radians(fov), (width * (0.5 + dx), width / 8),
+        projection=kind,
+    ),
+    st.integers(400, 20000), st.floats(60, 360), st.sampled_from(["cylindrical", "equirectangular"]),
+    st.floats(-0.1, 0.1),
+)  # fmt: skip
+
+
+@given(panoramas, st.floats(0, 0.999), st.floats(0.1, 0.9), st.floats(0.1, 500))
+def test_panoramas_see_all_around(camera, u, v, distance_m):
+    pixel = np.array([u * camera.width, v * camera.height])
+    ray = camera.rays(pixel)
+    assert math.isclose(np.linalg.norm(ray), 1.0, abs_tol=1e-12)
+    found = camera.unwrapped(camera.project(ray * distance_m), pixel)
+    np.testing.assert_allclose(found, pixel, atol=1e-6 * camera.width)
+
+
+@pytest.mark.parametrize("kind", ["cylindrical", "equirectangular"])
+def test_panoramas_agree_with_a_perspective_camera_around_their_centre(kind):
+    flat = Camera(2000, 1000, 900.0, (1000.0, 500.0))
+    bent = Camera(2000, 1000, 900.0, (1000.0, 500.0), projection=kind)
+    points = np.array([[0.01, 0.02, 1.0], [-0.02, 0.01, 1.0]])
+    np.testing.assert_allclose(bent.project(points), flat.project(points), atol=0.02)
+    # A quarter turn to the right is 90 degrees of columns, wherever the row.
+    np.testing.assert_allclose(bent.project([3.0, 0.0, 0.0]), [1000 + 900 * math.pi / 2, 500])
+    assert bent.project([0.0, 0.0, -3.0])[0] == pytest.approx(1000 - 900 * math.pi)
+
+
+def test_a_cylinder_keeps_tangents_and_a_sphere_angles():
+    point = [1.0, 1.0, 1.0]
+    tangent, angle = 1 / math.sqrt(2), math.atan(1 / math.sqrt(2))
+    cylinder = Camera(600, 400, 100.0, (300.0, 200.0), projection="cylindrical")
+    sphere = Camera(600, 400, 100.0, (300.0, 200.0), projection="equirectangular")
+    assert cylinder.project(point)[1] == pytest.approx(200 + 100 * tangent)
+    assert sphere.project(point)[1] == pytest.approx(200 + 100 * angle)
+
+
+def test_only_a_whole_turn_has_a_seam():
+    assert Camera.from_fov(3600, 900, 360, "equirectangular").turn_px == pytest.approx(3600)
+    assert Camera.from_fov(3600, 900, 200, "cylindrical").turn_px is None
+    assert Camera.from_fov(3600, 900, 60).turn_px is None
+    with pytest.raises(CameraError, match="field of view"):
+        Camera(4000, 900, 3600 / (2 * math.pi), (2000.0, 450.0), projection="equirectangular")
+
+
 @given(cameras, st.floats(0.5, 2.0))
 def test_projection_ignores_scale(camera, scale):
     points = np.array([[0.3, -0.2, 2.0], [-1.0, 0.5, 9.0]])

@@ -41,9 +41,9 @@ def _tiles_inferred(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
     infer = detector.Detector._infer
 
-    def counted(self: Any, pixels: Any, batch: Any, size: Any) -> Any:
+    def counted(self: Any, pixels: Any, batch: Any, *rest: Any) -> Any:
         counts.append(len(batch))
-        return infer(self, pixels, batch, size)
+        return infer(self, pixels, batch, *rest)
 
     monkeypatch.setattr(detector.Detector, "_infer", counted)
     return counts
