@@ -1,6 +1,6 @@
 """The lift on motion it never saw, with a detector's errors, against three baselines.
 
-    python benchmarks/lift.py --mocap DIR --deepmimic DIR [--baseline-steps 2500] [--out lift.json]
+    python benchmarks/lift.py --mocap DIR --deepmimic DIR [--baseline-steps 4500] [--keep DIR]
 
 Prints a table and writes JSON. Held-out motion, noise and population are those of the recipe; poses
 are as recorded. The two trained rows of equal budget differ only in what they are trained to say: a
@@ -127,7 +127,13 @@ def _seeded(seed: int) -> torch.Generator:
 @click.option("--weights", default=None, type=click.Path(exists=True, path_type=Path))
 @click.option("--people", default=8192, help="Held-out people.")
 @click.option(
-    "--baseline-steps", default=2500, help="Training of the two rows of equal budget; 0 skips them."
+    "--baseline-steps", default=4500, help="Training of the two rows of equal budget; 0 skips them."
+)
+@click.option(
+    "--keep",
+    default=None,
+    type=click.Path(path_type=Path),
+    help="Checkpoints of their training; a second call goes on from them.",
 )
 @click.option("--out", default="lift.json", type=click.Path(path_type=Path))
 def main(
@@ -137,6 +143,7 @@ def main(
     weights: Path | None,
     people: int,
     baseline_steps: int,
+    keep: Path | None,
     out: Path,
 ) -> None:
     """Measure the lift and its baselines."""
@@ -151,10 +158,10 @@ def main(
     rows["nearest neighbour in 2D"] = neighbour_row(bank, recipe, batch, rig)
     if baseline_steps:
         short = dataclasses.replace(recipe, steps=baseline_steps)
-        rows[f"6D regression, {baseline_steps} steps"] = six_d_row(
-            fit(rig, bank, short, loss=six_d_loss), batch, rig
-        )
-        net = fit(rig, bank, short)
+        folders = [keep / name if keep else None for name in ("six_d", "fisher")]
+        net = fit(rig, bank, short, folders[0], loss=six_d_loss)
+        rows[f"6D regression, {baseline_steps} steps"] = six_d_row(net, batch, rig)
+        net = fit(rig, bank, short, folders[1])
         calibrate(net, fixed_batch(validation, recipe.poses, rig, recipe, 3000, recipe.seed + 3))
         rows |= lift_rows(lift.Lift(net), batch, rig, f"matrix Fisher, {baseline_steps} steps")
     report = {"rows": rows, "timings": timings(lifter, batch), "people": people}

@@ -18,15 +18,18 @@ from crowd3d import body as bodies
 from crowd3d import config as configs
 from crowd3d import lift, models
 from crowd3d.camera import Camera
-from crowd3d.camera_hint import CameraHint
+from crowd3d.camera_hint import CameraHint, Known
 from crowd3d.config import Config
+from crowd3d.data.keypoint_files import poses_of
 from crowd3d.detector import Detector
 from crowd3d.errors import ConfigError, EnvironmentProblem, ImageError, OutputError
-from crowd3d.fitting import Fitted, assume_camera
+from crowd3d.fitting import Fitted, assume_camera, typical_camera
 from crowd3d.lifting import lift_people
+from crowd3d.own_poses import people_of_poses
 from crowd3d.people import People
 from crowd3d.pipeline import Reporter, Seen, find_people
 from crowd3d.progress import Progress
+from crowd3d.refine import refine_people
 from crowd3d.scene import Scene
 from crowd3d.version import __version__
 
@@ -45,6 +48,7 @@ def reconstruct(
     device: str = "auto",
     out: str | Path | None = None,
     progress: Reporter | None = None,
+    keypoints: str | Path | None = None,
 ) -> Scene:
     """One photograph of a crowd to one metric 3D scene.
 
@@ -57,41 +61,52 @@ def reconstruct(
         out: folder for all output files; None writes nothing. A killed run, started again with the same
             folder, goes on behind the last finished tiles and ends with the same bytes.
         progress: told of every stage and step, see `crowd3d.progress.Progress`.
+        keypoints: file of the user's own 2D poses, which replace the detector; its formats are in
+            `crowd3d.data.keypoint_files`.
 
     Returns:
         Scene, possibly without people; `diagnostics["warnings"]` says in words what is not to be trusted.
 
     Raises:
-        ImageError, CameraError, ConfigError, OutputError, ModelError, EnvironmentProblem.
+        ImageError, CameraError, ConfigError, DataError, OutputError, ModelError, EnvironmentProblem.
     """
     settings = config if isinstance(config, Config) else configs.load(config)
+    poses = None if keypoints is None else poses_of(keypoints, Path(image).name)
     report = progress if progress is not None else Progress(enabled=False)
     seconds: dict[str, float] = {}
-    with _translated_errors(), tiling.open_image(image, max_pixels=settings.max_pixels) as source:
-        given = _given_camera(camera, source.width, source.height)
+    with translated_errors(), tiling.open_image(image, max_pixels=settings.max_pixels) as source:
+        known = _known(camera, source)
+        given = known.camera
         with _timed(seconds, "open"):
             source.prepare()
         folder = _writable(Path(out)) if out is not None else None
-        network = models.build("crowd3d-s", model if model is not None else "embedded")
-        detector = Detector(
-            network, choose_device(device), settings.batch_size, settings.min_center_score
-        )
-        with _timed(seconds, "find"), _journal(folder) as journal:
-            seen = find_people(
-                source,
-                detector,
+        options: dict[str, Any] = {
+            "free_center": not known.center_is_known,
+            "projection": known.projection,
+        }
+        if poses is not None:
+            with _timed(seconds, "find"):
+                seen = people_of_poses(poses, source, given, settings, **options)
+            origin = "own 2D poses"
+        else:
+            detector = _detector(model, device, settings)
+            with _timed(seconds, "find"), _journal(folder) as journal:
+                seen = find_people(
+                    source, detector, given, settings, report, journal=journal, **options
+                )
+            origin = detector.weights_hash[:16]
+        with _timed(seconds, "lift"):
+            scene = to_scene(
+                Path(image).name,
+                seen,
                 given,
                 settings,
-                report,
-                free_center=not _knows_center(camera),
-                journal=journal,
+                (source.width, source.height),
+                known.projection,
             )
-        with _timed(seconds, "lift"):
-            scene = _to_scene(
-                Path(image).name, seen, given, settings, (source.width, source.height)
-            )
+        scene.diagnostics["projection"] = {"kind": known.projection, "source": known.source}
         scene.diagnostics["seconds"] = seconds
-        scene.diagnostics["versions"]["weights"] = detector.weights_hash[:16]
+        scene.diagnostics["versions"]["weights"] = origin
         if folder is not None:
             with _timed(seconds, "write"):
                 from crowd3d.export import write_all
@@ -100,6 +115,11 @@ def reconstruct(
                 write_all(scene, picture, folder, bodies.load(_BODY, _LEVEL), report=report)
             shutil.rmtree(folder / _JOURNAL, ignore_errors=True)
     return scene
+
+
+def _detector(model: str | Path | None, device: str, settings: Config) -> Detector:
+    network = models.build("crowd3d-s", model if model is not None else "embedded")
+    return Detector(network, choose_device(device), settings.batch_size, settings.min_center_score)
 
 
 def closing_line(scene: Scene, folder: Path | None = None) -> str:
@@ -128,29 +148,48 @@ def choose_device(name: str) -> str:
     return name
 
 
-def _to_scene(
-    image_name: str, seen: Seen, given: Camera | None, config: Config, size: tuple[int, int]
+def to_scene(
+    image_name: str,
+    seen: Seen,
+    given: Camera | None,
+    config: Config,
+    size: tuple[int, int],
+    projection: str = "perspective",
 ) -> Scene:
-    """Lifts everybody onto the ground; says what was assumed where the picture was silent."""
+    """Lifts everybody onto the ground; says what was assumed where the picture was silent.
+
+    Args:
+        image_name: for the scene; seen: what was found in the picture.
+        given: what the user knew of the camera; size: width and height, pixels.
+        projection: of the picture, where `given` does not say it.
+    """
     warnings: list[str] = []
     fitted = seen.fitted
     if fitted is None and len(seen.people):
-        fitted = assume_camera(seen.people, size, given, config)
+        fitted = assume_camera(seen.people, size, given, config, projection)
         warnings.append(
             f"the camera could not be determined from {len(seen.people)} people; a level camera"
-            + ("" if given else " with a field of view of 55 degrees")
+            + (
+                ""
+                if given
+                else f" with a field of view of {math.degrees(fitted.camera.fov_rad):.0f} degrees"
+            )
             + " was assumed, and distances are rough"
         )
     elif fitted is None:
         warnings.append("no people were found, so neither camera nor ground could be determined")
-    else:
-        warnings += _doubts(fitted, len(seen.people), given)
+    elif not seen.is_fixed:
+        warnings += doubts(fitted, len(seen.people), given)
     if fitted is None:
-        camera = given or Camera.from_fov(*size, fov_deg=55.0)
+        camera = given or typical_camera(size, projection)
         people, planes = People.empty(), []
     else:
+        body = bodies.load(_BODY, _LEVEL)
+        people = lift_people(seen.people, fitted, body, lift.load(), config)
+        if config.refine:
+            can_move = not seen.is_fixed
+            people, fitted = refine_people(people, fitted, body, config, move_camera=can_move)
         camera, planes = fitted.camera, fitted.planes
-        people = lift_people(seen.people, fitted, bodies.load(_BODY, _LEVEL), lift.load(), config)
         lost = len(seen.people) - len(people)
         if lost:
             warnings.append(
@@ -170,27 +209,28 @@ def _to_scene(
     return Scene(camera, list(planes), people, image_name, _BODY, diagnostics)
 
 
-def _doubts(fitted: Fitted, n_people: int, given: Camera | None) -> list[str]:
-    """What a reader of the numbers should know."""
-    doubts = []
+def doubts(fitted: Fitted, n_people: int, given: Camera | None) -> list[str]:
+    """What a reader of the numbers should know of a camera fitted to so many people, in words."""
+    found = []
     focal_sd = float(np.sqrt(fitted.covariance[0, 0]))
     if given is None and focal_sd > _UNSURE_FOCAL_SD:
-        doubts.append(
+        found.append(
             f"the field of view is uncertain: the people allow a focal length {focal_sd:.0%} shorter or longer "
             "(one standard deviation); give --focal-px or --fov if you know it"
         )
     if n_people < _FEW_PEOPLE:
-        doubts.append(f"only {n_people} people determine camera and ground; distances are rough")
-    return doubts
+        found.append(f"only {n_people} people determine camera and ground; distances are rough")
+    return found
 
 
-def _given_camera(
-    camera: Camera | CameraHint | str | Path | None, width: int, height: int
-) -> Camera | None:
-    if camera is None or isinstance(camera, Camera):
-        return camera
-    hint = camera if isinstance(camera, CameraHint) else CameraHint(camera_json=Path(camera))
-    return hint.resolve(width, height)
+def _known(camera: Camera | CameraHint | str | Path | None, source: tiling.ImageSource) -> Known:
+    if isinstance(camera, Camera):
+        return Known(camera, camera.projection, True, "given")
+    if isinstance(camera, CameraHint):
+        hint = camera
+    else:
+        hint = CameraHint(camera_json=None if camera is None else Path(camera))
+    return hint.resolve(source.width, source.height, source.xmp)
 
 
 def _writable(folder: Path) -> Path:
@@ -203,11 +243,6 @@ def _writable(folder: Path) -> Path:
     except OSError as error:
         raise OutputError(f"cannot write into {folder}: {error.strerror}") from None
     return folder
-
-
-def _knows_center(camera: Camera | CameraHint | str | Path | None) -> bool:
-    """A whole camera brings its principal point; a focal length or field of view does not."""
-    return not (camera is None or (isinstance(camera, CameraHint) and camera.camera_json is None))
 
 
 @contextmanager
@@ -232,7 +267,7 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 
 
 @contextmanager
-def _translated_errors() -> Iterator[None]:
+def translated_errors() -> Iterator[None]:
     """`tiling` has its own errors, because it does not know this package."""
     try:
         yield

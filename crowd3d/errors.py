@@ -27,6 +27,10 @@ class SceneError(Crowd3dError):
     """A stored scene is incomplete, damaged or of an unknown version."""
 
 
+class DataError(Crowd3dError):
+    """A data set's file is missing or malformed; the message names the file, the line and the member."""
+
+
 class BodyError(Crowd3dError):
     """A body model file is missing, damaged or not in the SMPL layout."""
 

@@ -33,7 +33,7 @@ class RefineOptions:
     iterations: int = 8
     keypoint_sd: float = 0.025  # of a mean keypoint with a good score, in statures
     cutoff: float = 2.0  # standard deviations beyond which a keypoint is an outlier (Geman-McClure)
-    prior: float = 1.5  # weight of the Fisher density, fitted on validation motion
+    prior: float = 2.5  # weight of the Fisher density, fitted on validation motion
     damping: float = 0.1  # first one, relative to the diagonal
 
 

@@ -12,6 +12,7 @@ import torch
 import optim
 from crowd3d import lift
 from crowd3d.body import BodyModel
+from crowd3d.camera import Camera
 from crowd3d.config import Config
 from crowd3d.detections import Detections
 from crowd3d.fitting import Fitted
@@ -21,7 +22,7 @@ FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class _Posed:
+class PosedBodies:
     """Bodies at the origin, turned into the camera frame; metres."""
 
     vertices: FloatArray
@@ -49,11 +50,11 @@ def lift_people(
         lifted = lifter.refine_pose(lifted, keypoints, elevation_rad)
     rotations, fisher = lift.to_camera(lifted.rotations, lifted.fisher, R_upright_cam)
 
-    posed = _pose(body, rotations, lifted.betas, plane.normal)
+    posed = pose_bodies(body, rotations, lifted.betas, plane.normal)
     stature = body.stature_m(lifted.betas).double().numpy()
-    px_per_rad = _pixels_per_radian(fitted, people)
+    px_per_rad = pixels_per_radian(fitted.camera, people.box_px)
 
-    def place(posed: _Posed, stature_m: FloatArray, stature_sd_m: float) -> optim.Placement:
+    def place(posed: PosedBodies, stature_m: FloatArray, stature_sd_m: float) -> optim.Placement:
         return optim.place_people(
             posed.keypoints - posed.torso[:, None],
             posed.torso_height,
@@ -70,28 +71,29 @@ def lift_people(
     first = place(posed, stature, config.stature_sd_m)
     # The scale becomes the body's own stature, so that what is written is a body of the model and nothing else.
     betas = body.betas_for_stature(torch.from_numpy(stature * first.scale).float())
-    posed = _pose(body, rotations, betas, plane.normal)
+    posed = pose_bodies(body, rotations, betas, plane.normal)
     final_stature = body.stature_m(betas).double().numpy()
     placed = place(posed, final_stature, config.stature_sd_m)
     return _assemble(people, fitted, placed, posed, rotations, fisher, betas, final_stature)
 
 
-def _pose(
+def pose_bodies(
     body: BodyModel, rotations: torch.Tensor, betas: torch.Tensor, normal: FloatArray
-) -> _Posed:
+) -> PosedBodies:
+    """Bodies of local rotations (N, 24, 3, 3) and betas (N, 10) above a ground of that normal (3,)."""
     with torch.inference_mode():
         vertices = body(rotations, betas).vertices
         keypoints = body.keypoints(vertices).double().numpy()
         torso = body.torso(vertices).double().numpy()
         heights = (vertices.double() @ torch.from_numpy(np.asarray(normal))).numpy()
-    return _Posed(vertices.numpy(), keypoints, torso, torso @ normal - heights.min(axis=1))
+    return PosedBodies(vertices.numpy(), keypoints, torso, torso @ normal - heights.min(axis=1))
 
 
-def _pixels_per_radian(fitted: Fitted, people: Detections) -> FloatArray:
-    """(N,) how many pixels a small angle covers where each person is seen."""
-    center = (people.box_px[:, :2] + people.box_px[:, 2:]) / 2
+def pixels_per_radian(camera: Camera, box_px: FloatArray) -> FloatArray:
+    """(N,) how many pixels a small angle covers in the middle of each box (N, 4)."""
+    center = (box_px[:, :2] + box_px[:, 2:]) / 2
     step = np.array([1.0, 0.0])
-    a, b = fitted.camera.rays(center - step / 2), fitted.camera.rays(center + step / 2)
+    a, b = camera.rays(center - step / 2), camera.rays(center + step / 2)
     return np.asarray(1.0 / np.linalg.norm(a - b, axis=-1))
 
 
@@ -99,7 +101,7 @@ def _assemble(
     people: Detections,
     fitted: Fitted,
     placed: optim.Placement,
-    posed: _Posed,
+    posed: PosedBodies,
     rotations: torch.Tensor,
     fisher: torch.Tensor,
     betas: torch.Tensor,

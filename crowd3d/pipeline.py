@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,11 +18,13 @@ from crowd3d.detector import Detector
 from crowd3d.fitting import Fitted, fit_camera
 from crowd3d.ground import foot_below_px, person_height_px
 from crowd3d.scene import Plane
+from crowd3d.windows import Windows, windows
 from tiling import ImageSource, Journal, Tile, plan_tiles, scout_tiles
 
 _SETTLED = (
     0.10  # a further round is pointless once predicted heights change by less than this fraction
 )
+_SEAM_SHARE = 1 / 8  # of a whole turn: as wide as anybody far enough away to be seen whole
 
 
 class Reporter(Protocol):
@@ -40,6 +43,7 @@ class Seen:
         fitted: camera and ground; None where the picture does not determine them.
         n_tiles, n_detections: how much was looked at.
         rounds: how many rounds of plan, infer, fit there were.
+        is_fixed: whether camera and ground were known before.
     """
 
     people: Detections
@@ -47,6 +51,7 @@ class Seen:
     n_tiles: int
     n_detections: int
     rounds: int
+    is_fixed: bool = False
 
 
 def find_people(
@@ -57,44 +62,58 @@ def find_people(
     report: Reporter,
     *,
     free_center: bool = True,
+    fixed: Fitted | None = None,
     journal: Journal | None = None,
+    projection: str = "perspective",
 ) -> Seen:
     """Everybody in a picture, and the camera and ground they agree on.
 
     Args:
         given: what is known of the camera.
-        journal: of finished tiles, so that a killed run need not look at them again.
         free_center: whether its principal point is only assumed, so that people may correct it.
+        fixed: camera and ground as they are known already; nothing is fitted then.
+        journal: of finished tiles, so that a killed run need not look at them again.
+        projection: of the picture, where `given` does not say it.
     """
+    turn_px = given.turn_px if given is not None else None
     scouts = scout_tiles(
-        source.width,
+        _planned_width(source, turn_px),
         source.height,
         tile_px=config.tile_px,
         max_tiles=config.scout_tiles,
         max_upscale=config.max_upscale,
     )
 
-    def look(tiles: Sequence[Tile], stage: str) -> Detections:
+    def look(tiles: Sequence[Tile], stage: str, view: Windows) -> Detections:
         report.start(stage, len(tiles))
-        return Detections.cat(list(detector.detect(source, tiles, report.advance, journal)))
+        return Detections.cat(list(detector.detect(source, tiles, report.advance, journal, view)))
 
-    scouted = found = look(scouts, "scout")
+    def look_closer(fitted: Fitted) -> tuple[Detections, int]:
+        tiles = _plan(source, fitted.camera, fitted.planes[0], config)
+        view = windows(fitted.camera, fitted.planes[0].normal)
+        # A later plan replaces an earlier one, so that nobody counts twice for being looked at twice.
+        return Detections.cat([scouted, look(tiles, "infer", view)]), len(tiles)
+
+    scouted = found = look(scouts, "scout", windows(given))
     n_tiles, rounds = len(scouts), 0
-    fitted = fit_camera(selection.scout_people(found, config), source, given, config)
+    if fixed is not None:
+        found, n_planned = look_closer(fixed)
+        people = selection.placed_people(found, fixed.camera, fixed.planes[0], config)
+        return Seen(people, fixed, n_tiles + n_planned, len(found), 1, is_fixed=True)
+    scout_people = selection.scout_people(found, config, turn_px)
+    fitted = fit_camera(scout_people, source, given, config, projection=projection)
     settled = False
     while fitted is not None and rounds < config.rounds and not settled:
-        tiles = _plan(source, fitted.camera, fitted.planes[0], config)
-        # A later plan replaces an earlier one, so that nobody counts twice for being looked at twice.
-        found = Detections.cat([scouted, look(tiles, "infer")])
-        n_tiles += len(tiles)
+        found, n_planned = look_closer(fitted)
+        n_tiles += n_planned
         rounds += 1
         people = selection.placed_people(found, fitted.camera, fitted.planes[0], config)
-        before, fitted = fitted, fit_camera(people, source, given, config)
+        before, fitted = fitted, fit_camera(people, source, given, config, projection=projection)
         settled = fitted is not None and _height_change(people, before, fitted) < _SETTLED
-    if fitted is not None and free_center:
+    if fitted is not None and free_center and projection == "perspective":
         fitted = fit_camera(people, source, given, config, free_center=True) or fitted
     if fitted is None:
-        people = selection.unplaced_people(found, config)
+        people = selection.unplaced_people(found, config, turn_px)
     else:
         people = selection.placed_people(found, fitted.camera, fitted.planes[0], config)
     return Seen(people, fitted, n_tiles, len(found), rounds)
@@ -116,7 +135,7 @@ def _plan(source: ImageSource, camera: Camera, plane: Plane, config: Config) -> 
         return person_height_px(camera, plane, foot_px, config.stature_m)
 
     return plan_tiles(
-        source.width,
+        _planned_width(source, camera.turn_px),
         source.height,
         height_px,
         tile_px=config.tile_px,
@@ -124,3 +143,8 @@ def _plan(source: ImageSource, camera: Camera, plane: Plane, config: Config) -> 
         max_tiles=config.max_tiles,
         max_upscale=config.max_upscale,
     )
+
+
+def _planned_width(source: ImageSource, turn_px: float | None) -> int:
+    """Columns to cover: of a whole turn some twice, so that people on the seam are whole in a tile."""
+    return source.width if turn_px is None else source.width + math.ceil(_SEAM_SHARE * turn_px)

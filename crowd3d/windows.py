@@ -78,7 +78,9 @@ class Upright:
         )
         at = at.astype(np.float32) - 0.5
         return np.asarray(
-            cv2.remap(pixels, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            cv2.remap(
+                pixels, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            )
         )
 
     def to_picture(self, tile: Tile, points_px: FloatArray) -> FloatArray:

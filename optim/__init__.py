@@ -2,8 +2,10 @@
 
 from .errors import BadInput, FitFailed, NotEnoughPeople, OptimError
 from .ground_camera import GroundCameraFit, fit_ground_camera
+from .panorama_fit import fit_panorama
 from .placement import Placement, place_people
 from .principal_point import fit_with_free_center
+from .scene import RefinedScene, RefineNoise, refine_scene
 
 __all__ = [
     "BadInput",
@@ -12,7 +14,11 @@ __all__ = [
     "NotEnoughPeople",
     "OptimError",
     "Placement",
+    "RefineNoise",
+    "RefinedScene",
     "fit_ground_camera",
+    "fit_panorama",
     "fit_with_free_center",
     "place_people",
+    "refine_scene",
 ]

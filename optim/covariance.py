@@ -15,11 +15,16 @@ _SANDWICH_COUNT = (
 )
 
 
-def view_covariance(problem: Problem, view: View, population: Population) -> FloatArray:
+def view_covariance(
+    problem: Problem, view: View, population: Population, nudged: Problem | None = None
+) -> FloatArray:
     """(4, 4) over (log focal, pitch tangent, roll tangent, log offset), given parameters zero.
 
     A^-1 B A^-1 with A the derivative of the summed scores and B their covariance (Huber 1967); for
     few people B leans on the model, for which it equals A.
+
+    Args:
+        nudged: the problem after one standard deviation of an unknown that all people share.
     """
     free = problem.prior.is_free
     keep = np.ix_(np.flatnonzero(free), np.flatnonzero(free))
@@ -44,8 +49,12 @@ def view_covariance(problem: Problem, view: View, population: Population) -> Flo
     meat = ((centred * problem.weight[:, None]).T @ centred)[keep] * people / max(people - 4.0, 1.0)
     trust = people / (people + _SANDWICH_COUNT)
     meat = trust * meat + (1 - trust) * bread
-    prior = np.diag(problem.prior.information)[keep]
+    prior = problem.expand_beside_people(view)[1][keep]
     inverse = np.linalg.inv(bread + prior)
+    if nudged is not None:
+        moved_scores, _ = score_and_hessian(nudged, view, nudged.predict(view), parts)
+        pull = (problem.weight @ (moved_scores - scores))[free]
+        meat = meat + np.outer(pull, pull)
     covariance = np.zeros((4, 4))
     covariance[keep] = inverse @ (meat + prior) @ inverse
     return covariance

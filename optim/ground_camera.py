@@ -9,30 +9,22 @@ import numpy as np
 import numpy.typing as npt
 
 from . import anthropometry as body
-from .covariance import pitch_roll_covariance, view_covariance
-from .errors import BadInput, FitFailed
+from .depth import checked_depths
+from .errors import BadInput
+from .fitter import Fitter, Measured
 from .inputs import (
     Given,
-    camera_prior,
     checked,
-    density_weights,
     measure_boxes,
     measure_keypoints,
     require_people,
-    spread_rows,
+    undistorted,
 )
-from .planes import Grounds, find_grounds, largest_first
-from .population import default_population, densities, reestimated
+from .lines import checked_segments
+from .population import densities
 from .projection import FloatArray
 from .report import write_report
-from .residuals import View
-from .solver import Problem, minimise, objective
-from .starts import candidates
-from .sticks import Levels, Sticks, sticks_from_levels
-
-_STARTS = 4  # candidates that are refined
-_START_PEOPLE = 120  # people used for it
-_GROWTH_RANGE = (-0.8, 4.0)  # of depth from ankles to shoulders, that the sticks are measured with
+from .solver import objective
 
 
 @dataclass(frozen=True)
@@ -71,12 +63,18 @@ def fit_ground_camera(
     boxes_px: npt.ArrayLike | None = None,
     stature_m: float = body.ADULT_STATURE_M,
     stature_sd_m: float = body.ADULT_STATURE_SD_M,
-    mean_stature_sd_m: float = 0.02,
+    mean_stature_sd_m: float = body.MEAN_STATURE_SD_M,
     focal_px: float | None = None,
+    focal_prior: tuple[float, float] | None = None,
     center_px: npt.ArrayLike | None = None,
     gravity: npt.ArrayLike | None = None,
     distortion: tuple[float, float] = (0.0, 0.0),
+    lean_shrinkage: tuple[float, float] = (0.0, 0.0),
+    lines_px: npt.ArrayLike | None = None,
+    depth_prior: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    repeats: float = 1.0,
     max_planes: int = 1,
+    projection: str = "perspective",
 ) -> GroundCameraFit:
     """Fits one camera and its ground plane(s) to people, robustly, with covariance.
 
@@ -90,12 +88,23 @@ def fit_ground_camera(
         image_size: (width, height) in pixels.
         boxes_px: (N, 4) xyxy of standing people instead; only heights count: give the focal length.
         stature_m, stature_sd_m: mean and standard deviation of the adults.
-        mean_stature_sd_m: how well that mean is known; it scales the whole scene.
+        mean_stature_sd_m: how well that mean is known, which scales the whole scene, and how well the
+            height of ankles above the ground.
         focal_px: used exactly if given.
+        focal_prior: pixels and standard deviation of the logarithm, say of EXIF; people correct it.
         center_px: (2,) principal point; the picture's centre if not given.
         gravity: (3,) direction of gravity (down) in the camera frame; used exactly if given.
         distortion: radial (k1, k2) as in `projection.project`; needs the focal length.
+        lean_shrinkage: share of people's lean that the detector takes off, and how well that is
+            known (standard deviation); 0 for exact keypoints.
+        lines_px: (M, 4) straight segments found in the picture; those that agree on a vertical count.
+        depth_prior: (N,) depths over focal length and spreads of their logarithms, as
+            `depth.depth_over_focal` makes them.
+        repeats: how often each person is among the rows on average, where frames of one static camera
+            were joined: the same walker leans and measures the same in all of them.
         max_planes: how many parallel levels of ground to look for; one is never split by noise.
+        projection: "perspective", "cylindrical" or "equirectangular"; of the last two `focal_px` is the
+            pixels per radian and must be given (`fit_panorama` finds it).
 
     Raises:
         BadInput: shapes or values that contradict each other.
@@ -103,89 +112,54 @@ def fit_ground_camera(
         FitFailed: no camera explains the people.
     """
     statures = (stature_m, stature_sd_m, mean_stature_sd_m)
-    given = checked(image_size, center_px, focal_px, gravity, distortion, statures)
+    given = checked(
+        image_size,
+        center_px,
+        focal_px,
+        gravity,
+        distortion,
+        statures,
+        lean_shrinkage,
+        focal_prior,
+        repeats,
+        projection,
+    )
     if (keypoints is None) == (boxes_px is None):
         raise BadInput("give either keypoints or boxes_px")
+    if projection != "perspective" and (lines_px is not None or depth_prior is not None):
+        raise BadInput(f"neither lines nor a depth prior can be used in a {projection} picture")
     if max_planes < 1:
         raise BadInput(f"max_planes must be at least 1, not {max_planes}")
-    levels: Levels | None = None
+    measured = _measured(given, keypoints, boxes_px, lines_px, depth_prior)
+    require_people(measured.sticks, measured.total, given)
+    return _result(Fitter(given, measured, max_planes))
+
+
+def _measured(
+    given: Given,
+    keypoints: npt.ArrayLike | None,
+    boxes_px: npt.ArrayLike | None,
+    lines_px: npt.ArrayLike | None,
+    depth_prior: tuple[npt.ArrayLike, npt.ArrayLike] | None,
+) -> Measured:
+    """People and lines as a lens without distortion would show them."""
     if keypoints is not None:
         total, levels, sticks = measure_keypoints(keypoints, given)
     else:
         assert boxes_px is not None
+        levels = None
         total, sticks = measure_boxes(boxes_px, given)
-    require_people(sticks, total, given)
-    return _result(_Fitter(given, levels, sticks, max_planes), total)
+    lines = checked_segments(np.zeros((0, 4)) if lines_px is None else lines_px)
+    ends = undistorted(lines.reshape(-1, 2, 2), given, given.focal_guess_px)
+    depths = None
+    if depth_prior is not None:
+        depths = checked_depths(*depth_prior, total)
+    return Measured(total, levels, sticks, ends.reshape(-1, 4), depths)
 
 
-class _Fitter:
-    """State of one fit: sticks, weights, population and the best view so far."""
-
-    def __init__(
-        self, given: Given, levels: Levels | None, sticks: Sticks, max_planes: int
-    ) -> None:
-        self.given, self.levels, self.sticks = given, levels, sticks
-        self.weight = density_weights(sticks)
-        self.population = default_population(given.stature_sd_m / given.stature_m)
-        self.prior = camera_prior(given, sticks)
-        self.grounds = Grounds(np.zeros(1), np.zeros(len(sticks), dtype=np.int64))
-        self.starts_tried = 0
-        view = self._best_start()
-        for _ in range(2):
-            view = minimise(self.problem, view, self.population)
-            self._renew(view)
-        view = minimise(self.problem, view, self.population)
-        if max_planes > 1:
-            view, grounds = find_grounds(self.problem, view, self.population, max_planes)
-            self.grounds, view = largest_first(grounds, view)
-            self._renew(view)
-            view = minimise(self.problem, view, self.population)
-        self.view = view
-
-    @property
-    def problem(self) -> Problem:
-        given = self.given
-        return Problem(
-            self.sticks,
-            self.weight,
-            given.center_px,
-            given.stature_m,
-            self.prior,
-            self.grounds.offset_ratio,
-        )
-
-    def _best_start(self) -> View:
-        """Refines the most promising candidates with some of the people; all of them choose."""
-        problem = self.problem
-        few = problem.take(spread_rows(self.sticks, _START_PEOPLE))
-        views, self.starts_tried = candidates(few, self.given.size_px[0], _STARTS)
-        for population in (self.population.widened(2.0), self.population):
-            views = [minimise(few, v, population, renewals=2, steps=8) for v in views]
-        costs = [objective(problem, v, self.population) for v in views]
-        if not views or not np.isfinite(min(costs)):
-            raise FitFailed(
-                "no camera stands these people upright on one ground; check the principal point, "
-                "the given focal length and gravity, and that the keypoints are of this picture"
-            )
-        return views[int(np.argmin(costs))]
-
-    def _renew(self, view: View) -> None:
-        """Measures the sticks again with the perspective known, and the population."""
-        prediction = self.problem.predict(view)
-        if self.levels is not None:
-            growth = np.where(prediction.is_valid, prediction.depth_growth, 0.0)
-            growth = np.clip(growth, *_GROWTH_RANGE)
-            self.sticks = sticks_from_levels(self.levels, self.sticks.index, growth)
-            prediction = self.problem.predict(view)
-        parts = self.problem.components(prediction, self.population)
-        _, membership, _ = densities(prediction, parts)
-        self.population = reestimated(self.population, prediction, parts, membership, self.weight)
-
-
-def _result(fit: _Fitter, total: int) -> GroundCameraFit:
+def _result(fit: Fitter) -> GroundCameraFit:
     given, problem, view, index = fit.given, fit.problem, fit.view, fit.sticks.index
-    covariance = pitch_roll_covariance(view_covariance(problem, view, fit.population), view)
-    covariance[3, 3] += (given.mean_stature_sd_m / given.stature_m) ** 2
+    total, covariance = fit.measured.total, fit.covariance()
     prediction = problem.predict(view)
     parts = problem.components(prediction, fit.population)
     _, membership, _ = densities(prediction, parts)
@@ -217,5 +191,6 @@ def _result(fit: _Fitter, total: int) -> GroundCameraFit:
             fit.population,
             total,
             fit.starts_tried,
+            fit.lines_say,
         ),
     )

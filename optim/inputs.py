@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ from . import anthropometry as body
 from . import projection
 from .errors import BadInput, NotEnoughPeople
 from .geometry import normal_from_pitch_roll, pitch_roll_from_normal
+from .lean import with_lean_restored
+from .own_views import in_own_views
+from .panorama import PROJECTIONS
 from .projection import FloatArray
 from .residuals import View
 from .solver import Prior
@@ -27,7 +30,7 @@ from .sticks import (
 
 # What is assumed of cameras before any person is seen; so broad that a few dozen overrule it.
 PRIOR_FOV_DEG = 55.0
-PRIOR_LOG_FOCAL_SD = 0.6  # one sigma is a horizontal field of view of 32 to 87 degrees
+PRIOR_LOG_FOCAL_SD = 0.8  # one sigma is a horizontal field of view of 26 to 98 degrees
 _PRIOR_PITCH_DEG, _PRIOR_PITCH_SD_DEG, _PRIOR_ROLL_SD_DEG = 12.0, 30.0, 12.0
 _PRIOR_OFFSET_M, _PRIOR_LOG_OFFSET_SD = 6.0, 1.5
 
@@ -50,6 +53,10 @@ class Given:
     stature_m: float
     stature_sd_m: float
     mean_stature_sd_m: float
+    lean_shrinkage: tuple[float, float]
+    focal_prior: tuple[float, float] | None
+    repeats: float
+    projection: str
 
     @property
     def unknowns(self) -> int:
@@ -59,6 +66,8 @@ class Given:
     def focal_guess_px(self) -> float:
         if self.focal_px is not None:
             return self.focal_px
+        if self.focal_prior is not None:
+            return self.focal_prior[0]
         return 0.5 * self.size_px[0] / math.tan(math.radians(PRIOR_FOV_DEG) / 2)
 
 
@@ -69,6 +78,10 @@ def checked(
     gravity: npt.ArrayLike | None,
     distortion: tuple[float, float],
     statures_m: tuple[float, float, float],
+    lean_shrinkage: tuple[float, float] = (0.0, 0.0),
+    focal_prior: tuple[float, float] | None = None,
+    repeats: float = 1.0,
+    kind: str = "perspective",
 ) -> Given:
     """The caller's values in one piece; raises BadInput naming the first that cannot be."""
     size = _vector(image_size, 2, "image_size must be (width, height) in pixels")
@@ -92,6 +105,23 @@ def checked(
         raise BadInput(
             f"statures of {stature} +- {spread} m (mean +- {mean_spread} m) are not people's"
         )
+    share, share_sd = _vector(lean_shrinkage, 2, "lean_shrinkage must be (share, sd)")
+    if not (0 <= share < 0.5 and 0 <= share_sd < 0.5):
+        raise BadInput(f"lean_shrinkage must be two shares below 0.5, not {lean_shrinkage!r}")
+    if focal_prior is not None:
+        guess, log_sd = _vector(focal_prior, 2, "focal_prior must be (pixels, sd of the logarithm)")
+        if not (guess > 0 and log_sd > 0):
+            raise BadInput(f"focal_prior must be positive, not {focal_prior!r}")
+        focal_prior = (float(guess), float(log_sd))
+    if not (math.isfinite(repeats) and repeats >= 1):
+        raise BadInput(f"repeats must be at least 1, not {repeats!r}")
+    if kind not in PROJECTIONS:
+        raise BadInput(f"projection must be one of {', '.join(PROJECTIONS)}, not {kind!r}")
+    if kind != "perspective" and (focal_px is None or any((k1, k2))):
+        raise BadInput(
+            f"a {kind} picture needs its pixels per radian as focal_px, and no distortion; "
+            "`fit_panorama` finds them"
+        )
     return Given(
         size_px=(float(size[0]), float(size[1])),
         center_px=center,
@@ -102,6 +132,10 @@ def checked(
         stature_m=stature,
         stature_sd_m=spread,
         mean_stature_sd_m=mean_spread,
+        lean_shrinkage=(float(share), float(share_sd)),
+        focal_prior=focal_prior,
+        repeats=float(repeats),
+        projection=kind,
     )
 
 
@@ -125,17 +159,26 @@ def measure_keypoints(keypoints: npt.ArrayLike, given: Given) -> tuple[int, Leve
     limit = _FAR_OUTSIDE * max(given.size_px)
     with np.errstate(invalid="ignore"):
         points[~(np.abs(points[..., :2]) < limit).all(axis=2)] = np.nan
-    points[..., :2] = undistorted(points[..., :2], given, given.focal_guess_px)
-    levels = levels_from_keypoints(points)
+    views = None
+    if given.projection == "perspective":
+        points[..., :2] = undistorted(points[..., :2], given, given.focal_guess_px)
+    else:
+        points, views = in_own_views(
+            points, given.focal_guess_px, given.center_px, given.projection
+        )
+    levels = replace(levels_from_keypoints(points), views=views)
     index = np.flatnonzero(usable_people(levels))
     index = index[_reading_order(points[index].reshape(len(index), 51))]
-    sticks = sticks_from_levels(levels.take(index), index)
+    levels = with_lean_restored(levels.take(index), given.lean_shrinkage[0])
+    sticks = sticks_from_levels(levels, index)
     long_enough = sticks.length_px > _MIN_LENGTH_PX
-    return len(points), levels.take(index[long_enough]), sticks.take(long_enough)
+    return len(points), levels.take(long_enough), sticks.take(long_enough)
 
 
 def measure_boxes(boxes_px: npt.ArrayLike, given: Given) -> tuple[int, Sticks]:
     """The same for boxes of standing people."""
+    if given.projection != "perspective":
+        raise BadInput(f"boxes cannot be used in a {given.projection} picture; give keypoints")
     boxes = np.array(boxes_px, dtype=np.float64)
     if boxes.size == 0:
         boxes = boxes.reshape(0, 4)
@@ -188,7 +231,7 @@ def camera_prior(given: Given, sticks: Sticks) -> Prior:
     if normal is None:
         normal = normal_from_pitch_roll(math.radians(_PRIOR_PITCH_DEG), quarter)
     spreads = [
-        PRIOR_LOG_FOCAL_SD,
+        PRIOR_LOG_FOCAL_SD if given.focal_prior is None else given.focal_prior[1],
         math.radians(_PRIOR_PITCH_SD_DEG),
         math.radians(_PRIOR_ROLL_SD_DEG),
         _PRIOR_LOG_OFFSET_SD,

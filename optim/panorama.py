@@ -15,6 +15,7 @@ import numpy.typing as npt
 from .projection import FloatArray
 
 CYLINDRICAL, EQUIRECTANGULAR = "cylindrical", "equirectangular"
+PROJECTIONS = ("perspective", CYLINDRICAL, EQUIRECTANGULAR)
 _MIN_REACH = 1e-9  # points nearer to the axis have no direction
 _STEEPEST_RAD = math.radians(89.9)  # rows beyond are taken as the pole
 

@@ -44,7 +44,6 @@ class Placement:
             singular along the plane's normal.
         residual_px: (N,) root mean square of the weighted keypoint residuals.
         is_placed: (N,) False where no place in front of the camera explains the picture.
-        yaw_rad: (N,) turn of the given body about the normal through its torso; 0 unless asked for.
     """
 
     torso_m: FloatArray
@@ -52,7 +51,6 @@ class Placement:
     position_cov_m2: FloatArray
     residual_px: FloatArray
     is_placed: BoolArray
-    yaw_rad: FloatArray
 
 
 def place_people(
@@ -66,7 +64,6 @@ def place_people(
     *,
     stature_m: FloatArray,
     stature_prior_m: tuple[float, float] = (1.70, 0.10),
-    yaw_sd_rad: float = 0.0,
     camera_covariance: FloatArray | None = None,
 ) -> Placement:
     """Stands every body on the plane so that its keypoints meet the rays they were seen along.
@@ -80,7 +77,6 @@ def place_people(
         normal, offset_m: the plane n.X + d = 0, n up.
         stature_m: (N,) standing height of the given bodies.
         stature_prior_m: mean and standard deviation of the population.
-        yaw_sd_rad: how far the given bodies' headings may be off; 0 keeps them as they are.
         camera_covariance: (4, 4) over log focal, pitch, roll and log offset of a perspective
             camera, as `fit_ground_camera` gives it; propagated into the positions.
 
@@ -98,10 +94,8 @@ def place_people(
     weights, sigma_rad = keypoint_noise(keypoints_m, scores, rays, px_per_rad)
     prior_mean = np.log(stature_prior_m[0] / np.asarray(stature_m, dtype=np.float64))
     scale_sd = stature_prior_m[1] / stature_prior_m[0]
-    unknowns = 4 if yaw_sd_rad > 0 else 3
-    prior = np.array([0.0, 0.0, scale_sd**-2.0, max(yaw_sd_rad, _TINY) ** -2.0])[:unknowns]
-    seen = scene.observations(weights, sigma_rad, prior_mean, prior)
-    start = np.zeros((len(weights), unknowns))
+    seen = scene.observations(weights, sigma_rad, prior_mean, scale_sd)
+    start = np.zeros((len(weights), 3))
     foot = initial_foot(keypoints_m, weights, rays, normal, offset_m)
     start[:, :2] = (foot - scene.origin) @ scene.axes.T
     start[:, 2] = prior_mean
@@ -111,7 +105,7 @@ def place_people(
     foot = scene.origin + solution[:, :2] @ scene.axes
     scale = np.exp(solution[:, 2])
     information, _ = normal_equations(seen, residual, jacobian, solution)
-    information += 1e-12 * np.eye(unknowns)
+    information += 1e-12 * np.eye(3)
     on_plane = np.asarray(np.linalg.inv(information), dtype=np.float64)
     covariance = scene.axes.T @ on_plane[:, :2, :2] @ scene.axes
     if camera_covariance is not None:
@@ -125,7 +119,6 @@ def place_people(
         position_cov_m2=covariance,
         residual_px=np.sqrt(squares / np.maximum(total, _TINY)) * px_per_rad,
         is_placed=np.all((depth > _TINY) | (weights == 0), axis=1) & (total > 0),
-        yaw_rad=solution[:, 3] if unknowns == 4 else np.zeros(len(weights)),
     )
 
 
@@ -141,22 +134,17 @@ class _Scene:
         self.axes = tangent_basis(normal)
 
     def observations(
-        self, weights: FloatArray, sigma_rad: FloatArray, prior_mean: FloatArray, prior: FloatArray
+        self, weights: FloatArray, sigma_rad: FloatArray, prior_mean: FloatArray, prior_sd: float
     ) -> Observations:
         frames = np.concatenate([tangents(self.rays), self.rays[..., None, :]], axis=-2)
-        upright = (self.body @ self.normal)[..., None] * self.normal
-        across = self.body - upright
-        turned = np.cross(self.normal, across)
         return Observations(
             origin=frames @ self.origin,
             axes=frames @ self.axes.T,
-            upright=(frames @ upright[..., None])[..., 0],
-            across=(frames @ across[..., None])[..., 0],
-            turned=(frames @ turned[..., None])[..., 0],
+            body=(frames @ self.body[..., None])[..., 0],
             weights=weights,
             sigma_rad=sigma_rad,
             prior_mean=prior_mean,
-            prior_information=np.tile(prior, (len(weights), 1)),
+            prior_sd=np.full(len(weights), prior_sd),
         )
 
     def moved(self, parameter: int, step: float) -> tuple[_Scene, FloatArray]:
@@ -182,7 +170,7 @@ class _Scene:
 
 
 def _solve(seen: Observations, start: FloatArray) -> FloatArray:
-    """(N, P) place on the plane, log scale, yaw; Levenberg-Marquardt, each with an own damping."""
+    """(N, 3) place on the plane and log scale; Levenberg-Marquardt, each with an own damping."""
     solution = start.copy()
     cost = placement_cost(seen, start)
     damping = np.full(len(start), 1e-3)
@@ -194,15 +182,11 @@ def _solve(seen: Observations, start: FloatArray) -> FloatArray:
         residual, jacobian, _ = placement_residuals(rows, here)
         hessian, gradient = normal_equations(rows, residual, jacobian, here)
         diagonal = np.einsum("npp->np", hessian)
-        damped = hessian + (damping[active, None] * diagonal + _TINY)[:, None] * np.eye(
-            diagonal.shape[1]
-        )
+        damped = hessian + (damping[active, None] * diagonal + _TINY)[:, None] * np.eye(3)
         step = -np.linalg.solve(damped, gradient[..., None])[..., 0]
         reach = np.maximum(np.linalg.norm(rows.origin[:, 0], axis=1), 1.0)
         reach = np.maximum(reach, np.linalg.norm(here[:, :2], axis=1))
-        length = np.maximum(
-            np.linalg.norm(step[:, :2], axis=1) / reach, np.abs(step[:, 2:]).max(axis=1)
-        )
+        length = np.maximum(np.linalg.norm(step[:, :2], axis=1) / reach, np.abs(step[:, 2]))
         trial = here + step * np.minimum(1.0, _STEP_LIMIT / np.maximum(length, _TINY))[:, None]
         trial_cost = placement_cost(rows, trial)
         better = trial_cost < cost[active]
@@ -224,12 +208,12 @@ def _foot_by_camera(
     """
     if len(foot) == 0:
         return np.zeros((0, 3, 4))
-    columns, prior = [], seen.prior_information[0]
+    columns, prior_sd = [], float(seen.prior_sd[0])
     for parameter in range(4):
         ends = []
         for step in (_CAMERA_STEP, -_CAMERA_STEP):
             moved, _ = scene.moved(parameter, step)
-            other = moved.observations(seen.weights, seen.sigma_rad, seen.prior_mean, prior)
+            other = moved.observations(seen.weights, seen.sigma_rad, seen.prior_mean, prior_sd)
             residual, jacobian, _ = placement_residuals(other, solution)
             _, gradient = normal_equations(other, residual, jacobian, solution)
             follow = solution[:, :2] - (on_plane @ gradient[..., None])[:, :2, 0]

@@ -19,7 +19,7 @@ from scipy.spatial import cKDTree
 from .population import Population, densities, reestimated
 from .projection import FloatArray
 from .residuals import View, adult_sd, log_offsets
-from .solver import Problem, minimise, objective
+from .solver import Problem, minimise, objective, score_and_hessian
 
 _NEIGHBOURS = 6
 _MIN_PEOPLE, _MIN_SHARE = 12, 0.03
@@ -27,9 +27,10 @@ _MIN_COHERENCE = 0.6  # share of the members' neighbours who are members
 _MIN_STEP = 0.08  # of the logarithm of the offset, between two levels
 _MAX_MISFIT = 3.0  # median chi-square per degree of freedom: seated people are no upright sticks
 _MAX_LEAN_SD = 3.0
-_MEMBER_SD = 2.5
 _LEVEL_COST, _LEVEL_COST_PER_LOG = 20.0, 5.0  # nats that a level must gain: a + b log(people)
-_ROUNDS = 8
+_ROUNDS, _JOINT_STEPS = 8, 6
+_SETTLED_GAIN = 1e-3  # nats
+_MAX_STEP = 0.3
 _LABEL_ROUNDS = 2
 _SMOOTHING = 0.3  # neighbours that every level has for free
 
@@ -142,17 +143,19 @@ def _refine(
     near: npt.NDArray[np.int64],
 ) -> tuple[View, Population, Grounds, float]:
     """Camera, ratios, labels and population in turn; ends with the cost."""
+    view, grounds = _first_as_reference(view, grounds)
+    view = minimise(_levelled(problem, grounds), view, population)
     for _ in range(_ROUNDS):
-        view, grounds = _first_as_reference(view, grounds)
-        levelled = replace(problem, offset_ratio=grounds.offset_ratio)
-        view = minimise(levelled, view, population)
-        grounds = _moved_levels(problem, view, grounds)
+        view, grounds = _settled(problem, view, population, grounds)
+        before = grounds.label
         grounds = replace(grounds, label=_labels(problem, view, population, grounds, near))
-        levelled = replace(problem, offset_ratio=grounds.offset_ratio)
+        levelled = _levelled(problem, grounds)
         prediction = levelled.predict(view)
         parts = levelled.components(prediction, population)
         membership = densities(prediction, parts)[1]
         population = reestimated(population, prediction, parts, membership, problem.weight)
+        if np.array_equal(before, grounds.label):
+            break
     cost = objective(levelled, view, population) + _label_cost(problem, grounds, near)
     return view, population, grounds, cost
 
@@ -163,18 +166,64 @@ def _first_as_reference(view: View, grounds: Grounds) -> tuple[View, Grounds]:
     return moved, replace(grounds, log_ratio=grounds.log_ratio - base)
 
 
-def _moved_levels(problem: Problem, view: View, grounds: Grounds) -> Grounds:
-    """Every level but the first where its upright adults say it is."""
-    relative = _relative_log_offset(problem, view)
-    sd, _ = adult_sd(problem.sticks)
-    log_ratio = grounds.log_ratio.copy()
-    for k in range(1, len(log_ratio)):
-        with np.errstate(invalid="ignore"):
-            own = (grounds.label == k) & (np.abs(relative - log_ratio[k]) < _MEMBER_SD * sd)
-        if own.any():
-            weight = problem.weight[own] / sd[own] ** 2
-            log_ratio[k] = np.average(relative[own], weights=weight)
-    return replace(grounds, log_ratio=log_ratio)
+def _settled(
+    problem: Problem, view: View, population: Population, grounds: Grounds
+) -> tuple[View, Grounds]:
+    """View and levels after a few damped Newton steps in all of them at once, labels unchanged.
+
+    One after the other would creep: a camera that tilts and a level that sinks look much alike.
+    """
+    cost = objective(_levelled(problem, grounds), view, population)
+    for _ in range(_JOINT_STEPS):
+        step = _newton_step(problem, view, population, grounds)
+        for shrink in (1.0, 0.3, 0.1):
+            trial_view = view.moved(shrink * step[:4])
+            ratio = grounds.log_ratio + shrink * np.append(0.0, step[4:])
+            trial = replace(grounds, log_ratio=ratio)
+            trial_cost = objective(_levelled(problem, trial), trial_view, population)
+            if trial_cost < cost:
+                break
+        else:
+            return view, grounds
+        gain, view, grounds, cost = cost - trial_cost, trial_view, trial, trial_cost
+        if gain < _SETTLED_GAIN:
+            break
+    return view, grounds
+
+
+def _newton_step(
+    problem: Problem, view: View, population: Population, grounds: Grounds
+) -> FloatArray:
+    """(4 + P - 1,) for the view and the logarithms of the levels' ratios but the first.
+
+    A level's ratio moves its own people as the view's log offset moves everybody.
+    """
+    count = len(grounds.log_ratio)
+    slope, curvature = problem.expand_beside_people(view)
+    gradient, hessian = np.zeros(3 + count), np.zeros((3 + count, 3 + count))
+    gradient[:4], hessian[:4, :4] = slope, curvature
+    levelled = _levelled(problem, grounds)
+    for k in range(count):
+        own = levelled.take(np.flatnonzero(grounds.label == k))
+        prediction = own.predict(view)
+        parts = own.components(prediction, population)
+        scores, information = score_and_hessian(own, view, prediction, parts)
+        pull = own.weight @ scores
+        gradient[:4] -= pull
+        hessian[:4, :4] += information
+        if k:
+            gradient[3 + k] = -pull[3]
+            hessian[3 + k, 3 + k] = information[3, 3]
+            hessian[:4, 3 + k] = hessian[3 + k, :4] = information[:, 3]
+    free = np.append(problem.prior.is_free, np.ones(count - 1, dtype=bool))
+    keep = np.ix_(free, free)
+    step = np.zeros(3 + count)
+    step[free] = -np.linalg.solve(hessian[keep] + 1e-9 * np.eye(int(free.sum())), gradient[free])
+    return np.asarray(np.clip(step, -_MAX_STEP, _MAX_STEP))
+
+
+def _levelled(problem: Problem, grounds: Grounds) -> Problem:
+    return replace(problem, offset_ratio=grounds.offset_ratio)
 
 
 def _labels(

@@ -14,7 +14,7 @@ import numpy as np
 
 from . import anthropometry as body
 from .projection import FloatArray
-from .residuals import Prediction, end_noise, sway
+from .residuals import Prediction, end_noise, sway, unevenness
 from .sticks import Sticks
 
 _JUNK_RADIUS = 3.0  # of the constant density's disc, stick lengths
@@ -27,6 +27,7 @@ _PRIOR_COUNT = 20.0  # people that the assumed shares and spreads are worth
 _LEAN_RANGE_RAD = (math.radians(1.0), math.radians(8.0))
 _LOG_STATURE_RANGE = (0.03, 0.12)
 _NOISE_RANGE = (0.1, 4.0)
+_GRADE_RANGE = (0.001, 0.02)
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Population:
         log_stature: (K,) mean of the log of stature over that of the adults.
         log_stature_sd, lean_sd_rad: (K,).
         noise_factor: multiplies the keypoints' variance.
+        grade_sd: of the ground's height above the plane, over the distance.
     """
 
     share: FloatArray
@@ -45,6 +47,7 @@ class Population:
     log_stature_sd: FloatArray
     lean_sd_rad: FloatArray
     noise_factor: float = 1.0
+    grade_sd: float = body.GROUND_GRADE_SD
 
     def widened(self, factor: float) -> Population:
         """With all spreads multiplied, for the first steps from a poor start."""
@@ -95,6 +98,7 @@ def components(
         (spread**2)[:, None, None, None] * outer
         + (population.lean_sd_rad**2)[:, None, None, None] * sway(prediction, sticks, stature_m)
         + population.noise_factor * end_noise(prediction, sticks)
+        + population.grade_sd**2 * unevenness(prediction)
     )
     a, b, d = covariance[..., 0, 0], covariance[..., 0, 1], covariance[..., 1, 1]
     det = np.maximum(a * d - b * b, _MIN_DETERMINANT * a * d)
@@ -142,7 +146,7 @@ def reestimated(
     """One M-step for shares and adults' spreads; the assumed values count as people seen."""
     counts = np.append((membership * weight).sum(axis=1), weight @ (1 - membership.sum(axis=0)))
     share = counts + _PRIOR_COUNT * default_population().share
-    across, along = _spread_ratios(prediction, parts, membership[0] * weight)
+    across, along, by_grade = _spread_ratios(population, prediction, parts, membership[0] * weight)
     lean = population.lean_sd_rad.copy()
     lean[0] = np.clip(lean[0] * math.sqrt(across), *_LEAN_RANGE_RAD)
     stature = population.log_stature_sd.copy()
@@ -153,22 +157,32 @@ def reestimated(
         lean_sd_rad=lean,
         log_stature_sd=stature,
         noise_factor=float(np.clip(population.noise_factor * across, *_NOISE_RANGE)),
+        grade_sd=float(np.clip(population.grade_sd * math.sqrt(by_grade), *_GRADE_RANGE)),
     )
 
 
 def _spread_ratios(
-    prediction: Prediction, parts: Components, weight: FloatArray
-) -> tuple[float, float]:
-    """Seen over assumed variance of the adults, across and along the vertical, shrunk towards 1."""
+    population: Population, prediction: Prediction, parts: Components, weight: FloatArray
+) -> tuple[float, float, float]:
+    """Seen over assumed variance of the adults, shrunk towards 1.
+
+    Returns:
+        across the vertical; along it as far as statures cause it, and as far as the ground does.
+    """
     up = prediction.along / np.maximum(
         np.linalg.norm(prediction.along, axis=1, keepdims=True), 1e-12
     )
     right = np.stack([-up[:, 1], up[:, 0]], axis=1)
     covariance = np.linalg.inv(parts.information[0])
-    ratios = []
-    for axis in (right, up):
-        seen = np.sum(axis * prediction.residual, axis=1) ** 2
-        assumed = np.einsum("na,nab,nb->n", axis, covariance, axis)
-        total = float(weight @ (seen / assumed)) + _PRIOR_COUNT
-        ratios.append(total / (float(weight.sum()) + _PRIOR_COUNT))
-    return ratios[0], ratios[1]
+    ground = population.grade_sd**2 * unevenness(prediction)
+
+    def variance(axis: FloatArray, matrices: FloatArray) -> FloatArray:
+        return np.asarray(np.einsum("na,nab,nb->n", axis, matrices, axis))
+
+    def ratio(axis: FloatArray, share: FloatArray) -> float:
+        seen = np.sum(axis * prediction.residual, axis=1) ** 2 / variance(axis, covariance)
+        blame = weight * share
+        return (float(blame @ seen) + _PRIOR_COUNT) / (float(blame.sum()) + _PRIOR_COUNT)
+
+    by_ground = variance(up, ground) / variance(up, covariance)
+    return ratio(right, np.ones(len(weight))), ratio(up, 1 - by_ground), ratio(up, by_ground)

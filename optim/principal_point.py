@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .geometry import pitch_roll_from_normal
 from .ground_camera import GroundCameraFit, fit_ground_camera
+from .projection import FloatArray
 
 _PROBES = (-1.5, 0.0, 1.5)  # in standard deviations of the prior
 _REACH = 2.0  # the answer is never further out than so many
@@ -25,7 +27,7 @@ def fit_with_free_center(
     """`fit_ground_camera` with the principal point's horizontal place as a fifth unknown.
 
     The log posterior of three fits, profiled over everything else, is a parabola in the shift near its top;
-    the answer is the fit at that top.
+    the answer is the fit at that top, and its covariance holds what is not known of the shift.
 
     Args:
         keypoints: (N, 17, 3) COCO-17 pixels and score.
@@ -49,7 +51,21 @@ def fit_with_free_center(
     curvature, slope, _ = np.polyfit(_PROBES, costs, 2)
     # Without a minimum inside there is nothing to be learnt: the centre stays.
     best = float(np.clip(-slope / (2 * curvature), -_REACH, _REACH)) if curvature > 0 else 0.0
+    sd = min(1.0, float(1 / np.sqrt(2 * curvature))) if curvature > 0 else 1.0
     fit = fit_at(best)
-    sd_px = center_sd_px / float(np.sqrt(2 * curvature)) if curvature > 0 else center_sd_px
-    said = f"estimated across the picture: {best * center_sd_px:+.0f} px from the centre, sd {sd_px:.0f} px"
-    return replace(fit, report={**fit.report, "principal_point": said})
+    by_shift = (_unknowns(fits[-1]) - _unknowns(fits[0])) / (_PROBES[-1] - _PROBES[0])
+    said = (
+        f"estimated across the picture: {best * center_sd_px:+.0f} px from the centre, "
+        f"sd {sd * center_sd_px:.0f} px"
+    )
+    return replace(
+        fit,
+        covariance=fit.covariance + sd**2 * np.outer(by_shift, by_shift),
+        report={**fit.report, "principal_point": said},
+    )
+
+
+def _unknowns(fit: GroundCameraFit) -> FloatArray:
+    """(4,) log focal, pitch, roll, log offset."""
+    pitch, roll = pitch_roll_from_normal(fit.normal)
+    return np.array([np.log(fit.focal_px), pitch, roll, np.log(fit.offset_m)])

@@ -13,7 +13,7 @@ from .projection import FloatArray
 from .sticks import BoolArray, Sticks
 
 _DETERMINED_SHARE = (
-    0.4  # a focal length is determined if the people shrink the prior to this or less
+    0.3  # a focal length is determined if the people shrink the prior to this or less
 )
 _MIN_EXPLAINED = 0.6  # share of the usable people that fit the ground, below which it is doubtful
 _Z90 = 1.645  # two-sided 90 % of a normal distribution
@@ -29,6 +29,7 @@ def write_report(
     population: Population,
     total: int,
     starts_tried: int,
+    lines: str,
 ) -> dict[str, Any]:
     """Plain values for JSON; people are named by their row in the input."""
     log_sd = math.sqrt(max(float(covariance[0, 0]), 0.0))
@@ -44,7 +45,8 @@ def write_report(
         "left_out": _left_out(sticks, membership, is_valid, total),
         "source": "keypoints" if sticks.sees_angle else "boxes",
         "principal_point": "given" if given.center_is_given else "assumed at the centre",
-        "focal": "given" if given.focal_px is not None else "estimated",
+        "focal": _focal_source(given),
+        "lines": lines,
         "focal_determined": bool(determined),
         "focal_interval_90_px": [focal_px * math.exp(s * _Z90 * log_sd) for s in (-1.0, 1.0)],
         "gravity": "given" if given.normal is not None else "estimated",
@@ -53,6 +55,15 @@ def write_report(
         "starts_tried": starts_tried,
         "warnings": _warnings(given, sticks, bool(determined), explained),
     }
+
+
+def _focal_source(given: Given) -> str:
+    if given.focal_px is not None:
+        return "given"
+    if given.focal_prior is not None:
+        guess, log_sd = given.focal_prior
+        return f"estimated, with a prior of {guess:.0f} px +- {log_sd:.0%}"
+    return "estimated"
 
 
 def _left_out(

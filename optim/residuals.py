@@ -67,6 +67,7 @@ class Prediction:
         by_bottom: (N, 2, 2) derivative of the predicted top by the bottom's pixel.
         by_point: (N, 2, 3) derivative of the predicted top's pixel by its place, px per m.
         depth_growth: (N,) change of depth from bottom to top over the depth of the bottom.
+        reach: (N,) horizontal distance of the bottom over the camera's height above it.
         is_valid: (N,) the bottom is below the horizon and the top in front of the camera.
     """
 
@@ -76,6 +77,7 @@ class Prediction:
     by_bottom: FloatArray
     by_point: FloatArray
     depth_growth: FloatArray
+    reach: FloatArray
     is_valid: BoolArray
 
 
@@ -91,14 +93,15 @@ def predict(
     Args:
         offset_ratio: (N,) height of the camera above the ground of each stick, over the view's.
     """
-    focal, normal = np.exp(view.log_focal), view.normal
+    focal = np.exp(view.log_focal)
+    center_px, normal, tangents = _own(view, sticks, center_px)
     camera_height = np.exp(view.log_offset) * offset_ratio
     offset = camera_height - sticks.bottom_height * stature_m
     length = (sticks.top_height - sticks.bottom_height) * stature_m
     n = len(sticks)
     ray = np.ones((n, 3))
     ray[:, :2] = (sticks.bottom_px - center_px) / focal
-    fall = -(ray @ normal)
+    fall = -np.sum(ray * normal, axis=1)
     depth = offset / np.maximum(fall, _MIN_FALL)
     bottom = ray * depth[:, None]
     top = bottom + length * normal
@@ -115,13 +118,15 @@ def predict(
     rate = depth / np.maximum(fall, _MIN_FALL)
     moves = np.empty((n, 3, 4))
     to_center = ray * [-1.0, -1.0, 0.0]
-    moves[:, :, 0] = to_center * depth[:, None] + ray * (rate * (to_center @ normal))[:, None]
-    for k, axis in enumerate(tangent_basis(normal), start=1):
-        moves[:, :, k] = ray * (rate * (ray @ axis))[:, None] + length * axis
+    moves[:, :, 0] = (
+        to_center * depth[:, None] + ray * (rate * np.sum(to_center * normal, axis=1))[:, None]
+    )
+    for k, axis in enumerate(tangents, start=1):
+        moves[:, :, k] = ray * (rate * np.sum(ray * axis, axis=1))[:, None] + length * axis
     moves[:, :, 3] = bottom * np.reshape(camera_height / offset, (-1, 1))
-    jacobian = projection @ moves
+    jacobian = _projected(moves, normalised, focal / top_depth)
     jacobian[:, :, 0] += normalised * focal
-    by_bottom = ray[:, :, None] * (rate[:, None] * normal[:2] / focal)[:, None, :]
+    by_bottom = ray[:, :, None] * (rate[:, None] * normal[:, :2] / focal)[:, None, :]
     by_bottom[:, [0, 1], [0, 1]] += (depth / focal)[:, None]
 
     predicted = normalised * focal + center_px
@@ -130,12 +135,33 @@ def predict(
     return Prediction(
         residual=residual,
         jacobian=np.where(mask, jacobian, 0.0),
-        along=(projection @ normal) * length,
-        by_bottom=np.where(mask, projection @ by_bottom, 0.0),
+        along=(projection @ normal[:, :, None])[..., 0] * length,
+        by_bottom=np.where(mask, _projected(by_bottom, normalised, focal / top_depth), 0.0),
         by_point=projection,
-        depth_growth=length * normal[2] / depth,
+        depth_growth=length * normal[:, 2] / depth,
+        reach=np.linalg.norm(ray + fall[:, None] * normal, axis=1) / np.maximum(fall, _MIN_FALL),
         is_valid=is_valid,
     )
+
+
+def _projected(moves: FloatArray, normalised: FloatArray, scale: FloatArray) -> FloatArray:
+    """(N, 2, K) pixels by which points seen at `normalised` move when they move by (N, 3, K).
+
+    The same as multiplying with the projection's derivative, without its zeros.
+    """
+    aside = moves[:, :2] - normalised[:, :, None] * moves[:, 2:]
+    return np.asarray(aside * scale[:, None, None])
+
+
+def _own(
+    view: View, sticks: Sticks, center_px: FloatArray
+) -> tuple[FloatArray, FloatArray, tuple[FloatArray, FloatArray]]:
+    """Principal points, normal and its tangents in the view of each stick; first axis N or 1."""
+    first, second = tangent_basis(view.normal)
+    if sticks.views is None:
+        return center_px[None], view.normal[None], (first[None], second[None])
+    turn = sticks.views.R_own_cam
+    return sticks.views.center_px, turn @ view.normal, (turn @ first, turn @ second)
 
 
 def sway(prediction: Prediction, sticks: Sticks, stature_m: float) -> FloatArray:
@@ -159,6 +185,15 @@ def end_noise(prediction: Prediction, sticks: Sticks) -> FloatArray:
     return np.asarray(noise)
 
 
+def unevenness(prediction: Prediction) -> FloatArray:
+    """(N, 2, 2) covariance of the tops where the ground's height varies by its distance, px^2.
+
+    Who stands higher than the plane is nearer than the plane says, as if the camera were lower.
+    """
+    by_height = prediction.jacobian[:, :, 3] * prediction.reach[:, None]
+    return np.asarray(by_height[:, :, None] * by_height[:, None, :])
+
+
 def log_offsets(
     normals: FloatArray,
     focals_px: FloatArray,
@@ -180,19 +215,23 @@ def log_offsets(
         picture, radians.
     """
     length = (sticks.top_height - sticks.bottom_height) * stature_m
+    own_normals = normals[:, None]
+    if sticks.views is not None:
+        center_px = sticks.views.center_px
+        own_normals = np.einsum("nij,cj->cni", sticks.views.R_own_cam, normals)
     low = (sticks.bottom_px - center_px) / focals_px[:, None, None]
     high = (sticks.top_px - center_px) / focals_px[:, None, None]
     seen = high - low
     upward = (
-        normals[:, None, :2] - low * normals[:, None, 2:]
+        own_normals[..., :2] - low * own_normals[..., 2:]
     )  # picture direction of up, at the bottom
     norm2 = np.sum(upward**2, axis=-1)
     dot = np.sum(upward * seen, axis=-1)
     cross = upward[..., 0] * seen[..., 1] - upward[..., 1] * seen[..., 0]
     # top = (low Z + L n_xy) / (Z + L n_z), hence seen (Z + L n_z) = L upward: solve along `upward`.
     share = dot / np.maximum(norm2, 1e-12)
-    depth = length / np.where(share > 0, share, np.nan) - length * normals[:, None, 2]
-    fall = -(np.sum(low * normals[:, None, :2], axis=-1) + normals[:, None, 2])
+    depth = length / np.where(share > 0, share, np.nan) - length * own_normals[..., 2]
+    fall = -(np.sum(low * own_normals[..., :2], axis=-1) + own_normals[..., 2])
     height = depth * fall + sticks.bottom_height * stature_m
     usable = (depth > 0) & (fall > 0)
     with np.errstate(invalid="ignore"):

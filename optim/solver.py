@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from .evidence import Evidence
 from .population import Components, Population, components, densities
 from .projection import FloatArray
 from .residuals import Prediction, View, predict
 from .sticks import Sticks
 
 _MAX_STEP = np.array([0.4, 0.15, 0.15, 0.4])
-_TOLERANCE = 1e-9
+_TOLERANCE = 1e-8
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Problem:
     stature_m: float
     prior: Prior
     offset_ratio: FloatArray | float = 1.0
+    evidence: tuple[Evidence, ...] = ()
 
     def predict(self, view: View) -> Prediction:
         return predict(view, self.sticks, self.center_px, self.stature_m, self.offset_ratio)
@@ -73,11 +75,27 @@ class Problem:
         return components(prediction, self.sticks, population, self.stature_m)
 
     def take(self, rows: npt.NDArray[np.int64]) -> Problem:
-        """The problem of some of the people."""
+        """The problem of some of the people, without other evidence."""
         ratio = self.offset_ratio[rows] if isinstance(self.offset_ratio, np.ndarray) else 1.0
         return replace(
-            self, sticks=self.sticks.take(rows), weight=self.weight[rows], offset_ratio=ratio
+            self,
+            sticks=self.sticks.take(rows),
+            weight=self.weight[rows],
+            offset_ratio=ratio,
+            evidence=(),
         )
+
+    def cost_beside_people(self, view: View) -> float:
+        """Of the prior and of all other evidence."""
+        return self.prior.cost(view) + sum(term.cost(view) for term in self.evidence)
+
+    def expand_beside_people(self, view: View) -> tuple[FloatArray, FloatArray]:
+        """Gradient (4,) and Hessian (4, 4) of the prior and of all other evidence."""
+        gradient, hessian = self.prior.gradient(view), np.diag(self.prior.information)
+        for term in self.evidence:
+            _, slope, curvature = term.expand(view)
+            gradient, hessian = gradient + slope, hessian + curvature
+        return gradient, hessian
 
 
 def objective(problem: Problem, view: View, population: Population) -> float:
@@ -89,7 +107,7 @@ def objective(problem: Problem, view: View, population: Population) -> float:
 
 def _cost(problem: Problem, view: View, prediction: Prediction, parts: Components) -> float:
     log_density, _, _ = densities(prediction, parts)
-    return problem.prior.cost(view) - float(problem.weight @ log_density)
+    return problem.cost_beside_people(view) - float(problem.weight @ log_density)
 
 
 def score_and_hessian(
@@ -125,8 +143,8 @@ def minimise(
         cost = start_cost = _cost(problem, view, prediction, parts)
         for _ in range(steps):
             scores, hessian = score_and_hessian(problem, view, prediction, parts)
-            gradient = problem.prior.gradient(view) - problem.weight @ scores
-            hessian = hessian + np.diag(problem.prior.information)
+            slope, curvature = problem.expand_beside_people(view)
+            gradient, hessian = slope - problem.weight @ scores, hessian + curvature
             improved = False
             while damping < 1e8:
                 step = _step(gradient, hessian, damping, free)

@@ -21,9 +21,24 @@ BoolArray = npt.NDArray[np.bool_]
 
 MIN_SCORE = 0.2  # keypoints below are guesses
 _MIN_SPAN = 0.2  # of stature, between the outermost levels seen
-_MIN_NOISE_PX = 0.7
 _BOX_NOISE = 0.03  # of the height, at either end of a box
 _HUGE = 1e6
+
+
+@dataclass(frozen=True)
+class OwnViews:
+    """The perspective view that every person of a panorama is measured in.
+
+    Attributes:
+        center_px: (N, 2) principal points, in columns and rows near those of the panorama.
+        R_own_cam: (N, 3, 3) turns the camera frame into that of each view.
+    """
+
+    center_px: FloatArray
+    R_own_cam: FloatArray
+
+    def take(self, rows: npt.NDArray[np.int64] | BoolArray) -> OwnViews:
+        return OwnViews(self.center_px[rows], self.R_own_cam[rows])
 
 
 @dataclass(frozen=True)
@@ -40,6 +55,7 @@ class Sticks:
             there are none.
         bottom_height, top_height: of the ends above the ground, fractions of stature.
         sees_angle: False for boxes, whose sides are upright by construction.
+        views: of a panorama; None where all people are in one perspective picture.
     """
 
     index: npt.NDArray[np.int64]
@@ -53,6 +69,7 @@ class Sticks:
     bottom_height: float
     top_height: float
     sees_angle: bool = True
+    views: OwnViews | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -69,7 +86,8 @@ class Sticks:
             "length_px",
             "misfit",
         )
-        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+        views = self.views.take(rows) if self.views is not None else None
+        return replace(self, views=views, **{name: getattr(self, name)[rows] for name in names})
 
 
 @dataclass(frozen=True)
@@ -79,9 +97,11 @@ class Levels:
     points_px: FloatArray  # (N, K, 2)
     sd_px: FloatArray
     height: FloatArray  # fraction of the way from the stick's bottom to its top
+    views: OwnViews | None = None
 
     def take(self, rows: npt.NDArray[np.int64] | BoolArray) -> Levels:
-        return Levels(self.points_px[rows], self.sd_px[rows], self.height[rows])
+        views = self.views.take(rows) if self.views is not None else None
+        return Levels(self.points_px[rows], self.sd_px[rows], self.height[rows], views)
 
 
 def levels_from_keypoints(keypoints: FloatArray) -> Levels:
@@ -105,8 +125,9 @@ def levels_from_keypoints(keypoints: FloatArray) -> Levels:
     stature_px = _stature_px(levels_px, heights, count > 0)
     detector = np.stack(sigma, axis=1) * body.AREA_ROOT_OF_STATURE
     aside = np.where(count == 1, body.LEVEL_HALF_WIDTH, 0.0)
-    sd = stature_px[:, None] * np.sqrt(detector**2 + body.LEVEL_POSE_SD**2 + aside**2)
-    sd = np.where(count > 0, np.maximum(sd, _MIN_NOISE_PX), np.inf)
+    relative = detector**2 + body.LEVEL_POSE_SD**2 + aside**2
+    sd = np.sqrt(stature_px[:, None] ** 2 * relative + body.PIXEL_NOISE_PX**2)
+    sd = np.where(count > 0, sd, np.inf)
     span = body.SHOULDER_FRACTION - body.ANKLE_FRACTION
     return Levels(levels_px, sd, (heights - body.ANKLE_FRACTION) / span)
 
@@ -159,6 +180,7 @@ def sticks_from_levels(
         misfit=np.where(freedom > 0, chi2 / np.maximum(freedom, 1), 0.0),
         bottom_height=body.ANKLE_FRACTION,
         top_height=body.SHOULDER_FRACTION,
+        views=levels.views,
     )
 
 
@@ -166,7 +188,7 @@ def sticks_from_boxes(boxes_px: FloatArray, index: npt.NDArray[np.int64]) -> Sti
     """Standing people's boxes (N, 4) xyxy: from the ground to the top of the head."""
     middle = (boxes_px[:, 0] + boxes_px[:, 2]) / 2
     length = boxes_px[:, 3] - boxes_px[:, 1]
-    variance = np.maximum(_BOX_NOISE * length, _MIN_NOISE_PX) ** 2
+    variance = (_BOX_NOISE * length) ** 2 + body.PIXEL_NOISE_PX**2
     zeros = np.zeros(len(index))
     return Sticks(
         index=index,

@@ -5,6 +5,7 @@ import pytest
 
 from crowd3d.body.anny_rest import strongest, t_pose, to_body_frame
 from crowd3d.body.build_open import directions, shape_space
+from crowd3d.body.decimate import decimate
 from crowd3d.body.fit_regressors import convex, exact, fit_symmetric, mirror_map
 from crowd3d.body.transfer_uv import corner_uv, shared_uv
 from crowd3d.body.tree import PARENTS
@@ -110,3 +111,70 @@ def test_texture_survives_the_transfer_to_the_same_mesh():
     vt, ft = shared_uv(carried, faces)
     np.testing.assert_allclose(vt[ft], uv, atol=2e-4)
     assert 36 < len(vt) < 36 + 14
+
+
+def wavy_ball(n_rings: int, n_sides: int) -> tuple[np.ndarray, np.ndarray]:
+    """A closed surface, symmetric in x, with bumps in front of a smooth back; faces never straddle x = 0."""
+    turn = 2 * np.pi * np.arange(n_sides) / n_sides
+    fall = np.pi * (np.arange(1, n_rings) / n_rings)
+    radius = 1 + 0.1 * np.cos(6 * turn)[None] * np.cos(5 * fall)[:, None] * (np.cos(turn) > 1e-9)
+    ring = np.stack([np.sin(turn), np.zeros(n_sides), np.cos(turn)], axis=-1)
+    body = radius[..., None] * np.sin(fall)[:, None, None] * ring
+    body[..., 1] = radius * np.cos(fall)[:, None]
+    vertices = np.concatenate([body.reshape(-1, 3), [[0, 1, 0], [0, -1, 0]]])
+    vertices[np.abs(vertices[:, 0]) < 1e-12, 0] = 0.0
+    faces = []
+    for s in range(n_sides):
+        t = (s + 1) % n_sides
+        faces += [[len(vertices) - 2, s, t]]
+        faces += [[len(vertices) - 1, (n_rings - 2) * n_sides + t, (n_rings - 2) * n_sides + s]]
+        for r in range(n_rings - 2):
+            a, b, c, d = (
+                r * n_sides + s,
+                r * n_sides + t,
+                (r + 1) * n_sides + t,
+                (r + 1) * n_sides + s,
+            )
+            # The diagonal is mirrored with the side, so that mirrored faces are faces.
+            faces += [[a, d, c], [a, c, b]] if s < n_sides // 2 else [[b, d, c], [b, a, d]]
+    return vertices, np.array(faces)
+
+
+def test_decimation_keeps_a_closed_symmetric_surface():
+    vertices, faces = wavy_ball(20, 40)
+    mirror = mirror_map(vertices)
+    kept, fewer = decimate(vertices[None], faces, mirror, 300)
+    assert 290 <= len(kept) <= 300 and fewer.max() == len(kept) - 1
+    edges = np.concatenate([fewer[:, [0, 1]], fewer[:, [1, 2]], fewer[:, [2, 0]]])
+    assert len(np.unique(edges, axis=0)) == len(edges)
+    assert {tuple(e) for e in edges} == {tuple(e) for e in edges[:, ::-1]}
+    assert len(kept) - len(edges) // 2 + len(fewer) == 2  # still one ball
+    image = mirror_map(vertices[kept])
+    found = {tuple(sorted(f)) for f in fewer}
+    assert all(tuple(sorted(image[f])) in found for f in fewer)
+    corners = vertices[kept][fewer]
+    volume = np.einsum("fi,fi->", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6
+    whole = vertices[faces]
+    assert volume == pytest.approx(
+        np.einsum("fi,fi->", whole[:, 0], np.cross(whole[:, 1], whole[:, 2])) / 6, rel=0.03
+    )
+
+
+def test_decimation_leaves_out_what_is_flat_in_every_pose():
+    """A flat back goes first, unless it bends in another pose."""
+    vertices, faces = wavy_ball(20, 40)
+    vertices[:, 2] = np.maximum(vertices[:, 2], -0.3)
+    mirror, back = mirror_map(vertices), vertices[:, 2] < -0.29
+    bent = vertices.copy()
+    bent[back, 2] *= 1 + 0.3 * np.cos(20 * vertices[back, 1])
+    alone = decimate(vertices[None], faces, mirror, 300)[0]
+    both = decimate(np.stack([vertices, bent]), faces, mirror, 300)[0]
+    assert back[alone].mean() < 0.1 < 0.3 < back.mean()
+    assert back[both].mean() > 1.5 * back[alone].mean()
+
+
+def test_decimation_of_nothing_changes_nothing():
+    vertices, faces = wavy_ball(8, 12)
+    kept, same = decimate(vertices[None], faces, mirror_map(vertices), len(vertices))
+    assert (kept == np.arange(len(vertices))).all()
+    assert {tuple(np.sort(f)) for f in same} == {tuple(np.sort(f)) for f in faces}

@@ -216,10 +216,10 @@ def test_the_gradient_exists_at_the_rest_pose(crowd):
     assert float(pose.grad[0, 16, 2]) == pytest.approx(float(arm), abs=1e-3)
 
 
-def body_arrays() -> BodyArrays:
+def body_arrays(level: str = "crowd") -> BodyArrays:
     from pathlib import Path
 
-    return read_npz(Path(body.__file__).with_name("open_crowd.npz"))
+    return read_npz(Path(body.__file__).with_name(f"open_{level}.npz"))
 
 
 def test_joints_only_is_the_same_joints(crowd):
@@ -259,16 +259,26 @@ def test_wrong_shapes_are_named(crowd, pose, betas, transl):
         )
 
 
-def test_same_vertices_as_smplx(crowd):
-    """The reference implementation, given our arrays."""
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_same_vertices_on_a_gpu(crowd):
+    pose, betas, transl = random_pose(3), random_betas(3), torch.randn(3, 3)
+    there = body.load("open", "crowd").cuda()(pose.cuda(), betas.cuda(), transl.cuda())
+    here = crowd(pose, betas, transl)
+    assert torch.allclose(there.vertices.cpu(), here.vertices, atol=1e-5)
+
+
+@pytest.mark.parametrize("level", ["full", "crowd"])
+def test_same_vertices_as_smplx(level):
+    """The reference implementation, given our arrays and pose correctives."""
     smplx = pytest.importorskip("smplx")
-    struct = type("Struct", (), {})()
-    arrays = body_arrays()
+    arrays, struct = body_arrays(level), type("Struct", (), {})()
+    posedirs = 1e-3 * np.random.default_rng(4).normal(size=(len(arrays.v_template), 3, 207))
+    model = BodyModel(BodyArrays(**{**vars(arrays), "posedirs": posedirs}), "open")
     kintree = np.array([PARENTS, range(24)])
     for key, value in {
         "f": arrays.faces, "v_template": arrays.v_template, "shapedirs": arrays.shapedirs,
         "J_regressor": arrays.j_regressor, "weights": arrays.weights, "kintree_table": kintree,
-        "posedirs": np.zeros((crowd.n_vertices, 3, 207)),
+        "posedirs": posedirs,
     }.items():  # fmt: skip
         setattr(struct, key, value)
     vertex_ids = dict.fromkeys(smplx.vertex_ids.vertex_ids["smplh"], 0)
@@ -277,6 +287,6 @@ def test_same_vertices_as_smplx(crowd):
     want = reference(
         betas=betas, body_pose=pose[:, 1:].flatten(1), global_orient=pose[:, 0], transl=transl
     )
-    out = crowd(pose, betas, transl)
+    out = model(pose, betas, transl)
     assert float((out.vertices - want.vertices).abs().max()) < 1e-5
     assert float((out.joints - want.joints[:, :24]).abs().max()) < 1e-5

@@ -27,7 +27,7 @@ def at(points: torch.Tensor, names: tuple[str, ...], name: str) -> np.ndarray:
 
 
 def test_sizes(models):
-    assert models["full"].n_vertices == 12272 and models["crowd"].n_vertices == 1229
+    assert models["full"].n_vertices == 6800 and models["crowd"].n_vertices == 1229
     assert tuple(models["full"].parents.tolist()) == PARENTS
     assert models["crowd"].name == "open"
 

@@ -122,18 +122,57 @@ def test_malformed_camera_files(tmp_path, content, message):
 
 
 def test_hints():
-    assert CameraHint().resolve(100, 50) is None
-    assert CameraHint(focal_px=80.0).resolve(100, 50).focal_px == 80.0
-    assert math.degrees(CameraHint(fov_deg=40.0).resolve(100, 50).fov_rad) == pytest.approx(40)
+    assert CameraHint().resolve(100, 50).camera is None
+    assert CameraHint(focal_px=80.0).resolve(100, 50).camera.focal_px == 80.0
+    camera = CameraHint(fov_deg=40.0).resolve(100, 50).camera
+    assert math.degrees(camera.fov_rad) == pytest.approx(40)
     with pytest.raises(CameraError, match="not positive"):
         CameraHint(focal_px=-1.0).resolve(100, 50)
     with pytest.raises(CameraError, match="between 0 and 180"):
         CameraHint(fov_deg=180.0).resolve(100, 50)
+    with pytest.raises(CameraError, match="not supported; use one of auto"):
+        CameraHint(projection="fisheye").resolve(100, 50)
 
 
 def test_a_camera_file_for_another_picture_is_refused(tmp_path):
     path = tmp_path / "camera.json"
     path.write_text(json.dumps(Camera.from_fov(640, 480, 60).to_dict()))
-    assert CameraHint(camera_json=path).resolve(640, 480).width == 640
+    known = CameraHint(camera_json=path).resolve(640, 480)
+    assert known.camera.width == 640 and known.center_is_known
     with pytest.raises(CameraError, match="640 x 480"):
         CameraHint(camera_json=path).resolve(1280, 960)
+    with pytest.raises(CameraError, match="projection given is cylindrical"):
+        CameraHint(camera_json=path, projection="cylindrical").resolve(640, 480)
+
+
+def test_panoramas_without_metadata():
+    sphere = CameraHint(projection="equirectangular").resolve(4000, 2000)
+    assert sphere.camera.turn_px == pytest.approx(4000) and sphere.center_is_known
+    with pytest.raises(CameraError, match="twice as wide as high"):
+        CameraHint(projection="equirectangular").resolve(4000, 1500)
+    cylinder = CameraHint(projection="cylindrical").resolve(4000, 1500)
+    assert cylinder.camera is None and cylinder.projection == "cylindrical"
+    camera = CameraHint(fov_deg=200.0, projection="cylindrical").resolve(4000, 1500).camera
+    assert math.degrees(camera.fov_rad) == pytest.approx(200)
+
+
+XMP = b"""<x:xmpmeta><rdf:Description xmlns:GPano="http://ns.google.com/photos/1.0/panorama/"
+ GPano:ProjectionType="equirectangular" GPano:FullPanoWidthPixels="8000"
+ GPano:FullPanoHeightPixels="4000" GPano:CroppedAreaImageWidthPixels="4000"
+ GPano:CroppedAreaTopPixels="1500"/></x:xmpmeta>"""
+
+
+def test_pictures_that_say_they_are_panoramas():
+    known = CameraHint().resolve(2000, 500, XMP)  # shrunk to half since it was stitched
+    assert known.projection == "equirectangular" and "GPano" in known.source
+    assert math.degrees(known.camera.fov_rad) == pytest.approx(180)
+    assert known.camera.center_px == pytest.approx((1000.0, 250.0))
+    elements = XMP.replace(b'GPano:ProjectionType="equirectangular"', b"") + (
+        b"<GPano:ProjectionType>cylindrical</GPano:ProjectionType>"
+    )
+    assert CameraHint().resolve(2000, 500, elements).projection == "cylindrical"
+    assert CameraHint(projection="perspective").resolve(2000, 500, XMP).camera is None
+    for broken in (b"GPano:", XMP.replace(b"8000", b"many"), XMP.replace(b"equirect", b"fish")):
+        assert CameraHint().resolve(2000, 500, broken).projection == "perspective"
+    with pytest.raises(CameraError, match="metadata cannot be right"):
+        CameraHint().resolve(2000, 500, XMP.replace(b"8000", b"1000"))

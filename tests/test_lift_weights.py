@@ -13,6 +13,17 @@ from crowd3d.lift_net import mirror_fisher, mirror_keypoints
 from crowd3d.lift_refine import virtual_axes
 from crowd3d.lift_rig import Rig, pose_rig, rig_of
 from crowd3d.rotation import about_y, small_turns
+from crowd3d.training.keypoint_noise import NoiseRecipe
+from crowd3d.training.lift_data import (
+    CameraRecipe,
+    PopulationRecipe,
+    PoseRecipe,
+    build_bank,
+    draw_betas,
+    draw_poses,
+    photograph,
+)
+from crowd3d.training.lift_metrics import errors, summary
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +135,25 @@ def test_refined_fisher_points_at_the_refined_pose(lifter: lift.Lift, rig: Rig) 
     torch.testing.assert_close(posterior.mode(refined.fisher), refined.rotations, atol=5e-3, rtol=0)
     before, after = (posterior.dispersion(r.fisher) for r in (result, refined))
     torch.testing.assert_close(before, after, atol=1e-3, rtol=0)
+
+
+def test_posteriors_are_honest_and_somebody_elses_are_not(lifter: lift.Lift, rig: Rig) -> None:
+    """Everyday poses, seen with a detector's errors; mocap, which is not shipped, is in benchmarks."""
+    generator = torch.Generator().manual_seed(77)
+    poses = PoseRecipe(everyday=3000)
+    bank = build_bank([], poses, rig, 78)
+    drawn = draw_poses(bank, poses, 1500, generator)
+    betas = draw_betas(PopulationRecipe(), 1500, generator, drawn.device)
+    people = photograph(rig, drawn, betas, CameraRecipe(), NoiseRecipe(), generator)
+    result = lifter(people.keypoints, people.elevation)
+    found = errors(rig, result.rotations, result.betas, people)
+    numbers = summary(found, result.fisher)
+    assert numbers["pa_mpjpe_mm"] < 85 and numbers["heading_median_deg"] < 15
+    assert 85 < numbers["coverage_90_percent"] < 96
+    assert numbers["spearman_pairs"] > 0.4
+    order = torch.randperm(1500, generator=generator)
+    swapped = errors(rig, result.rotations[order], result.betas[order], people)
+    control = summary(swapped, result.fisher[order])  # somebody else's posterior
+    assert control["coverage_90_percent"] < 70
+    control = summary(found, result.fisher[order])  # somebody else's certainty
+    assert abs(control["spearman_people"]) < 0.1 < 0.4 < numbers["spearman_people"]

@@ -121,21 +121,3 @@ def test_nonsense_is_refused(change):
     }
     with pytest.raises(optim.BadInput):
         optim.place_people(**(options | change))
-
-
-def test_a_wrong_heading_is_turned_back():
-    crowd = Crowd(8)
-    yaw = np.array([0.0, 0.2, -0.2, 0.3, -0.3, 0.1, -0.1, 0.05])
-    torso = crowd.body[:, [5, 6, 11, 12]].mean(axis=1)
-    n = crowd.normal
-    apart = crowd.body - torso[:, None]
-    along = (apart @ n)[..., None] * n
-    across, turn = apart - along, -yaw[:, None, None]
-    turned = along + np.cos(turn) * across + np.sin(turn) * np.cross(n, across)
-    crowd.body = turned + torso[:, None]
-    foot, placed = crowd.place(crowd.theta, yaw_sd_rad=100.0)
-    np.testing.assert_allclose(placed.yaw_rad, yaw, atol=0.01)
-    np.testing.assert_allclose(foot, crowd.foot, atol=0.01)
-    _, stiff = crowd.place(crowd.theta)
-    assert not stiff.yaw_rad.any()
-    assert (stiff.residual_px[1:5] > 3 * placed.residual_px[1:5]).all()

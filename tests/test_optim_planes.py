@@ -28,6 +28,19 @@ def test_two_levels(ratio):
     assert fit.planes[0][1] == fit.offset_m
 
 
+@pytest.mark.parametrize("ratio", [0.5, 0.7, 1.3, 1.6])
+def test_levels_below_a_known_camera_are_found_to_a_few_centimetres(ratio):
+    world, people, first = _terrace(ratio, 103)
+    fit = world.fit(
+        people, max_planes=3, focal_px=world.focal_px, gravity=-world.normal, mean_stature_sd_m=0.0
+    )
+    offsets = [offset for _, offset in fit.planes]
+    np.testing.assert_allclose(offsets, [9.0, 9.0 * ratio], atol=0.15)
+    told = fit.plane_index >= 0
+    right = fit.plane_index == (np.arange(len(people)) >= first)
+    assert right[told].mean() > 0.95 and told.mean() > 0.95
+
+
 def test_one_level_is_kept_by_default():
     world, people, _ = _terrace(0.6, 3)
     assert len(world.fit(people).planes) == 1
@@ -41,6 +54,20 @@ def test_one_ground_is_never_split_by_noise(name):
         fit = world.fit(people, center_px=world.center_px, max_planes=4)
         assert len(fit.planes) == 1
         assert set(fit.plane_index) <= {-1, 0}
+
+
+@pytest.mark.slow
+def test_no_second_ground_in_a_hundred_single_ones():
+    for seed in range(100):
+        rng = np.random.default_rng(1000 + seed)
+        world = World(
+            fov=rng.uniform(45, 90),
+            pitch=rng.uniform(8, 45),
+            roll=rng.uniform(-8, 8),
+            height=rng.uniform(3, 16),
+        )
+        people = world.crowd(int(rng.integers(40, 200)), seed, outliers=rng.choice([0.0, 0.1, 0.3]))
+        assert len(world.fit(people, max_planes=4).planes) == 1
 
 
 def test_few_people_have_one_ground():

@@ -54,3 +54,17 @@ def test_it_is_better_than_assuming_the_centre_of_a_crop():
         errors.append([1 - free.normal @ up, 1 - fixed.normal @ up])
     free_error, fixed_error = np.mean(errors, axis=0)
     assert free_error < fixed_error
+
+
+def test_what_is_not_known_of_the_principal_point_widens_the_covariance():
+    people = _crowd(30, SIZE[0] / 2, seed=4)
+    free = fit_with_free_center(people, SIZE, center_sd_px=80.0, focal_px=FOCAL_PX)
+    given = fit_ground_camera(people, SIZE, center_px=free.center_px, focal_px=FOCAL_PX)
+    added = free.covariance - given.covariance
+    assert added[2, 2] > 0 and added[0, 0] == pytest.approx(0.0)
+    shifted = (free.center_px[0] + 80.0, free.center_px[1])
+    moved = fit_ground_camera(people, SIZE, center_px=shifted, focal_px=FOCAL_PX)
+    roll = np.arctan2(moved.normal[0], -moved.normal[1]) - np.arctan2(
+        given.normal[0], -given.normal[1]
+    )
+    assert np.sqrt(added[2, 2]) < 1.3 * abs(roll)

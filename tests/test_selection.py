@@ -129,3 +129,28 @@ def test_suitability_is_highest_where_the_network_is_best():
     suitability = size_suitability(heights)
     assert suitability[2:5].tolist() == [1.0, 1.0, 1.0]
     assert suitability[0] < suitability[1] < 1 > suitability[5] > 0
+
+
+def test_somebody_on_the_seam_exists_once():
+    """Looks at one person from both ends of a whole turn, a few pixels apart, are one person."""
+    sphere = Camera.from_fov(8000, 4000, 360, "equirectangular")
+    plane = Plane(np.array([0.0, -1.0, 0.0]), 4.0)
+    azimuth = np.radians([-180.0, -60.0, 0.0, 45.0, 179.0])
+    foot = np.stack([12 * np.sin(azimuth), np.full(5, 4.0), 12 * np.cos(azimuth)], axis=1)
+    aside = np.stack([np.cos(azimuth), np.zeros(5), -np.sin(azimuth)], axis=1)
+    points = foot[:, None] + 1.7 * (
+        HEIGHTS[:, None] * plane.normal + SIDES[:, None] * aside[:, None]
+    )
+    looks = []
+    for k, shift in enumerate((-2.0, -1.0, 0.0, 1.0, 2.0)):
+        pixels = sphere.unwrapped(sphere.project(points), sphere.project(foot)[:, None])
+        pixels[..., 0] += shift + 8000 * (k % 2)
+        box = np.concatenate([pixels.min(axis=1) - 8, pixels.max(axis=1) + 8], axis=1)
+        keypoints = np.concatenate([pixels, np.full((5, 17, 1), 0.6)], axis=2)
+        looks.append(
+            Detections(np.full(5, 0.8), np.full(5, 0.8), box, keypoints, np.zeros(5, bool))
+        )
+    people = selection.placed_people(Detections.cat(looks), sphere, plane, Config())
+    middle = np.sort(people.box_px[:, [0, 2]].mean(axis=1))
+    assert ((middle >= 0) & (middle < 8000)).all()
+    np.testing.assert_allclose(middle, np.sort((azimuth / (2 * np.pi) + 0.5) * 8000), atol=6.0)

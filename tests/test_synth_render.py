@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
 
-from crowd3d.synth import noise, poses, regions
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from crowd3d.synth import motion, noise, poses, regions
+from crowd3d.synth.boxes import Box, Boxes
 from crowd3d.synth.figures import tailor
+from crowd3d.synth.lens import Lens, develop
+from crowd3d.synth.light import sample_light
 from crowd3d.synth.meshes import pillow, tube, vertex_normals
 from crowd3d.synth.outfits import sample_outfits
 from crowd3d.synth.presets import preset
@@ -13,6 +20,7 @@ from crowd3d.synth.render import areas, render_tiles, sample_setting
 from crowd3d.synth.shading import Shader
 from crowd3d.synth.stage import Stage
 from crowd3d.synth.truth import truth_of
+from crowd3d.training.mocap import MocapError
 
 SIZE = (320, 180)
 
@@ -26,7 +34,7 @@ def test_areas_cover_the_picture_once() -> None:
 
 def test_a_tile_shows_what_the_whole_shows() -> None:
     setting = sample_setting(3, SIZE, 8, preset("plaza"))
-    shader = Shader(Stage(setting.world, setting.bodies, setting.outfits))
+    shader = Shader(Stage(setting.world, setting.bodies, setting.outfits, setting.cast))
     whole, who = shader.tile((0, 0, *SIZE))
     part, who_part = shader.tile((100, 60, 120, 90))
     inner = slice(1, -1)  # borders lack the neighbours that mark an edge
@@ -119,3 +127,56 @@ def test_regions_split_the_body() -> None:
     ]
     assert regions.bottom_cover(points, 0 * long - 0.8).tolist() == [False, False, True, False]
     assert regions.shoe_cover(points).tolist() == [False, False, False, True]
+
+
+def test_recorded_poses_replace_those_of_people_who_do_not_sit() -> None:
+    rng = np.random.default_rng(0)
+    standing = np.stack([poses.walking(rng) for _ in range(3)])
+    turned = standing.copy()
+    heading = Rotation.from_euler("y", [[1.0], [-2.0], [3.0]])
+    turned[:, 0] = (heading * Rotation.from_rotvec(turned[:, 0])).as_rotvec().reshape(3, 3)
+    assert np.allclose(motion.without_heading(turned), motion.without_heading(standing), atol=1e-9)
+    lying = standing.copy()
+    lying[:, 0] = [np.pi / 2, 0, 0]
+    assert motion.stands(standing).all() and not motion.stands(lying).any()
+    cast = sample_setting(3, SIZE, 12, preset("stadium")).cast
+    again = motion.recast(rng, cast, standing, 1.0)
+    changed = np.any(again.pose != cast.pose, axis=(1, 2))
+    assert cast.seated.any() and np.array_equal(changed, ~cast.seated)
+    with pytest.raises(MocapError):
+        motion.read_motion("no such folder")
+
+
+def test_the_sky_lights_what_faces_it() -> None:
+    for seed in range(8):
+        light = sample_light(np.random.default_rng(seed), preset("plaza"))
+        up, down = (light.from_sky(np.array([[0, y, 0]], np.float32))[0] for y in (1.0, -1.0))
+        assert np.allclose(up, light.sky, rtol=0.02) and (down < 0.35 * up).all()
+        x, z = np.sin(light.azimuth_rad), np.cos(light.azimuth_rad)
+        front, back = (
+            light.from_sky(np.array([[s * x, 0, s * z]], np.float32)).sum() for s in (1, -1)
+        )
+        assert front > back
+
+
+def test_a_shaken_camera_blurs_along_its_way() -> None:
+    radiance = np.zeros((31, 31, 3), np.float32)
+    radiance[15, 15] = 30.0
+    still = Lens(1.0, 0.5, (0.0, 0.0), 0.0, 0.0, 0.0, (1.0, 1.0, 1.0))
+    spread = []
+    for shake in ((0.0, 0.0), (4.0, 0.0)):
+        lens = replace(still, shake_px=shake)
+        drawn = develop(radiance, lens, np.random.default_rng(0), (0, 0), (31, 31))[..., 0]
+        rows, columns = np.nonzero(drawn > 40)
+        spread.append((np.ptp(rows), np.ptp(columns)))
+    assert spread[1][1] > spread[0][1] and spread[1][0] <= spread[0][0]
+
+
+def test_boxes_taper_and_climb() -> None:
+    plain, pyramid, ramp = (
+        Boxes.of([Box((0, 1, 0), (2, 1, 3), 0, "ffffff", taper=taper, rise=rise)]).corners_m()[0]
+        for taper, rise in ((1.0, 0.0), (0.0, 0.0), (1.0, 0.1))
+    )
+    top = plain[:, 1] > 1
+    assert np.allclose(pyramid[top][:, [0, 2]], 0) and np.allclose(pyramid[~top], plain[~top])
+    assert np.allclose(ramp[top][:, 1], 2 + 0.1 * (3 - plain[top][:, 2]))

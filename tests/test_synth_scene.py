@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields, replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -14,16 +16,17 @@ from crowd3d import body
 from crowd3d.camera import Camera
 from crowd3d.errors import ConfigError
 from crowd3d.scene import Plane
-from crowd3d.synth import Truth, View, render_scene, synthesize
+from crowd3d.synth import Truth, View, render_scene, synthesize, with_camera
+from crowd3d.synth.boxes import Boxes
 from crowd3d.synth.crowd import CLEARANCE_M
 from crowd3d.synth.presets import PRESETS, preset
-from crowd3d.synth.render import sample_setting
+from crowd3d.synth.render import Setting, render_tiles, sample_setting
 from crowd3d.synth.truth import annotation, truth_of
 
 SIZE = (320, 180)
 
 
-@pytest.fixture(scope="module", params=["plaza", "stadium", "street", "steep"])
+@pytest.fixture(scope="module", params=["plaza", "stadium", "steep", "terrace", "stairs", "slope"])
 def truth(request: pytest.FixtureRequest) -> Truth:
     return truth_of(sample_setting(5, SIZE, 12, preset(request.param)))
 
@@ -35,6 +38,21 @@ def vertices_m(truth: Truth) -> np.ndarray:
     )
     with torch.inference_mode():
         return model(*rows).vertices.numpy().astype(np.float64)
+
+
+def _only(setting: Setting, i: int) -> Setting:
+    """The same scene with one person, and without boxes."""
+
+    def one(rows):
+        return replace(rows, **{f.name: getattr(rows, f.name)[i : i + 1] for f in fields(rows)})
+
+    return replace(
+        setting,
+        world=replace(setting.world, boxes=Boxes.of([])),
+        cast=one(setting.cast),
+        bodies=one(setting.bodies),
+        outfits=one(setting.outfits),
+    )
 
 
 def planes(truth: Truth) -> list[Plane]:
@@ -96,6 +114,52 @@ def test_hidden_people_have_low_visibility() -> None:
     assert truth_of(setting).visibility[1:].mean() < alone[1:].mean()
 
 
+@pytest.mark.parametrize("name", ["terrace", "stairs", "slope"])
+def test_people_are_on_several_planes(name: str) -> None:
+    setting = sample_setting(5, SIZE, 40, preset(name))
+    truth = truth_of(setting)
+    levels = setting.world.levels_m
+    assert len(truth.normals) == len(levels) and len(np.unique(truth.plane)) > 1
+    for index, z in zip(setting.cast.level, setting.cast.position_m[:, 1], strict=True):
+        assert index == 0 or levels[index].back_z <= z <= levels[index].front_z
+    # A level's points are on its plane, wherever it is seen from.
+    view = setting.world.view
+    for level, plane in zip(levels[1:], planes(truth)[1:], strict=True):
+        z = level.front_z - np.array([0.1, 0.2, 0.3])
+        points = np.stack([np.array([-3.0, 0.0, 5.0]), level.height_m(z), z], axis=1)
+        assert np.allclose(plane.signed_height_m(view.to_camera(points)), 0, atol=1e-9)
+        assert float(plane.normal @ truth.normals[0]) > 0.98
+
+
+def test_a_slope_leans_towards_the_viewer() -> None:
+    truth = truth_of(sample_setting(5, SIZE, 5, preset("slope")))
+    assert truth.normals[1][2] < truth.normals[0][2]  # z is away from the camera
+
+
+def test_a_camera_can_be_asked_for() -> None:
+    chosen = with_camera(preset("plaza"), fov_deg=15.0, height_m=40.0, pitch_deg=60.0, roll_deg=3.0)
+    truth = truth_of(sample_setting(1, SIZE, 4, chosen))
+    fov = 2 * np.degrees(np.arctan(SIZE[0] / 2 / float(truth.focal_px)))
+    assert fov == pytest.approx(15.0) and truth.offsets_m[0] == pytest.approx(40.0)
+    assert with_camera(preset("plaza")) == preset("plaza")
+
+
+@pytest.mark.parametrize("bad", [{"fov_deg": 9.0}, {"height_m": 90.0}, {"pitch_deg": -20.0}])
+def test_impossible_cameras_are_named(bad: dict) -> None:
+    with pytest.raises(ConfigError, match=next(iter(bad))):
+        with_camera(preset("plaza"), **bad)
+
+
+@pytest.mark.parametrize(
+    ("fov", "height", "pitch"), [(15.0, 40.0, 60.0), (110.0, 1.2, -5.0), (110.0, 40.0, 60.0)]
+)
+def test_extreme_cameras_draw(fov: float, height: float, pitch: float) -> None:
+    chosen = with_camera(preset("plaza"), fov_deg=fov, height_m=height, pitch_deg=pitch)
+    picture, truth = render_scene(2, size=(160, 90), n_people=4, preset_name=chosen)
+    assert picture.std() > 2 and len(truth) > 0
+    assert np.isfinite(truth.keypoints_px).all()
+
+
 def test_statures_are_those_of_the_cast() -> None:
     setting = sample_setting(4, SIZE, 10, preset("plaza"))
     assert np.abs(truth_of(setting).stature_m - setting.cast.stature_m).max() < 5e-3
@@ -146,6 +210,27 @@ def test_same_seed_same_bytes(tmp_path) -> None:
     assert Camera.from_json(tmp_path / "a" / "camera.json").focal_px == float(again.focal_px)
 
 
+def test_segmentation_and_visibility_are_those_of_the_picture(tmp_path) -> None:
+    size = (480, 270)
+    truth = synthesize(
+        tmp_path / "a", seed=4, size=size, n_people=12, segmentation=True, preset_name="phone"
+    )
+    seen = cv2.imread(str(tmp_path / "a" / "segmentation.png"), cv2.IMREAD_UNCHANGED)
+    assert seen.dtype == np.uint16 and seen.shape == (270, 480)
+    pixels = np.bincount(seen.ravel(), minlength=len(truth) + 1)[1:]
+    assert ((pixels == 0) == (truth.visibility == 0)).all()
+    assert (truth.visibility >= 0).all() and truth.visibility.max() == 1.0
+    assert np.array_equal(Truth.load(tmp_path / "a" / "truth.npz").visibility, truth.visibility)
+    # Drawn alone, each person fills the outline of which the picture shows a share.
+    setting = sample_setting(4, size, 12, preset("phone"))
+    whole = np.flatnonzero(truth.inside == 1)
+    hidden = whole[np.argsort(truth.visibility[whole])[:2]]
+    assert truth.visibility[hidden].max() < 1
+    for i in hidden:
+        alone = sum(int((who >= 0).sum()) for _, _, who in render_tiles(_only(setting, int(i))))
+        assert truth.visibility[i] == pytest.approx(pixels[i] / alone)
+
+
 def test_another_seed_another_picture() -> None:
     first, second = (render_scene(seed, size=SIZE, n_people=3)[0] for seed in (1, 2))
     assert np.abs(first.astype(int) - second).mean() > 2
@@ -157,7 +242,9 @@ def test_annotation_has_the_layout_of_largecrowd(truth: Truth) -> None:
     people = values["frame_info"]["x.jpg"]
     assert len(people) == len(truth)
     for row in people:
-        assert set(row) == {"bbox", "keypoints", "type", "hvip2d", "hvip3d", "torso_center"}
+        published = {"bbox", "keypoints", "type", "hvip2d", "hvip3d", "torso_center"}
+        assert set(row) == published | {"visibility"}
+        assert len(row["visibility"]) == 17 and set(row["visibility"]) <= {0, 1, 2}
         assert row["type"] in {"normal", "severe_occlusion", "truncation", "ghost"}
         left, top, right, bottom = row["bbox"]
         assert 0 <= left <= right <= 1 and 0 <= top <= bottom <= 1

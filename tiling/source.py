@@ -95,6 +95,11 @@ class ImageSource:
                 digest.update(block)
         return digest.hexdigest()
 
+    @property
+    def xmp(self) -> bytes:
+        """The file's XMP metadata packet, empty if it has none."""
+        return bytes(self._header.get("xmp-data")) if self._header.get_typeof("xmp-data") else b""
+
     def prepare(self) -> None:
         """Decodes the file now instead of at the first read.
 

@@ -18,7 +18,7 @@ def load(name_or_path: str | Path = "open", level: str = "full") -> BodyModel:
 
     Args:
         name_or_path: "open", or the path of an `.npz` in the SMPL layout.
-        level: "full" (12,272 vertices) or "crowd" (1,229) of `open`; files have one level.
+        level: "full" (6,800 vertices) or "crowd" (1,229) of `open`; files have one level.
 
     Raises:
         BodyError: unknown name or level, or a file that cannot be used as it is.

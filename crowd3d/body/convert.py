@@ -106,6 +106,28 @@ def plain(value: Any) -> npt.NDArray[np.generic]:
     return array
 
 
+def read_pickled_arrays(path: str | Path) -> dict[Any, Any]:
+    """The dictionary in a pickle that holds nothing but numbers, text and arrays.
+
+    Raises:
+        BodyError: the file cannot be read, asks for anything but arrays, or holds no dictionary.
+    """
+    try:
+        stream = io.BytesIO(Path(path).read_bytes())
+        content = _SmplUnpickler(stream, encoding="latin1").load()
+    except BodyError as error:
+        raise BodyError(f"{path}: {error}") from None
+    except OSError as error:
+        raise BodyError(f"cannot read {path}: {error.strerror or error}") from None
+    except Exception as error:  # a damaged pickle raises nearly anything
+        raise BodyError(
+            f"{path} is not a readable pickle: {type(error).__name__}: {error}"
+        ) from None
+    if not isinstance(content, dict):
+        raise BodyError(f"{path} holds a {type(content).__name__}, not a dictionary")
+    return content
+
+
 def convert_smpl_pickle(src: str | Path, dst: str | Path) -> Path:
     """Convert a SMPL `.pkl` into an `.npz` that `crowd3d.body.load` reads.
 
@@ -122,18 +144,7 @@ def convert_smpl_pickle(src: str | Path, dst: str | Path) -> Path:
     src, dst = Path(src), Path(dst)
     if dst.is_dir():
         dst = dst / f"{src.stem}.npz"
-    try:
-        content = _SmplUnpickler(io.BytesIO(src.read_bytes()), encoding="latin1").load()
-    except BodyError as error:
-        raise BodyError(f"{src}: {error}") from None
-    except OSError as error:
-        raise BodyError(f"cannot read {src}: {error.strerror or error}") from None
-    except Exception as error:  # a damaged pickle raises nearly anything
-        raise BodyError(
-            f"{src} is not a readable pickle: {type(error).__name__}: {error}"
-        ) from None
-    if not isinstance(content, dict):
-        raise BodyError(f"{src} holds a {type(content).__name__}, not SMPL's dictionary")
+    content = read_pickled_arrays(src)
     try:
         values = {key: plain(content[key]) for key in _KEYS if key in content}
     except (TypeError, ValueError, AttributeError, IndexError, KeyError) as error:

@@ -91,8 +91,11 @@ def skin(vertices: Tensor, weights: Tensor, world: Tensor, rest: Tensor, posed: 
 class BodyModel(nn.Module):
     """A skinned body in the SMPL layout. Rest: T-pose, y up, facing +z, left at +x, metres.
 
-    `betas` are the body's own: for `open`, betas[0] is the stature in standard deviations of a
-    population of all ages, and the other nine do not change the stature.
+    `betas` are the body's own, and mean nothing to another body. Of `open`: betas[0] is the stature in
+    standard deviations (0.233 m about 1.615 m) of a population of all ages, and the other nine,
+    principal components of what stature leaves, do not change it. Of a SMPL file: the first ten
+    principal components its authors chose, the first of them mostly size. `crowd3d.body.refit` finds
+    the betas of one body for a shape of another.
 
     Attributes:
         name: "open", or the file it came from.
@@ -140,6 +143,11 @@ class BodyModel(nn.Module):
     def n_vertices(self) -> int:
         """Number of vertices."""
         return int(self.v_template.shape[0])
+
+    @property
+    def has_keypoints(self) -> bool:
+        """Whether COCO keypoints are known on this mesh."""
+        return self._coco_weights is not None
 
     def rest_vertices(self, betas: Tensor) -> Tensor:
         """(N, 10) -> (N, V, 3) shaped body in the T-pose."""

@@ -31,6 +31,19 @@ from crowd3d.errors import OutputError
     type=click.Path(path_type=Path),
     help="camera.json with the intrinsics.",
 )
+@click.option(
+    "--projection",
+    type=click.Choice(["auto", "perspective", "cylindrical", "equirectangular"]),
+    default="auto",
+    show_default=True,
+    help="Of panoramas; auto reads the picture's metadata.",
+)
+@click.option(
+    "--keypoints",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Your own 2D poses instead of the detector: AlphaPose, OpenPose (file or folder), COCO, 3DCrowdNet.",
+)
 @click.option("--max-pixels", type=int, help="Refuse larger pictures.  [default: 4000000000]")
 @click.option("--quiet", is_flag=True, help="No progress, no closing line.")
 def reconstruct(
@@ -41,6 +54,8 @@ def reconstruct(
     focal_px: float | None,
     fov_deg: float | None,
     camera_json: Path | None,
+    projection: str,
+    keypoints: Path | None,
     max_pixels: int | None,
     quiet: bool,
 ) -> None:
@@ -63,12 +78,21 @@ def reconstruct(
         )
     for image in images:
         folder = out if len(images) == 1 else out / image.stem
-        camera = CameraHint(focal_px=focal_px, fov_deg=fov_deg, camera_json=camera_json)
+        camera = CameraHint(focal_px, fov_deg, camera_json, projection)
         with Progress(enabled=not quiet and sys.stderr.isatty()) as progress:
             scene = api.reconstruct(
-                image, camera=camera, config=settings, device=device, out=folder, progress=progress
+                image,
+                camera=camera,
+                config=settings,
+                device=device,
+                out=folder,
+                progress=progress,
+                keypoints=keypoints,
             )
         if not quiet:
             click.echo(api.closing_line(scene, folder))
+            taken = scene.diagnostics["projection"]
+            if taken["kind"] != "perspective":
+                click.echo(f"projection: {taken['kind']} ({taken['source']})")
             for warning in scene.diagnostics["warnings"]:
                 click.echo(f"warning: {warning}", err=True)

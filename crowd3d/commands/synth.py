@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+MINI = "largecrowd-mini"  # a data set rather than one picture; its sizes are its own
+
 
 def _size(_: click.Context, __: click.Parameter, value: str) -> tuple[int, int]:
     width, _x, height = value.lower().partition("x")
@@ -22,18 +24,70 @@ def _size(_: click.Context, __: click.Parameter, value: str) -> tuple[int, int]:
 @click.option(
     "--size", default="4000x2000", show_default=True, callback=_size, help="WIDTHxHEIGHT."
 )
-@click.option("--preset", default="plaza", show_default=True, help="plaza, street, stadium, ...")
+@click.option(
+    "--preset",
+    default="plaza",
+    show_default=True,
+    help="plaza, street, stadium, ...; or largecrowd-mini, a folder of two scenes of six frames.",
+)
+@click.option("--fov", "fov_deg", type=float, help="Horizontal, 15 to 110 degrees.")
+@click.option("--height", "height_m", type=float, help="Of the camera, 1.2 to 40 metres.")
+@click.option("--pitch", "pitch_deg", type=float, help="Downwards, -5 to 60 degrees.")
+@click.option("--roll", "roll_deg", type=float, help="Degrees. All four default to the preset's.")
+@click.option("--segmentation", is_flag=True, help="Write segmentation.png, who is in each pixel.")
+@click.option(
+    "--motion",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of CMU motion capture (ASF, AMC) to take most poses from.",
+)
+@click.option(
+    "--rasterizer",
+    type=click.Choice(["embree", "pytorch3d", "auto"]),
+    default="embree",
+    show_default=True,
+)
 @click.option("--quiet", is_flag=True, help="No progress, no closing line.")
 def synth(
-    out: Path, seed: int, people: int, size: tuple[int, int], preset: str, quiet: bool
+    out: Path,
+    seed: int,
+    people: int,
+    size: tuple[int, int],
+    preset: str,
+    segmentation: bool,
+    motion: Path | None,
+    rasterizer: str,
+    quiet: bool,
+    **camera: float | None,
 ) -> None:
     """Render a photograph of a crowd with its exact truth into a folder."""
     from crowd3d.progress import Progress
-    from crowd3d.synth import synthesize
+    from crowd3d.synth import synthesize, with_camera
+    from crowd3d.synth.presets import preset as preset_of
 
+    if preset == MINI:
+        _mini(out, seed, quiet)
+        return
     with Progress(enabled=not quiet and sys.stderr.isatty()) as progress:
         truth = synthesize(
-            out, seed=seed, size=size, n_people=people, preset_name=preset, progress=progress
+            out,
+            seed=seed,
+            size=size,
+            n_people=people,
+            preset_name=with_camera(preset_of(preset), **camera),
+            segmentation=segmentation,
+            rasterizer=rasterizer,
+            motion=motion,
+            progress=progress,
         )
     if not quiet:
         click.echo(f"{out / 'image.jpg'}: {len(truth.id)} people, {size[0]} x {size[1]} px")
+
+
+def _mini(out: Path, seed: int, quiet: bool) -> None:
+    from crowd3d.progress import Progress
+    from crowd3d.synth.mini import synthesize_largecrowd
+
+    with Progress(enabled=not quiet and sys.stderr.isatty()) as progress:
+        pictures = synthesize_largecrowd(out, seed=seed, progress=progress)
+    if not quiet:
+        click.echo(f"{out}: {len(pictures)} pictures in the layout of LargeCrowd")

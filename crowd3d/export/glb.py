@@ -51,6 +51,7 @@ def to_glb(scene: Scene, mesh: CrowdMesh) -> bytes:
         "generator": f"crowd3d {__version__}",
         "extras": {
             "image_name": scene.image_name,
+            "body": scene.body,
             "units": "metres",
             "frame": "x right, y up, z backward, origin on the ground below the camera",
         },

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from crowd3d.errors import SceneError
+from crowd3d.body.tree import TORSO_KEYPOINTS
+from crowd3d.data.located import Node
+from crowd3d.errors import BodyError, DataError, SceneError
 from crowd3d.export import atomic, strict_json
-from crowd3d.people import N_BETAS, N_JOINTS
+from crowd3d.people import N_BETAS, N_JOINTS, N_KEYPOINTS
 from crowd3d.scene import Scene
 
+if TYPE_CHECKING:
+    from crowd3d.body import BodyModel
+
 FloatArray = npt.NDArray[np.float64]
+
+_BATCH = 128  # people posed at once
+_HANDS = slice(22, 24)
 
 
 @dataclass(frozen=True)
@@ -39,26 +48,45 @@ class Predicted:
     hvip_m: FloatArray
     body: list[str]
 
+    def __len__(self) -> int:
+        return len(self.pose)
+
+
+@dataclass(frozen=True)
+class Posed:
+    """The bodies of one picture in the camera frame, metres.
+
+    Attributes:
+        vertices_m: (N, V, 3); joints_m: (N, 24, 3); keypoints_m: (N, 17, 3) COCO order.
+        keypoints_px: (N, 17, 2) seen with the file's own intrinsics; NaN behind the camera.
+        torso_m: (N, 3) mean of both shoulders and both hips.
+    """
+
+    vertices_m: FloatArray
+    joints_m: FloatArray
+    keypoints_m: FloatArray
+    keypoints_px: FloatArray
+    torso_m: FloatArray
+
 
 def to_predict(scene: Scene, minimal: bool = False) -> dict[str, Any]:
     """One picture's entry, keyed by its file name.
 
-    People without a place in 3D are left out, because the format has no word for them. The member
-    "body" is an addition: it names the body that pose, shape and trans_cam belong to.
+    People without a place in 3D are left out, because the format has no word for them; hands are
+    straight. The member "body" is an addition: it names the body that pose, shape and trans_cam
+    belong to; "gender" is that of this body.
 
     Args:
         minimal: leave out hvip2d and hvip3d, as GigaCrowd submissions do.
     """
     people = scene.people
-    finite = np.isfinite(people.pose).all(axis=(1, 2))
-    finite &= np.isfinite(people.betas).all(axis=1) & np.isfinite(people.transl_m).all(axis=1)
     persons = []
-    for i in np.flatnonzero(finite):
+    for i in np.flatnonzero(_is_written(scene)):
         person = {
-            "pose": people.pose[i].reshape(-1),
+            "pose": _without_hands(people.pose[i]).reshape(-1),
             "shape": people.betas[i],
             "trans_cam": people.transl_m[i],
-            "gender": "neutral",
+            "gender": gender_of(scene.body),
             "scale_smpl": 1.0,
             "body": scene.body,
         }
@@ -70,63 +98,126 @@ def to_predict(scene: Scene, minimal: bool = False) -> dict[str, Any]:
     return plain
 
 
+def _without_hands(pose: FloatArray) -> FloatArray:
+    """(..., 24, 3) with the last two rotations zero, as the format has it; no keypoint depends on them."""
+    closed = np.array(pose, dtype=np.float64)
+    closed[..., _HANDS, :] = 0.0
+    return closed
+
+
+def _is_written(scene: Scene) -> npt.NDArray[np.bool_]:
+    """(N,) who has a body and a place."""
+    people = scene.people
+    finite = np.isfinite(people.pose).all(axis=(1, 2)) & np.isfinite(people.betas).all(axis=1)
+    return np.asarray(finite & np.isfinite(people.transl_m).all(axis=1))
+
+
+def gender_of(body: str) -> str:
+    """ "female", "male" or "neutral", from the file name of a body; official names say which."""
+    words = re.split(r"[^a-z]+", body.lower())
+    for gender in ("female", "male"):
+        if gender in words or ("basicmodel" in words and gender[0] in words):
+            return gender
+    return "neutral"
+
+
+def from_scene(scene: Scene) -> Predicted:
+    """What `read` gives for the file that `write` makes of a scene, without the file."""
+    people = scene.people.filter(_is_written(scene))
+    bodies = [scene.body] * len(people)
+    return Predicted(
+        scene.camera.K,
+        _without_hands(people.pose),
+        people.betas,
+        people.transl_m,
+        np.ones(len(people)),
+        people.hvip_px,
+        people.hvip_m,
+        bodies,
+    )
+
+
 def write(scene: Scene, path: Path, minimal: bool = False) -> None:
     """Write the file of one picture; raises OutputError."""
     atomic.write_text(path, strict_json.dumps(to_predict(scene, minimal)))
 
 
 def read(path: Path) -> dict[str, Predicted]:
-    """All pictures of a file, by name.
+    """All pictures of a file, by name, in the order of the file.
 
     Raises:
-        SceneError: the file is missing, no JSON, or a member is missing or has the wrong size.
+        SceneError: the file is missing, no JSON, or a member is missing or has the wrong size; it names the
+            line and the member.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SceneError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise SceneError(f"{path} is not JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise SceneError(f"{path} must map names of pictures to predictions")
-    return {name: _entry(entry, f"{path}, {name}") for name, entry in content.items()}
+        return {name: _entry(entry) for name, entry in Node.read(path).items()}
+    except DataError as error:
+        raise SceneError(str(error)) from None
 
 
-def _entry(entry: Any, where: str) -> Predicted:
-    try:
-        K = _array(entry["Intrinsic_matrix"], (3, 3), "Intrinsic_matrix")
-        rows = [_person(person) for person in entry["person_list"]]
-        bodies = [str(person.get("body", "smpl")) for person in entry["person_list"]]
-    except KeyError as error:
-        raise SceneError(f"{where}: there is no {error.args[0]!r}") from None
-    except (TypeError, ValueError, OverflowError, AttributeError) as error:
-        raise SceneError(f"{where}: {error}") from None
-    flat = np.array(rows, dtype=np.float64).reshape(-1, sum(_SIZES))
+def posed(predicted: Predicted, body: BodyModel) -> Posed:
+    """The bodies of a picture where the file puts them.
+
+    Args:
+        body: that the parameters belong to.
+
+    Raises:
+        BodyError: some of them belong to another body, whose shapes mean something else.
+    """
+    strangers = sorted({name for name in predicted.body if name != body.name})
+    if strangers:
+        raise BodyError(
+            f"the predictions are of the body {strangers[0]!r}, not of {body.name!r}; "
+            "betas of one body mean nothing to another"
+        )
+    n = len(predicted)
+    vertices = np.zeros((n, body.n_vertices, 3))
+    keypoints = np.zeros((n, N_KEYPOINTS, 3))
+    joints = np.zeros((n, N_JOINTS, 3))
+    for start in range(0, n, _BATCH):
+        part = slice(start, start + _BATCH)
+        with torch.inference_mode():
+            raw = body(
+                *(torch.from_numpy(a[part]).float() for a in (predicted.pose, predicted.betas))
+            )
+            found = (raw.vertices, body.keypoints(raw.vertices), raw.joints)
+        place, scale = predicted.transl_m[part, None], predicted.scale[part, None, None]
+        for rows, values in zip((vertices, keypoints, joints), found, strict=True):
+            rows[part] = scale * values.double().numpy() + place
+    image = keypoints @ predicted.K.T
+    depth = np.where(image[..., 2:] > 0, image[..., 2:], np.nan)
+    torso = keypoints[:, TORSO_KEYPOINTS].mean(axis=1)
+    return Posed(vertices, joints, keypoints, image[..., :2] / depth, torso)
+
+
+def _entry(entry: Node) -> Predicted:
+    K = entry["Intrinsic_matrix"].array(3, 3)
+    if min(K[0, 0], K[1, 1]) <= 0 or K[2].tolist() != [0, 0, 1]:
+        entry["Intrinsic_matrix"].fail("it is not of the form [[f, 0, cx], [0, f, cy], [0, 0, 1]]")
+    people = list(entry["person_list"])
+    flat = np.array([_person(person) for person in people]).reshape(-1, sum(_SIZES))
     pose, betas, transl, scale, hvip_px, hvip_m = np.split(flat, _CUTS, axis=1)
     pose = pose.reshape(-1, N_JOINTS, 3)
-    return Predicted(K, pose, betas, transl, scale[:, 0], hvip_px, hvip_m, bodies)
+    names = [body.text() if (body := p.get("body")) else "smpl" for p in people]
+    return Predicted(K, pose, betas, transl, scale[:, 0], hvip_px, hvip_m, names)
 
 
 _SIZES = (3 * N_JOINTS, N_BETAS, 3, 1, 2, 3)
 _CUTS = np.cumsum(_SIZES[:-1])
 
 
-def _person(person: dict[str, Any]) -> FloatArray:
-    nowhere = [np.nan] * 3
-    return np.concatenate(
-        [
-            _array(person["pose"], (72,), "pose"),
-            _array(person["shape"], (10,), "shape"),
-            _array(person["trans_cam"], (3,), "trans_cam"),
-            _array([person.get("scale_smpl", 1.0)], (1,), "scale_smpl"),
-            _array(person.get("hvip2d", nowhere[:2]), (2,), "hvip2d"),
-            _array(person.get("hvip3d", nowhere), (3,), "hvip3d"),
-        ]
-    )
+def _person(person: Node) -> FloatArray:
+    def maybe(key: str, silent: FloatArray) -> FloatArray:
+        node = person.get(key)
+        return silent if node is None else node.array(len(silent))
 
-
-def _array(values: Any, shape: tuple[int, ...], name: str) -> FloatArray:
-    array = np.array(values, dtype=np.float64)
-    if array.shape != shape:
-        raise ValueError(f"{name} has the shape {array.shape}, expected {shape}")
-    return array
+    if (gender := person.get("gender")) is not None:
+        gender.one_of("neutral", "male", "female")
+    scale = 1.0
+    if (node := person.get("scale_smpl")) is not None:
+        scale = node.number()
+        if scale <= 0:
+            node.fail(f"{scale:g} is no scale")
+    needed = [person[key].array(n) for key, n in (("pose", 72), ("shape", 10), ("trans_cam", 3))]
+    hvip = [maybe("hvip2d", np.full(2, np.nan)), maybe("hvip3d", np.full(3, np.nan))]
+    return np.concatenate([*needed, [scale], *hvip])

@@ -89,6 +89,7 @@ def numbers(scene: Scene, plan: FloorPlan) -> list[Tile]:
     if len(distance):
         span = f"{distance.min():.0f} to {distance.max():.0f} m"
         tiles.append(("Distance of people", span, "along the ground"))
+    tiles.append(("Body", scene.body, "whose shapes these are"))
     return tiles
 
 

@@ -83,7 +83,11 @@ def to_geojson(scene: Scene) -> dict[str, Any]:
     return {
         "type": "FeatureCollection",
         "crs": None,
-        "crowd3d": {"coordinates": _FRAME_NOTE, "image_name": scene.image_name},
+        "crowd3d": {
+            "coordinates": _FRAME_NOTE,
+            "image_name": scene.image_name,
+            "body": scene.body,
+        },
         "features": points + ellipses,
     }
 

@@ -6,23 +6,35 @@ bounded memory at any size. The same seed gives the same bytes on the same machi
 
 from __future__ import annotations
 
-import os
-import tempfile
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import pyvips
 
 from crowd3d.camera import Camera
 from crowd3d.errors import ConfigError, OutputError
-from crowd3d.synth.presets import PRESETS, Preset, preset
-from crowd3d.synth.render import Setting, areas, render_tiles, sample_setting
+from crowd3d.synth.canvas import Canvas
+from crowd3d.synth.motion import read_motion
+from crowd3d.synth.presets import PRESETS, Preset, preset, with_camera
+from crowd3d.synth.rasterizer import Rasterizer, choose_rasterizer
+from crowd3d.synth.render import Renderer, Setting, areas, sample_setting
 from crowd3d.synth.truth import Truth, annotation, truth_of, write_json
 from crowd3d.synth.world import View
 
-__all__ = ["PRESETS", "Camera", "Preset", "Truth", "View", "render_scene", "synthesize"]
+__all__ = [
+    "PRESETS",
+    "Camera",
+    "Preset",
+    "Truth",
+    "View",
+    "render_scene",
+    "synthesize",
+    "with_camera",
+    "write_picture",
+]
 
 MAX_SIDE_PX = 32_000
 
@@ -58,9 +70,10 @@ def render_scene(
     """
     setting = _setting(seed, size, n_people, preset_name, view)
     picture = np.zeros((size[1], size[0], 3), np.uint8)
-    for (x, y, w, h), pixels, _ in render_tiles(setting):
+    renderer = Renderer(setting)
+    for (x, y, w, h), pixels, _ in renderer.tiles():
         picture[y : y + h, x : x + w] = pixels
-    return picture, truth_of(setting)
+    return picture, _as_drawn(truth_of(setting), renderer.visibility())
 
 
 def synthesize(
@@ -72,22 +85,44 @@ def synthesize(
     preset_name: str | Preset = "plaza",
     view: View | None = None,
     quality: int = 90,
+    segmentation: bool = False,
+    rasterizer: str = "embree",
+    motion: str | Path | None = None,
     progress: Reporter | None = None,
 ) -> Truth:
     """Write `image.jpg`, `truth.npz`, `annotation.json` and `camera.json` into a folder.
 
     The picture goes through a raw file beside it, tile by tile, so memory does not grow with its size.
 
+    Args:
+        quality: of the JPEG.
+        segmentation: write `segmentation.png` too: 16 bits a pixel, 0 = nobody, else the person's id + 1.
+        rasterizer: embree, pytorch3d or auto; see `crowd3d.synth.rasterizer`.
+        motion: folder of CMU motion capture (ASF, AMC) to take most poses from.
+
+    Returns:
+        The truth; its visibility is that of the drawn figures, clothes and bags included.
+
     Raises:
         ConfigError: an unknown preset or a size or number out of range.
         OutputError: the folder cannot be written.
+        crowd3d.training.mocap.MocapError: a motion file that cannot be read.
     """
-    setting = _setting(seed, size, n_people, preset_name, view)
+    drawer = choose_rasterizer(rasterizer)
+    poses = None if motion is None else read_motion(motion)
+    setting = _setting(seed, size, n_people, preset_name, view, poses)
     folder = Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        truth = truth_of(setting)
-        _write_picture(setting, folder / "image.jpg", quality, progress)
+        seen = write_picture(
+            setting,
+            folder / "image.jpg",
+            quality,
+            progress,
+            folder / "segmentation.png" if segmentation else None,
+            drawer,
+        )
+        truth = _as_drawn(truth_of(setting), seen)
         truth.save(folder / "truth.npz")
         write_json(folder / "annotation.json", annotation(truth, "image.jpg"))
         write_json(folder / "camera.json", setting.world.view.camera.to_dict())
@@ -97,7 +132,12 @@ def synthesize(
 
 
 def _setting(
-    seed: int, size: tuple[int, int], n_people: int, preset_name: str | Preset, view: View | None
+    seed: int,
+    size: tuple[int, int],
+    n_people: int,
+    preset_name: str | Preset,
+    view: View | None,
+    motion: npt.NDArray[np.float64] | None = None,
 ) -> Setting:
     width, height = size
     if not (16 <= width <= MAX_SIDE_PX and 16 <= height <= MAX_SIDE_PX):
@@ -107,29 +147,43 @@ def _setting(
     if view is not None and (view.camera.width, view.camera.height) != (width, height):
         raise ConfigError("the camera of the view is for a picture of another size")
     chosen = preset_name if isinstance(preset_name, Preset) else preset(preset_name)
-    return sample_setting(seed, (width, height), n_people, chosen, view)
+    return sample_setting(seed, (width, height), n_people, chosen, view, motion)
 
 
-def _write_picture(setting: Setting, path: Path, quality: int, progress: Reporter | None) -> None:
+def _as_drawn(truth: Truth, visibility: npt.NDArray[np.float64]) -> Truth:
+    """The truth with what was seen of everybody, where their whole outline is known."""
+    known = np.isfinite(visibility)
+    return replace(truth, visibility=np.where(known, visibility, truth.visibility))
+
+
+def write_picture(
+    setting: Setting,
+    path: Path,
+    quality: int = 90,
+    progress: Reporter | None = None,
+    segmentation: Path | None = None,
+    rasterizer: Rasterizer | None = None,
+) -> npt.NDArray[np.float64]:
+    """Render a setting into a JPEG, tile by tile; an incomplete file never has the name.
+
+    Returns:
+        (N,) share of everybody's drawn outline that is seen, NaN where it is not known.
+    """
     width, height = setting.size
     if progress is not None:
         progress.start("render", len(areas(setting.size)))
-    handle, raw_name = tempfile.mkstemp(suffix=".raw", dir=path.parent)
-    os.close(handle)
-    raw = Path(raw_name)
-    try:
-        with open(raw, "r+b") as file:
-            file.truncate(width * height * 3)
-        pixels_on_disk = np.memmap(raw, np.uint8, "r+", shape=(height, width, 3))
-        for (x, y, w, h), pixels, _ in render_tiles(setting):
-            pixels_on_disk[y : y + h, x : x + w] = pixels
+    renderer = Renderer(setting, rasterizer)
+    with Canvas(path, width, height, 3) as picture, ExitStack() as more:
+        people = None
+        if segmentation is not None:
+            people = more.enter_context(Canvas(segmentation, width, height, 1))
+        for (x, y, _, _), pixels, who in renderer.tiles():
+            picture.paint(x, y, pixels)
+            if people is not None:
+                people.paint(x, y, (who[..., None] + 1).astype(np.uint16))
             if progress is not None:
                 progress.advance()
-        # libvips reads the mapped file in place.
-        picture = pyvips.Image.new_from_memory(pixels_on_disk.data, width, height, 3, "uchar")
-        picture = picture.copy(interpretation="srgb")
-        partial = path.with_suffix(".part.jpg")
-        picture.jpegsave(str(partial), Q=quality, strip=True)
-        os.replace(partial, path)
-    finally:
-        raw.unlink(missing_ok=True)
+        picture.save(Q=quality, strip=True)
+        if people is not None:
+            people.save(compression=6, bitdepth=16)
+    return renderer.visibility()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,22 @@ from crowd3d.synth import outfits as wear
 from crowd3d.synth.outfits import Outfits
 
 FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass
+class Spots:
+    """Points on figures, one row each.
+
+    Attributes:
+        rest_m: (N, 3) on the resting template.
+        material: (N,) codes of `accessories`; who: (N,) row of the outfits.
+        pixel_m: (N,) width that a pixel covers there.
+    """
+
+    rest_m: FloatArray
+    material: npt.NDArray[np.int8]
+    who: npt.NDArray[np.int64]
+    pixel_m: FloatArray
 
 
 def _mix(color: FloatArray, other: FloatArray, share: FloatArray) -> FloatArray:
@@ -138,75 +155,57 @@ def top_color(
     return np.asarray(np.where((pack | strap)[:, None], o.bag[who], color), np.float32)
 
 
-def folded(
-    normal: FloatArray,
-    p: FloatArray,
-    material: npt.NDArray[np.int8],
-    who: npt.NDArray[np.int64],
-    pixel_m: FloatArray,
-    grain: FloatArray,
-) -> FloatArray:
-    """Normals (N, 3) turned by the folds of cloth and the strands of hair; arguments as in `albedo`."""
-    along, around = regions.along_around(p)
-    skin = (material == parts.BODY) & ((p[:, 1] > 0.47) | (np.abs(p[:, 0]) > 0.63))
-    hair = (material == parts.HAIR) | (skin & (p[:, 1] > 0.66))
-    amount = np.where(hair, 0.12, np.where(skin | (material == parts.BAG), 0.02, 0.17)).astype(
-        np.float32
-    )
-    shift = who * np.float32(0.137)
+def _bare(at: Spots, o: Outfits) -> npt.NDArray[np.bool_]:
+    """(N,) whether a point is skin: neither clothes nor shoes cover it."""
+    p, who = at.rest_m, at.who
+    hem = np.minimum(o.hem_y[who], wear.WAIST_Y)
+    top = regions.top_cover(p, o.sleeve_x[who], hem, o.neck_y[who])
+    covered = top | regions.bottom_cover(p, o.leg_y[who]) | regions.shoe_cover(p)
+    return np.asarray((at.material == parts.BODY) & ~covered)
+
+
+def folded(normal: FloatArray, at: Spots, outfits: Outfits, grain: FloatArray) -> FloatArray:
+    """Normals (N, 3) turned by the folds of cloth and the strands of hair."""
+    along, around = regions.along_around(at.rest_m)
+    skin = _bare(at, outfits)
+    hair = (at.material == parts.HAIR) | (skin & (at.rest_m[:, 1] > 0.66))
+    smooth = skin | (at.material == parts.BAG)
+    amount = np.where(hair, 0.12, np.where(smooth, 0.02, 0.17)).astype(np.float32)
+    fine = 0.45 * np.clip(1.5 - at.pixel_m / 0.02, 0, 1)
+    shift = at.who * np.float32(0.137)
     found = normal.copy()
     for axis in range(3):
         offset = shift + np.float32(0.31 * axis)
         # Folds run across limbs and trunk: longer around than along.
         large = noise.sample(grain, around * 0.8 + offset, along * 1.4 - offset)
         small = noise.sample(grain, around * 2.6 - offset, along * 5.5 + offset)
-        found[:, axis] += amount * (
-            0.75 * large + 0.45 * np.clip(1.5 - pixel_m / 0.02, 0, 1) * small
-        )
-    return np.asarray(
-        found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6), np.float32
-    )
+        found[:, axis] += amount * (0.75 * large + fine * small)
+    length = np.linalg.norm(found, axis=1, keepdims=True)
+    return np.asarray(found / np.maximum(length, 1e-6), np.float32)
 
 
-def albedo(
-    p: FloatArray,
-    material: npt.NDArray[np.int8],
-    who: npt.NDArray[np.int64],
-    outfits: Outfits,
-    pixel_m: FloatArray,
-    grain: FloatArray,
-) -> FloatArray:
-    """Linear reflectance of points on figures.
+def _hair(p: FloatArray, color: FloatArray, who: npt.NDArray[np.int64]) -> FloatArray:
+    strand = noise.hashed((np.arctan2(p[:, 0], p[:, 2] - 0.05) * 40).astype(int), who)
+    return np.asarray(color * (0.7 + 0.6 * strand)[:, None], np.float32)
 
-    Args:
-        p: (N, 3) on the resting template.
-        material: (N,) codes of `accessories`; who: (N,) row of the outfits.
-        pixel_m: (N,) width that a pixel covers there.
-        grain: a noise texture.
 
-    Returns:
-        (N, 3).
-    """
+def albedo(at: Spots, o: Outfits, grain: FloatArray) -> FloatArray:
+    """Linear reflectance (N, 3) of points on figures; `grain` is a noise texture."""
+    p, who, pixel_m = at.rest_m, at.who, at.pixel_m
     color = np.zeros((len(p), 3), np.float32)
     makers: dict[int, Callable[[npt.NDArray[np.bool_]], npt.NDArray[np.generic]]] = {
-        parts.BODY: lambda m: _body_color(p[m], who[m], outfits, pixel_m[m]),
-        parts.TOP: lambda m: top_color(p[m], who[m], outfits, pixel_m[m]),
-        parts.BOTTOM: lambda m: outfits.bottom[who[m]],
-        parts.HAIR: lambda m: (
-            outfits.hair[who[m]]
-            * (
-                0.7
-                + 0.6 * noise.hashed((np.arctan2(p[m, 0], p[m, 2] - 0.05) * 40).astype(int), who[m])
-            )[:, None]
-        ),
-        parts.HAT: lambda m: outfits.hat[who[m]],
-        parts.BAG: lambda m: outfits.bag[who[m]],
+        parts.BODY: lambda m: _body_color(p[m], who[m], o, pixel_m[m]),
+        parts.TOP: lambda m: top_color(p[m], who[m], o, pixel_m[m]),
+        parts.BOTTOM: lambda m: o.bottom[who[m]],
+        parts.HAIR: lambda m: _hair(p[m], o.hair[who[m]], who[m]),
+        parts.HAT: lambda m: o.hat[who[m]],
+        parts.BAG: lambda m: o.bag[who[m]],
     }
     for code, make in makers.items():
-        mine = material == code
+        mine = at.material == code
         if mine.any():
             color[mine] = make(mine)
     along, around = regions.along_around(p)
     mottle = noise.sample(grain, around * 1.3 + who * 0.37, along * 1.1 + who * 0.11)
-    skin = (material == parts.BODY) & ((p[:, 1] > 0.47) | (np.abs(p[:, 0]) > 0.63))
-    return np.asarray(color * (1 + np.where(skin, 0.02, 0.07) * mottle)[:, None], np.float32)
+    amount = np.where(_bare(at, o), 0.015, 0.05)
+    return np.asarray(color * (1 + amount * mottle)[:, None], np.float32)

@@ -123,75 +123,101 @@ def _pick(
     return np.asarray(np.clip(color * np.exp(rng.normal(0, 2 * spread)), 0.006, 0.86), np.float32)
 
 
-def _one(rng: Rng, child: bool, warm: float, feminine: bool) -> dict[str, object]:
-    """Draws one person; `warm` is 0 for winter and 1 for summer."""
+@dataclass(frozen=True)
+class _Style:
+    """What one person wears, before colours and lengths."""
+
+    child: bool
+    feminine: bool
+    jacket: bool
+    short_sleeves: bool
+    shorts: bool
+    skirted: bool
+    dress: bool
+    coat: bool
+    bald: bool
+    long_hair: bool
+
+
+def _style(rng: Rng, child: bool, warm: float, feminine: bool) -> _Style:
+    """`warm` is 0 for winter and 1 for summer."""
     jacket = rng.random() > 0.25 + 0.65 * warm
-    short_sleeves = not jacket and rng.random() < 0.25 + 0.65 * warm
-    shorts = rng.random() < 0.35 * warm * (1.6 if child else 1.0)
     skirted = feminine and rng.random() < 0.12 + 0.22 * warm
-    dress = skirted and rng.random() < 0.5
-    coat = jacket and not skirted and rng.random() < 0.28
-    bald = not feminine and not child and rng.random() < 0.09
-    long_hair = rng.random() < (0.72 if feminine else 0.05)
-    hat = rng.choice(
-        [NO_HAT, CAP, BRIM, BEANIE],
-        p=[0.80, 0.11, 0.05, 0.04] if warm > 0.5 else [0.78, 0.08, 0.02, 0.12],
+    return _Style(
+        child=child,
+        feminine=feminine,
+        jacket=jacket,
+        short_sleeves=not jacket and rng.random() < 0.25 + 0.65 * warm,
+        shorts=rng.random() < 0.35 * warm * (1.6 if child else 1.0),
+        skirted=skirted,
+        dress=skirted and rng.random() < 0.5,
+        coat=jacket and not skirted and rng.random() < 0.28,
+        bald=not feminine and not child and rng.random() < 0.09,
+        long_hair=rng.random() < (0.72 if feminine else 0.05),
     )
-    bag = rng.choice(4, p=[0.60, 0.17, 0.15, 0.08] if not child else [0.8, 0.16, 0.01, 0.03])
-    top, skin = (
-        _pick(rng, _TOPS, np.array(_TOP_WEIGHTS, float)),
-        _pick(rng, _SKIN, _SKIN_WEIGHTS, 0.03),
-    )
-    if child and rng.random() < 0.5:
+
+
+def _colors(rng: Rng, style: _Style) -> dict[str, object]:
+    """Colours and patterns."""
+    any_top = np.array(_TOP_WEIGHTS, float)
+    top, skin = _pick(rng, _TOPS, any_top), _pick(rng, _SKIN, _SKIN_WEIGHTS, 0.03)
+    if style.child and rng.random() < 0.5:
         top = _pick(rng, _TOPS[19:])
-    pattern = (
-        rng.choice(5, p=[0.62, 0.10, 0.08, 0.14, 0.06])
-        if not jacket
-        else rng.choice(5, p=[0.86, 0.01, 0.04, 0.03, 0.06])
-    )
-    skirt_y = 0.0
-    if skirted:
-        skirt_y = rng.uniform(-0.60, -0.30)
-    elif coat:
-        skirt_y = rng.uniform(-0.45, -0.22)
+    patterns = [0.86, 0.01, 0.04, 0.03, 0.06] if style.jacket else [0.62, 0.10, 0.08, 0.14, 0.06]
+    bottom = _pick(rng, _BOTTOMS, np.array(_BOTTOM_WEIGHTS, float))
     return {
         "skin": skin,
         "hair": _pick(rng, _HAIR, _HAIR_WEIGHTS),
         "top": top,
-        "top_second": _pick(rng, _TOPS, np.array(_TOP_WEIGHTS, float)),
-        "bottom": top * 0.97 if dress else _pick(rng, _BOTTOMS, np.array(_BOTTOM_WEIGHTS, float)),
+        "top_second": _pick(rng, _TOPS, any_top),
+        "bottom": top * 0.97 if style.dress else bottom,
         "shoes": _pick(rng, _SHOES, _SHOE_WEIGHTS),
-        "sole": linear("dedbd3")[0] if rng.random() < 0.4 else linear("1b1a19")[0],
-        "hat": _pick(rng, _TOPS, np.array(_TOP_WEIGHTS, float)),
+        "sole": linear("dedbd3" if rng.random() < 0.4 else "1b1a19")[0],
+        "hat": _pick(rng, _TOPS, any_top),
         "bag": _pick(rng, _BAGS),
-        "lips": skin * np.array([0.85, 0.5, 0.5])
-        if not feminine
-        else skin * np.array([0.9, 0.35, 0.38]),
-        "pattern": pattern,
-        "hat_kind": hat,
-        "bag_kind": bag,
+        "lips": skin * np.array([0.9, 0.35, 0.38] if style.feminine else [0.85, 0.5, 0.5]),
+        "pattern": rng.choice(5, p=patterns),
         "pattern_scale": rng.uniform(0.025, 0.09),
-        "hairline": rng.uniform(0.08, 0.14) if bald else rng.normal(0.0, 0.008),
-        "hair_m": rng.uniform(0.006, 0.022) + 0.008 * float(feminine),
-        "hair_end_y": rng.uniform(0.26, 0.47) if long_hair else 0.6,
-        "sleeve_x": rng.uniform(0.24, 0.40) if short_sleeves else rng.uniform(0.60, 0.655),
-        "hem_y": rng.uniform(-0.11, 0.01),
-        "neck_y": rng.uniform(0.455, 0.49) if not jacket else rng.uniform(0.48, 0.515),
-        "leg_y": rng.uniform(-0.50, -0.36) if shorts else rng.uniform(-0.865, -0.79),
-        "opening": rng.uniform(0.03, 0.08) if jacket and rng.random() < 0.6 else 0.0,
-        "skirt_y": skirt_y,
-        "coat": float(coat or dress),
-        "tucked": float(rng.random() < 0.15),
-        "loose_top_m": rng.uniform(0.016, 0.034) if jacket else rng.uniform(0.006, 0.018),
-        "loose_bottom_m": rng.uniform(0.006, 0.012)
-        if rng.random() < 0.3
-        else rng.uniform(0.014, 0.036),
-        "sole_m": rng.uniform(0.010, 0.025),
         "denim": float(rng.random() < 0.5),
         "glasses": float(rng.random() < 0.16),
         "wrinkle_seed": rng.random(),
-        "_bare_legs": skirted,
     }
+
+
+def _cut(rng: Rng, style: _Style) -> dict[str, object]:
+    """Lengths and widths of clothes and hair."""
+    low, high = (-0.60, -0.30) if style.skirted else (-0.45, -0.22)
+    skirt_y = rng.uniform(low, high) if style.skirted or style.coat else 0.0
+    tight = rng.random() < 0.3
+    return {
+        "hairline": rng.uniform(0.08, 0.14) if style.bald else rng.normal(0.0, 0.008),
+        "hair_m": rng.uniform(0.006, 0.022) + 0.008 * float(style.feminine),
+        "hair_end_y": rng.uniform(0.26, 0.47) if style.long_hair else 0.6,
+        "sleeve_x": rng.uniform(*((0.24, 0.40) if style.short_sleeves else (0.60, 0.655))),
+        "hem_y": rng.uniform(-0.11, 0.01),
+        "neck_y": rng.uniform(*((0.48, 0.515) if style.jacket else (0.455, 0.49))),
+        "leg_y": rng.uniform(*((-0.50, -0.36) if style.shorts else (-0.865, -0.79))),
+        "opening": rng.uniform(0.03, 0.08) if style.jacket and rng.random() < 0.6 else 0.0,
+        "skirt_y": skirt_y,
+        "coat": float(style.coat or style.dress),
+        "tucked": float(rng.random() < 0.15),
+        "loose_top_m": rng.uniform(*((0.016, 0.034) if style.jacket else (0.006, 0.018))),
+        "loose_bottom_m": rng.uniform(*((0.006, 0.012) if tight else (0.014, 0.036))),
+        "sole_m": rng.uniform(0.010, 0.025),
+    }
+
+
+def _one(rng: Rng, child: bool, warm: float, feminine: bool) -> dict[str, object]:
+    """Draws one person."""
+    style = _style(rng, child, warm, feminine)
+    hats = [0.80, 0.11, 0.05, 0.04] if warm > 0.5 else [0.78, 0.08, 0.02, 0.12]
+    bags = [0.8, 0.16, 0.01, 0.03] if child else [0.60, 0.17, 0.15, 0.08]
+    row = _colors(rng, style) | _cut(rng, style)
+    row["hat_kind"] = rng.choice([NO_HAT, CAP, BRIM, BEANIE], p=hats)
+    row["bag_kind"] = rng.choice([NO_BAG, BACKPACK, SHOULDER_BAG, SHOPPING], p=bags)
+    if style.skirted and rng.random() < 0.7 * warm + 0.15:
+        row["leg_y"] = 0.0  # bare legs below the skirt
+    return row
 
 
 def sample_outfits(rng: Rng, children: npt.NDArray[np.bool_]) -> Outfits:
@@ -201,11 +227,6 @@ def sample_outfits(rng: Rng, children: npt.NDArray[np.bool_]) -> Outfits:
         children: (N,) who is a child.
     """
     warm = rng.beta(1.6, 1.2)
-    rows = []
-    for child in children:
-        row = _one(rng, bool(child), float(warm), bool(rng.random() < 0.48))
-        if row.pop("_bare_legs") and rng.random() < 0.7 * warm + 0.15:
-            row["leg_y"] = 0.0  # bare legs below the skirt
-        rows.append(row)
+    rows = [_one(rng, bool(child), float(warm), bool(rng.random() < 0.48)) for child in children]
     names = [f.name for f in fields(Outfits)]
     return Outfits(**{name: np.array([row[name] for row in rows], np.float32) for name in names})

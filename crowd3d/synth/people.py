@@ -59,7 +59,10 @@ def make_bodies(
     betas[:, 1:] = np.clip(rng.standard_normal((count, 9)), -2, 2) * spread
     pose = cast.pose.copy()
     pose[:, 0] = _turned(cast.yaw_rad, pose[:, 0])
-    levels = np.array(world.levels_m)[cast.level]
+    # On a slope, heights count along its normal, like everything that refers to a plane.
+    planes = [world.levels_m[level] for level in cast.level]
+    normals = np.array([plane.normal for plane in planes]).reshape(-1, 3)
+    offsets = np.array([plane.offset_m for plane in planes])
     out = Bodies(
         betas=betas,
         pose=pose,
@@ -77,14 +80,12 @@ def make_bodies(
             posed, small = full(*inputs), coarse(*inputs)
             keypoints = full.keypoints(posed.vertices).numpy()
         vertices, joints = posed.vertices.numpy(), posed.joints.numpy()
-        x, z = cast.position_m[rows].T
-        shift = np.stack(
-            [
-                x - joints[:, 0, 0],
-                levels[rows] + soles[rows] - vertices[..., 1].min(1),
-                z - joints[:, 0, 2],
-            ],
-            1,
+        shift = _onto(
+            vertices,
+            joints[:, 0],
+            cast.position_m[rows],
+            normals[rows],
+            offsets[rows] - soles[rows],
         )
         out.transl_m[rows] = shift
         out.joints_m[rows] = joints + shift[:, None]
@@ -92,6 +93,21 @@ def make_bodies(
         out.crowd_vertices_m[rows] = small.vertices.numpy() + shift[:, None]
         out.bounds_m[rows] = np.stack([vertices.min(1), vertices.max(1)], 1) + shift[:, None]
     return out
+
+
+def _onto(
+    vertices: npt.NDArray[np.float32],
+    pelvis: npt.NDArray[np.float32],
+    place_m: FloatArray,
+    normal: FloatArray,
+    offset_m: FloatArray,
+) -> FloatArray:
+    """Shifts (N, 3) that bring each pelvis above its place (N, 2) and the lowest vertex onto a plane."""
+    shift = np.zeros((len(place_m), 3))
+    shift[:, [0, 2]] = place_m - pelvis[:, [0, 2]]
+    heights = np.einsum("nvk,nk->nv", vertices + shift[:, None], normal)
+    shift[:, 1] = -(heights.min(axis=1) + offset_m) / normal[:, 1]
+    return shift
 
 
 def _turned(yaw_rad: FloatArray, root: FloatArray) -> FloatArray:

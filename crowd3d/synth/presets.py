@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crowd3d.errors import ConfigError
 
@@ -24,7 +24,8 @@ class Preset:
         depth_power: people per metre of distance grow with this power (1 = even over the ground).
         front: a facade this many times farther than the farthest person; 0 = open horizon.
         sides: buildings line both sides.
-        tiers: terraces with seats, each 0.45 m above the one before; 0 = flat.
+        terrain: flat, stands (rows of seats), terraces, stairs or slope; see `terrain`.
+        parasols, benches: how many on average.
         sunny: probability of sun rather than an overcast sky.
         min_elevation_deg: lowest sun.
     """
@@ -41,13 +42,15 @@ class Preset:
     depth_power: float = 0.5
     front: float = 1.25
     sides: bool = False
-    tiers: int = 0
+    terrain: str = "flat"
+    parasols: float = 0.0
+    benches: float = 0.0
     sunny: float = 0.65
     min_elevation_deg: float = 30.0
 
 
 PRESETS: dict[str, Preset] = {
-    "plaza": Preset(),
+    "plaza": Preset(parasols=1.5, benches=2.0),
     "street": Preset(
         fov_deg=(45.0, 70.0),
         height_m=(2.2, 5.5),
@@ -78,6 +81,8 @@ PRESETS: dict[str, Preset] = {
         activities=(0.3, 0.25, 0.35, 0.0, 0.1),
         walking=0.4,
         children=0.18,
+        parasols=1.0,
+        benches=3.0,
         front=2.2,
     ),
     "largecrowd": Preset(
@@ -95,10 +100,67 @@ PRESETS: dict[str, Preset] = {
         pitch_deg=(0.0, 6.0),
         grounds=("slabs", "asphalt"),
         activities=(0.06, 0.04, 0.0, 0.0, 0.9),
-        tiers=14,
+        terrain="stands",
         person_px=50.0,
         depth_power=1.0,
         front=1.2,
+    ),
+    "terrace": Preset(
+        fov_deg=(40.0, 65.0),
+        height_m=(5.0, 11.0),
+        pitch_deg=(6.0, 16.0),
+        grounds=("slabs", "paving"),
+        activities=(0.45, 0.3, 0.25, 0.0, 0.0),
+        walking=0.5,
+        terrain="terraces",
+        person_px=42.0,
+        front=1.1,
+    ),
+    "stairs": Preset(
+        fov_deg=(40.0, 60.0),
+        height_m=(2.5, 7.0),
+        pitch_deg=(3.0, 12.0),
+        grounds=("slabs", "paving"),
+        activities=(0.6, 0.4, 0.0, 0.0, 0.0),
+        walking=0.2,
+        terrain="stairs",
+        person_px=60.0,
+        front=1.2,
+    ),
+    "slope": Preset(
+        fov_deg=(40.0, 65.0),
+        height_m=(5.0, 11.0),
+        pitch_deg=(5.0, 14.0),
+        grounds=("slabs", "asphalt", "paving"),
+        terrain="slope",
+        person_px=42.0,
+        front=1.1,
+    ),
+    "phone": Preset(
+        fov_deg=(58.0, 74.0),
+        height_m=(1.4, 1.8),
+        pitch_deg=(-3.0, 5.0),
+        roll_deg=(-3.0, 3.0),
+        activities=(0.4, 0.3, 0.25, 0.0, 0.05),
+        person_px=80.0,
+        depth_power=0.0,
+        parasols=1.0,
+    ),
+    "telephoto": Preset(
+        fov_deg=(15.0, 22.0),
+        height_m=(8.0, 20.0),
+        pitch_deg=(3.0, 9.0),
+        person_px=60.0,
+        depth_power=0.8,
+    ),
+    "dense": Preset(
+        fov_deg=(45.0, 65.0),
+        height_m=(14.0, 26.0),
+        pitch_deg=(18.0, 32.0),
+        activities=(0.5, 0.25, 0.2, 0.05, 0.0),
+        walking=0.3,
+        person_px=30.0,
+        depth_power=0.9,
     ),
 }
 
@@ -110,3 +172,30 @@ def preset(name: str) -> Preset:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ConfigError(f"no scene is called {name!r}; known: {', '.join(PRESETS)}{hint}")
     return PRESETS[name]
+
+
+# What the generator is tested for.
+_CAMERA_LIMITS: dict[str, Range] = {
+    "fov_deg": (15.0, 110.0),
+    "height_m": (1.2, 40.0),
+    "pitch_deg": (-5.0, 60.0),
+    "roll_deg": (-30.0, 30.0),
+}
+
+
+def with_camera(
+    chosen: Preset,
+    *,
+    fov_deg: float | None = None,
+    height_m: float | None = None,
+    pitch_deg: float | None = None,
+    roll_deg: float | None = None,
+) -> Preset:
+    """The preset with some of its camera's ranges narrowed to one value; ConfigError beyond the limits."""
+    given = {"fov_deg": fov_deg, "height_m": height_m, "pitch_deg": pitch_deg, "roll_deg": roll_deg}
+    fixed = {name: value for name, value in given.items() if value is not None}
+    for name, value in fixed.items():
+        low, high = _CAMERA_LIMITS[name]
+        if not low <= value <= high:
+            raise ConfigError(f"{name} must be from {low:g} to {high:g}, not {value:g}")
+    return replace(chosen, **{name: (value, value) for name, value in fixed.items()})  # type: ignore[arg-type]

@@ -9,24 +9,29 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d.raycast import RayCaster
+from crowd3d.synth.boxes import BOX_FACES
+from crowd3d.synth.crowd import Cast
 from crowd3d.synth.figures import Figure, tailor
 from crowd3d.synth.outfits import Outfits
 from crowd3d.synth.people import Bodies
-from crowd3d.synth.world import BOX_FACES, World
+from crowd3d.synth.view import View
+from crowd3d.synth.world import World
 
 FloatArray = npt.NDArray[np.float64]
 Area = tuple[int, int, int, int]  # x, y, width, height in pixels
 
 _CLOTH_M = 0.22  # bags, hats and skirts reach so far beyond the body
 _FULL_LEVEL_PX = 110.0  # taller people get the fine body
+_OUTLINE_RAYS = 1 << 18
 _NEAREST_M = 0.15  # hulls with a corner nearer than this (or behind the camera) cover everything
 
 
 @dataclass
 class TileMesh:
-    """All triangles of a tile. Vertex arrays (V, ...), owner (F,): person, or -1 - box."""
+    """All triangles of a tile, ground frame. Vertex arrays (V, ...), owner (F,): person, or -1 - box."""
 
     caster: RayCaster
+    vertices: npt.NDArray[np.float32]
     faces: npt.NDArray[np.int64]
     owner: npt.NDArray[np.int64]
     normals: npt.NDArray[np.float32]
@@ -52,21 +57,32 @@ def _box_corners(low: FloatArray, high: FloatArray) -> FloatArray:
 
 
 class Stage:
-    """People and boxes with their outlines in the picture; figures are dressed when first needed."""
+    """People and boxes with their outlines in the picture; figures are dressed when first needed.
 
-    def __init__(self, world: World, bodies: Bodies, outfits: Outfits) -> None:
+    Attributes:
+        hulls, shadows: outlines of everybody, then of every box, and of what they may shade.
+        levels: each person's; floor_m: its height where they are.
+        outline_px: (N,) pixels that each figure drawn so far would fill if nothing stood before it.
+    """
+
+    def __init__(self, world: World, bodies: Bodies, outfits: Outfits, cast: Cast) -> None:
         self.world, self.bodies, self.outfits = world, bodies, outfits
+        self.levels = [world.levels_m[level] for level in cast.level]
+        places = zip(self.levels, cast.position_m[:, 1], strict=True)
+        self.floor_m = np.array([level.height_m(float(z)) for level, z in places], np.float32)
         low, high = bodies.bounds_m[:, 0] - _CLOTH_M, bodies.bounds_m[:, 1] + _CLOTH_M
         low[:, 1] = bodies.bounds_m[:, 0, 1]
-        people = _box_corners(low, high)
-        corners = np.concatenate([people, world.boxes.corners_m()])
+        corners = np.concatenate([_box_corners(low, high), world.boxes.corners_m()])
         self.hulls = _hulls(world, corners)
         to_sun = world.light.to_sun
         shadow = corners - to_sun * (corners[..., 1:2] / to_sun[1])
-        self.shadows = _hulls(world, np.concatenate([shadow, corners * [1, 0, 1]], axis=1))
+        # Between a body and its shadow on the ground lie those that it casts on raised levels.
+        start = corners * [1, 0, 1] if len(world.levels_m) == 1 else corners
+        self.shadows = _hulls(world, np.concatenate([shadow, start], axis=1))
         spans = [np.ptp(h[:, 1]) if h is not None else np.inf for h in self.hulls[: len(bodies)]]
         self._level = ["full" if s > _FULL_LEVEL_PX else "crowd" for s in spans]
         self._figures: dict[int, Figure] = {}
+        self.outline_px = np.zeros(len(bodies), np.int64)
 
     def touching(self, area: Area, with_shadows: bool) -> npt.NDArray[np.int64]:
         """People whose outline (or shadow) meets an area of the picture."""
@@ -104,6 +120,7 @@ class Stage:
         vertices = np.concatenate([f.vertices_m for f in figures] + [corners])
         return TileMesh(
             caster=RayCaster(vertices, faces),
+            vertices=vertices,
             faces=faces,
             owner=np.concatenate([*owners, -1 - np.repeat(np.arange(n_boxes), len(BOX_FACES))]),
             normals=np.concatenate([f.normals for f in figures] + [blank]),
@@ -133,8 +150,26 @@ class Stage:
 
     def _figure(self, i: int) -> Figure:
         if i not in self._figures:
-            self._figures[i] = tailor(self._level[i]).figure(self.bodies, self.outfits, i)
+            figure = tailor(self._level[i]).figure(self.bodies, self.outfits, i)
+            self._figures[i] = figure
+            self.outline_px[i] = _outline_px(figure, self.world.view, self.hulls[i])
         return self._figures[i]
+
+
+def _outline_px(figure: Figure, view: View, hull: npt.NDArray[np.float32] | None) -> int:
+    """Pixel centres that a figure alone covers, outside the picture too; 0 if it is too near to say."""
+    if hull is None:
+        return 0
+    low, high = np.floor(hull.min(axis=0)).astype(int), np.ceil(hull.max(axis=0)).astype(int)
+    caster, found = RayCaster(figure.vertices_m, figure.faces), 0
+    u = np.arange(low[0], high[0] + 1) + 0.5
+    band = max(1, _OUTLINE_RAYS // len(u))
+    for top in range(low[1], high[1] + 1, band):
+        v = np.arange(top, min(top + band, high[1] + 1)) + 0.5
+        centers = np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)
+        face, _ = caster.cast(view.rays(centers), view.eye_m)
+        found += int((face >= 0).sum())
+    return found
 
 
 def _meets(hull: npt.NDArray[np.float32] | None, area: Area) -> bool:

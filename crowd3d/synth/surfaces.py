@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d.synth import noise
+from crowd3d.synth.light import Light
 from crowd3d.synth.outfits import linear
-from crowd3d.synth.world import Light
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -17,6 +17,9 @@ _PAVING = ("9a948b", "a7a099", "8d8a86", "b0a698", "7f7d7b", "a3958a")
 
 
 _GOODS = ("d8b27a", "5b5f66", "8f969c", "b0774e", "3d4654", "c9c2b2", "6d7f8c", "efe3c8")
+
+
+_FRAME = np.full(3, 0.35, np.float32)  # of windows
 
 
 def _line(distance: FloatArray, width: float, pixel: FloatArray) -> FloatArray:
@@ -132,9 +135,10 @@ class Ground:
         blades = noise.sample(self._fine, u / 0.9, v / 0.9) * np.clip(1 - blur / 0.2, 0.15, 1)
         dry = noise.smoothstep(0.2, 1.6, noise.sample(self._smooth, u / 11, v / 11))[:, None]
         color = linear("587038")[0] * (1 - dry) + linear("757b45")[0] * dry
-        path = np.clip(1.2 - np.abs(noise.sample(self._smooth, u / 160, v / 160)) / 0.12, 0, 1)[
-            :, None
-        ]
+        # Winding footpaths of even width, their edges a little worn.
+        across = ((u / 28) % 1 - 0.5) * 28 + 1.8 * np.sin(v / 11) + 0.9 * np.sin(v / 4.3 + 1)
+        edge = 1.1 + 0.15 * noise.sample(self._fine, u / 2.3, v / 2.3)
+        path = np.clip(edge - np.abs(across) / 1.3, 0, 0.2)[:, None] / 0.2
         color = color * (1 + 0.22 * blades)[:, None] * (1 - path) + linear("a5957c")[0] * path
         return np.asarray(color, np.float32)
 
@@ -154,47 +158,60 @@ def facade(
         along, up: (N,) metres on the wall; height_m: (N,) of the building; seed: (N,) its number.
         wall: (N, 3) its colour; pixel_m: (N,); sky: (3,) what the panes reflect.
     """
-    floor_m = 3.1 + 0.9 * noise.hashed(seed, 1)
-    bay_m = 1.9 + 1.8 * noise.hashed(seed, 2)
-    wide, tall = 0.42 + 0.3 * noise.hashed(seed, 3), 0.45 + 0.25 * noise.hashed(seed, 4)
+    floor_m, bay_m = 3.1 + 0.9 * noise.hashed(seed, 1), 1.9 + 1.8 * noise.hashed(seed, 2)
     floor, bay = np.floor(up / floor_m), np.floor(along / bay_m)
-    ground_floor = floor == 0
-    wide = np.where(ground_floor, 0.86, wide)
-    tall = np.where(ground_floor, 0.72, tall)
+    shops = floor == 0
+    half_u = np.where(shops, 0.86, 0.42 + 0.3 * noise.hashed(seed, 3)) * bay_m / 2
+    half_v = np.where(shops, 0.72, 0.45 + 0.25 * noise.hashed(seed, 4)) * floor_m / 2
     off_u = np.abs(along / bay_m - bay - 0.5) * bay_m
     off_v = np.abs(up / floor_m - floor - 0.5) * floor_m
     soft = np.maximum(pixel_m, 0.02)
-    pane = noise.smoothstep(-soft, soft, wide * bay_m / 2 - off_u) * noise.smoothstep(
-        -soft, soft, tall * floor_m / 2 - off_v
-    )
-    pane = pane * ((floor + 1) * floor_m < height_m - 0.2)  # no cut windows under the roof
-    frame = pane * (
-        1
-        - noise.smoothstep(-soft, soft, wide * bay_m / 2 - 0.09 - off_u)
-        * noise.smoothstep(-soft, soft, tall * floor_m / 2 - 0.09 - off_v)
-    )
+
+    def within(margin: float) -> FloatArray:
+        inside_u = noise.smoothstep(-soft, soft, half_u - margin - off_u)
+        return np.asarray(inside_u * noise.smoothstep(-soft, soft, half_v - margin - off_v))
+
+    whole = (floor + 1) * floor_m < height_m - 0.2  # no cut windows under the roof
+    sign = shops & (up > 0.86 * floor_m)
+    pane = within(0.0) * whole * ~sign
+    frame = pane * (1 - within(0.09))
+    glass = _panes(along, up, seed, floor, bay, sky)
+    color = _plaster(along, up, seed, wall, floor_m, soft)
+    lettering = wall * (0.35 + 0.9 * noise.hashed(np.floor(along / 8), seed))[:, None]
+    color = np.where(sign[:, None], lettering, color)
+    color = color + (glass - color) * pane[:, None]
+    return np.asarray(color + (_FRAME - color) * (0.5 * frame)[:, None], np.float32)
+
+
+def _panes(
+    along: FloatArray,
+    up: FloatArray,
+    seed: npt.NDArray[np.int64],
+    floor: FloatArray,
+    bay: FloatArray,
+    sky: FloatArray,
+) -> FloatArray:
+    """What windows show: the sky, and goods behind those of the ground floor."""
     pick = noise.hashed(seed, floor, bay)
     glass = sky[None] * (0.05 + 0.10 * pick)[:, None] + 0.03 * (pick > 0.85)[:, None]
     goods = linear(_GOODS)[(noise.hashed(bay, seed, 9) * len(_GOODS)).astype(np.int64)]
     inside = noise.hashed(np.floor(along * 2.3), np.floor(up * 1.7), seed)
     shop = goods * (0.15 + 0.35 * inside * noise.smoothstep(0.3, 2.6, up))[:, None]
-    glass = np.where(ground_floor[:, None], shop, glass)
-    sill = _line(np.abs(up / floor_m - np.round(up / floor_m)) * floor_m, 0.22, soft)
-    color = (
-        wall
-        * (1 - 0.16 * sill + 0.06 * (noise.hashed(np.floor(along * 7), np.floor(up * 9)) - 0.5))[
-            :, None
-        ]
-    )
-    sign = ground_floor & (up > 0.86 * floor_m)
-    color = np.where(
-        sign[:, None], wall * (0.35 + 0.9 * noise.hashed(np.floor(along / 8), seed))[:, None], color
-    )
-    color = color + (glass - color) * (pane * ~sign)[:, None]
-    return np.asarray(
-        color + (np.full(3, 0.5, np.float32) * 0.7 - color) * (0.5 * frame * ~sign)[:, None],
-        np.float32,
-    )
+    return np.asarray(np.where((floor == 0)[:, None], shop, glass), np.float32)
+
+
+def _plaster(
+    along: FloatArray,
+    up: FloatArray,
+    seed: npt.NDArray[np.int64],
+    wall: FloatArray,
+    floor_m: FloatArray,
+    soft: FloatArray,
+) -> FloatArray:
+    """The wall itself, with a ledge at each floor."""
+    ledge = _line(np.abs(up / floor_m - np.round(up / floor_m)) * floor_m, 0.22, soft)
+    rough = noise.hashed(np.floor(along * 7), np.floor(up * 9), seed) - 0.5
+    return np.asarray(wall * (1 - 0.16 * ledge + 0.06 * rough)[:, None], np.float32)
 
 
 def sky(direction: FloatArray, light: Light, clouds: FloatArray) -> FloatArray:

@@ -182,7 +182,10 @@ def _visibility(
 
 
 def annotation(truth: Truth, image_name: str) -> dict[str, Any]:
-    """LargeCrowd's annotation of one picture: 2D values as ratios of its width and height, 3D in metres."""
+    """LargeCrowd's annotation of one picture: 2D values as ratios of its width and height, 3D in metres.
+
+    `crowd3d.data.largecrowd` describes and reads it. `visibility`, COCO's flag of each keypoint, is an addition.
+    """
     width, height = (int(v) for v in truth.image_size)
     size = np.array([width, height], np.float64)
     people = []
@@ -203,6 +206,7 @@ def annotation(truth: Truth, image_name: str) -> dict[str, Any]:
                 "hvip2d": (truth.hvip_px[i] / size).tolist(),
                 "hvip3d": truth.hvip_m[i].tolist(),
                 "torso_center": truth.torso_m[i].tolist(),
+                "visibility": truth.keypoints_px[i, :, 2].astype(int).tolist(),
             }
         )
     return {"image_shape": {"height": height, "width": width}, "frame_info": {image_name: people}}

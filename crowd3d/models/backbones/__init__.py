@@ -1,1 +1,1 @@
-"""Trunks shared by the published networks."""
+"""Convolutional trunks that several networks share."""

@@ -1,0 +1,127 @@
+"""How long scoring takes: python benchmarks/evaluate_speed.py [--frames 100] [--people 500] [--threads 2]
+
+Crowds on a plane, seen by a camera of a LargeCrowd picture; predictions are the truth with noise, some
+people missing and some invented. Prints the time of the scores alone, of both flavours, with intervals,
+of posing the bodies' keypoints, and of everything `crowd3d evaluate` says; writes JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+
+from crowd3d import evaluate
+from crowd3d.data.truth import FrameTruth
+from crowd3d.evaluate.predictions import PredictedFrame, of_parameters
+from crowd3d.export.predict_json import Predicted
+
+K = np.array([[14000.0, 0, 9600], [0, 14000.0, 3240], [0, 0, 1]])
+CAMERA_M, PITCH_RAD = 12.0, 0.17
+MISSED, INVENTED = 0.1, 0.1
+
+
+def parameters(people: int, seed: int) -> Predicted:
+    """People standing on a plane, 40 to 160 m away."""
+    rng = np.random.default_rng(seed)
+    far, side = rng.uniform(40, 160, people), rng.uniform(-0.6, 0.6, people)
+    c, s = np.cos(PITCH_RAD), np.sin(PITCH_RAD)
+    world = np.stack([side * far, np.full(people, CAMERA_M - 0.9), far], axis=1)
+    place = world @ np.array([[1, 0, 0], [0, c, -s], [0, s, c]]).T
+    pose = 0.1 * rng.normal(size=(people, 24, 3))
+    pose[:, 0, 0] = np.pi  # the body's y is up, the camera's down
+    nowhere = np.full((people, 3), np.nan)
+    return Predicted(
+        K, pose, np.zeros((people, 10)), place, np.ones(people), nowhere[:, :2], nowhere,
+        ["open"] * people,
+    )  # fmt: skip
+
+
+def pair(people: int, seed: int) -> tuple[Predicted, PredictedFrame, FrameTruth]:
+    """What is predicted, as parameters and posed, and the truth of one picture."""
+    rng = np.random.default_rng([seed, 1])
+    everyone = parameters(people, seed)
+    seen = of_parameters(everyone)
+    truth = FrameTruth.unknown(f"{seed:04d}.jpg", "made-up", people)
+    truth.keypoints_px = np.concatenate([seen.keypoints_px, np.full((people, 17, 1), 2.0)], axis=2)
+    truth.boxes_px = np.concatenate(
+        [seen.keypoints_px.min(1) - 10, seen.keypoints_px.max(1) + 10], axis=1
+    )
+    truth.torso_m, truth.hvip_m = seen.torso_m, seen.torso_m + np.array([0, 1, 0])
+    kept = np.sort(rng.permutation(people)[: round(people * (1 - MISSED))])
+    invented = parameters(round(people * INVENTED), seed + 10_000)
+    both = {
+        name: np.concatenate([getattr(everyone, name)[kept], getattr(invented, name)])
+        for name in ("pose", "betas", "transl_m", "scale", "hvip_px", "hvip_m")
+    }
+    both["transl_m"] = both["transl_m"] * rng.normal(1, 0.02, (len(both["pose"]), 1))
+    found = Predicted(K=K, body=["open"] * len(both["pose"]), **both)
+    return found, of_parameters(found), truth
+
+
+def timed(work: Callable[[], Any]) -> dict[str, float]:
+    """Seconds by the clock and of the processor, which other programs do not lengthen."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
+
+
+@click.command()
+@click.option("--frames", default=100, show_default=True)
+@click.option("--people", default=500, show_default=True)
+@click.option("--threads", default=2, show_default=True)
+@click.option("--out", default="evaluate_speed.json", type=click.Path(path_type=Path))
+def main(frames: int, people: int, threads: int, out: Path) -> None:
+    """Time the scorers."""
+    torch.set_num_threads(threads)
+    raw, posed, truth = {}, {}, {}
+    for i in range(frames):
+        found, seen, true = pair(people, i)
+        raw[true.image_name], posed[true.image_name], truth[true.image_name] = found, seen, true
+
+    def arrays(flavour: str, seed: int | None = None) -> None:
+        for name, true in truth.items():
+            evaluate.scene_metrics(
+                posed[name].keypoints_px,
+                posed[name].torso_m,
+                true.keypoints_px[..., :2],
+                np.prod(true.boxes_px[:, 2:] - true.boxes_px[:, :2], axis=1),
+                true.torso_m,
+                true.hvip_m,
+                flavour,  # type: ignore[arg-type]
+                seed=seed,
+            )
+
+    work: dict[str, Callable[[], Any]] = {
+        "scene_metrics, largecrowd": lambda: arrays("largecrowd"),
+        "scene_metrics, scene": lambda: arrays("scene"),
+        "scene_metrics, scene, with intervals": lambda: arrays("scene", 0),
+        "bodies to keypoints": lambda: [of_parameters(found) for found in raw.values()],
+        "evaluate, everything, scene": lambda: evaluate.evaluate(posed, truth, "scene"),
+    }
+    rows = {}
+    for name, job in work.items():
+        rows[name] = timed(job)
+        seconds = "{wall_s:7.2f} s, {cpu_s:7.2f} s of processor".format(**rows[name])
+        click.echo(f"{name:38} {frames} pictures of {people} people: {seconds}")
+    score = evaluate.largecrowd(posed, truth)
+    click.echo("  ".join(f"{k} {v:.3f}" for k, v in score.items()))
+    report = {
+        "frames": frames,
+        "people": people,
+        "threads": threads,
+        "machine": platform.machine(),
+        "rows": rows,
+    }
+    out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""Detector and lift on real photographs with measured 3D joints: the samples of mmpose's test data.
+
+    python benchmarks/lift_real.py mmpose_samples [--weights lift.safetensors] [--out lift_real.json]
+
+The folder holds `h36m/` and `mpi_inf_3dhp/` of mmpose's tests/data. Keypoints are the network's own,
+from the tiles that a run begins with. Intrinsics are the data sets'; gravity is that of the calibrated
+camera, and the test cameras of MPI-INF-3DHP, whose attitude is not published, are taken as level.
+PA-MPJPE is over the 14 joints that both data sets have. Prints a line a sample and writes JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+import numpy.typing as npt
+import torch
+
+import tiling
+from crowd3d import body, lift, models, selection
+from crowd3d.api import choose_device
+from crowd3d.body.convert import read_pickled_arrays
+from crowd3d.body.tree import H36M_14
+from crowd3d.camera import Camera
+from crowd3d.config import Config
+from crowd3d.detections import Detections
+from crowd3d.detector import Detector
+from crowd3d.training.lift_metrics import procrustes
+
+Array = npt.NDArray[np.float64]
+
+# MPI-INF-3DHP's 17 in the order of H36M_14; hips, knees and ankles begin at the right in both.
+_3DHP_14 = (8, 9, 10, 11, 12, 13, 1, 0, 5, 6, 7, 2, 3, 4)
+_3DHP_PELVIS = 14
+_UPRIGHT_COS = 0.7  # of the angle between trunk and gravity
+_ON_FEET_M = 0.5  # from the lower ankle up to the hips
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One person in one photograph, in the camera frame.
+
+    Attributes:
+        up: (3,) upward direction, and whether it is known or assumed.
+        center_px: (2,) middle of the person; joints_m: (14, 3) in the order of H36M_14.
+        trunk: (3,) from the pelvis to the neck.
+    """
+
+    name: str
+    image: Path
+    camera: Camera
+    up: Array
+    up_is_known: bool
+    center_px: Array
+    joints_m: Array
+    trunk: Array
+
+    @property
+    def is_upright(self) -> bool:
+        """Whether the trunk is nearer to the vertical than to the ground, and legs carry it."""
+        heights = self.joints_m @ self.up
+        legs = heights[[0, 3]].mean() - heights[[2, 5]].min()
+        leans = self.trunk @ self.up / np.linalg.norm(self.trunk)
+        return bool(leans > _UPRIGHT_COS and legs > _ON_FEET_M)
+
+
+def camera_of(values: dict[str, Array], size: tuple[int, int]) -> Camera:
+    """One focal length and the principal point; the lenses' distortion is left out."""
+    focal, center = np.ravel(values["f"]), np.ravel(values["c"])
+    return Camera(*size, float(focal.mean()), (float(center[0]), float(center[1])))
+
+
+def h36m(folder: Path) -> Iterator[Sample]:
+    """Human3.6M; R turns camera vectors into the world, whose z points up."""
+    cameras = read_pickled_arrays(folder / "cameras.pkl")
+    data = np.load(folder / "test_h36m_body3d.npz")
+    for name, center, joints in zip(data["imgname"], data["center"], data["S"], strict=True):
+        subject, _, file = str(name).split("/")
+        camera = cameras[subject, file.split(".")[1].split("_")[0]]
+        size = picture_size(folder / str(name))
+        up = np.asarray(camera["R"]).T @ [0.0, 0.0, 1.0]
+        joints = joints[:, :3]
+        trunk = joints[8] - joints[0]
+        yield Sample(
+            file, folder / str(name), camera_of(camera, size), up, True, center,
+            joints[list(H36M_14)], trunk,
+        )  # fmt: skip
+
+
+def mpi_inf_3dhp(folder: Path) -> Iterator[Sample]:
+    """MPI-INF-3DHP; R turns world vectors, y up, into the camera. Test cameras come without R."""
+    for part in ("train", "test"):
+        cameras = read_pickled_arrays(folder / f"cameras_{part}.pkl")
+        data = np.load(folder / f"test_3dhp_{part}.npz")
+        for name, center, joints in zip(data["imgname"], data["center"], data["S"], strict=True):
+            camera = cameras[str(name).rpartition("_")[0]]
+            size = picture_size(folder / str(name))
+            known = "R" in camera
+            up = np.asarray(camera["R"]) @ [0.0, 1.0, 0.0] if known else np.array([0.0, -1, 0])
+            joints = joints[:, :3]
+            trunk = joints[1] - joints[_3DHP_PELVIS]
+            yield Sample(
+                str(name), folder / str(name), camera_of(camera, size), up, known, center,
+                joints[list(_3DHP_14)], trunk,
+            )  # fmt: skip
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Width and height, pixels."""
+    with tiling.open_image(path, max_pixels=10**8) as source:
+        return source.width, source.height
+
+
+def detect(sample: Sample, detector: Detector, config: Config) -> Detections:
+    """The person at the sample's place, as the network sees it: one row, or none."""
+    with tiling.open_image(sample.image, max_pixels=config.max_pixels) as source:
+        tiles = tiling.scout_tiles(
+            source.width,
+            source.height,
+            tile_px=config.tile_px,
+            max_tiles=config.scout_tiles,
+            max_upscale=config.max_upscale,
+        )
+        found = Detections.cat(list(detector.detect(source, tiles)))
+    people = selection.unplaced_people(found, config)
+    low, high = people.box_px[:, :2], people.box_px[:, 2:]
+    inside = ((low < sample.center_px) & (sample.center_px < high)).all(axis=1)
+    return people.filter(np.flatnonzero(inside)[np.argsort(-people.quality[inside])[:1]])
+
+
+def judge(
+    sample: Sample, seen: Detections, lifter: lift.Lift, model: body.BodyModel
+) -> dict[str, float]:
+    """PA-MPJPE and root-aligned MPJPE in millimetres, of the lift and of its refinement."""
+    rays = sample.camera.rays(seen.keypoints_px[..., :2])
+    keypoints, elevation, R_upright_cam = lift.to_upright(
+        rays, seen.keypoints_px[..., 2], sample.up
+    )
+    lifted = lifter(keypoints, elevation)
+    truth = torch.from_numpy(sample.joints_m)[None]
+    row = {"elevation_deg": float(torch.rad2deg(elevation)[0])}
+    for name, result in (
+        ("", lifted),
+        ("refined_", lifter.refine_pose(lifted, keypoints, elevation)),
+    ):
+        rotations, _ = lift.to_camera(result.rotations, result.fisher, R_upright_cam)
+        joints = model.h36m(model(rotations, result.betas).vertices)[:, list(H36M_14)].double()
+        row[f"{name}pa_mpjpe_mm"] = _mm(procrustes(joints, truth), truth)
+        hips = [joints[:, [0, 3]].mean(1, keepdim=True), truth[:, [0, 3]].mean(1, keepdim=True)]
+        row[f"{name}mpjpe_mm"] = _mm(joints - hips[0], truth - hips[1])
+    return row
+
+
+def _mm(a: torch.Tensor, b: torch.Tensor) -> float:
+    return 1000 * float((a - b).norm(dim=-1).mean())
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--weights", default=None, type=click.Path(exists=True, path_type=Path))
+@click.option("--out", default="lift_real.json", type=click.Path(path_type=Path))
+def main(folder: Path, weights: Path | None, out: Path) -> None:
+    """Measure on every sample."""
+    config = Config()
+    network = models.build("crowd3d-s", "embedded")
+    detector = Detector(network, choose_device("auto"), config.batch_size, config.min_center_score)
+    lifter, model = lift.load(weights), body.load("open", "full")
+    rows: dict[str, dict[str, float | bool]] = {}
+    for sample in [*h36m(folder / "h36m"), *mpi_inf_3dhp(folder / "mpi_inf_3dhp")]:
+        facts: dict[str, float | bool] = {
+            "upright": sample.is_upright,
+            "gravity_is_known": sample.up_is_known,
+        }
+        seen = detect(sample, detector, config)
+        if len(seen):
+            facts["mean_keypoint_score"] = float(seen.keypoints_px[..., 2].mean())
+            facts |= judge(sample, seen, lifter, model)
+        rows[sample.name] = facts
+        click.echo(f"{sample.name:42} " + "  ".join(f"{k} {_text(v)}" for k, v in facts.items()))
+    upright = [r for r in rows.values() if r["upright"] and "pa_mpjpe_mm" in r]
+    means = {
+        key: float(np.mean([r[key] for r in upright]))
+        for key in ("pa_mpjpe_mm", "mpjpe_mm", "refined_pa_mpjpe_mm", "refined_mpjpe_mm")
+    }
+    click.echo(
+        f"{len(upright)} upright, mean: " + "  ".join(f"{k} {v:.1f}" for k, v in means.items())
+    )
+    out.write_text(json.dumps({"samples": rows, "upright_mean": means}, indent=2) + "\n")
+
+
+def _text(value: float | bool) -> str:
+    return str(value) if isinstance(value, bool) else f"{value:.1f}"
+
+
+if __name__ == "__main__":
+    main()

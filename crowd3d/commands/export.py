@@ -1,0 +1,93 @@
+"""crowd3d export: a stored scene's files again, with another body if wished."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from crowd3d.errors import BodyError, OutputError, SceneError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from crowd3d.body import BodyModel
+    from crowd3d.scene import Scene
+
+
+@click.command()
+@click.argument("scene_dir", type=click.Path(path_type=Path))
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder.")
+@click.option(
+    "--body",
+    "body_path",
+    metavar="FILE.npz",
+    type=click.Path(path_type=Path),
+    help="Your own SMPL model, to tell the scene in its parameters.  [default: the scene's body]",
+)
+@click.option(
+    "--image",
+    type=click.Path(path_type=Path),
+    help="The photograph, for the overlay.  [default: bodies on grey]",
+)
+@click.option("--quiet", is_flag=True, help="No closing line.")
+def export(
+    scene_dir: Path, out: Path, body_path: Path | None, image: Path | None, quiet: bool
+) -> None:
+    """Write all files of the scene in SCENE_DIR again, into another folder.
+
+    With --body, everybody keeps pose and foothold, and gets that body's shape of the same stature and
+    bone lengths; predict.json then holds its betas. A .pkl is converted once by `crowd3d models
+    convert-smpl`.
+    """
+    from crowd3d import body as bodies
+    from crowd3d.export import write_all
+    from crowd3d.rebody import rebody
+    from crowd3d.scene import Scene
+
+    if out.resolve() == scene_dir.resolve():
+        raise OutputError(f"{out} holds the scene itself; choose another folder for the result")
+    scene = Scene.load(scene_dir)
+    body = bodies.load(body_path) if body_path is not None else _own_body(scene)
+    if body.name != scene.body:
+        scene = rebody(scene, _own_body(scene), body)
+    write_all(scene, _picture(scene, image), out, body)
+    if not quiet:
+        click.echo(f"{scene.image_name}: {len(scene.people)} people as {scene.body} -> {out}")
+        for warning in scene.diagnostics.get("warnings", []):
+            click.echo(f"warning: {warning}", err=True)
+
+
+def _own_body(scene: Scene) -> BodyModel:
+    """The body the scene was made with."""
+    from crowd3d import body as bodies
+
+    if scene.body != "open":
+        raise BodyError(
+            f"the scene is told in the body {scene.body!r}, a file of yours: give it with --body, or "
+            "start from the folder that `crowd3d reconstruct` wrote"
+        )
+    return bodies.load("open", "crowd")
+
+
+def _picture(scene: Scene, image: Path | None) -> npt.NDArray[np.uint8]:
+    """The photograph, or a grey picture of its shape."""
+    import numpy as np
+
+    import tiling
+    from crowd3d.api import translated_errors
+    from crowd3d.config import Config
+
+    size = scene.camera.width, scene.camera.height
+    longest = Config().overlay_px
+    if image is None:
+        scale = min(1.0, longest / max(size))
+        return np.full((round(size[1] * scale), round(size[0] * scale), 3), 128, np.uint8)
+    with translated_errors(), tiling.open_image(image, max_pixels=Config().max_pixels) as source:
+        if (source.width, source.height) != size:
+            raise SceneError(
+                f"{image} has {source.width} x {source.height} px, the scene {size[0]} x {size[1]}"
+            )
+        return source.thumbnail(longest)

@@ -1,0 +1,141 @@
+"""Turns a data set's pickle into an `.npz`, once, on purpose, without running anything inside it.
+
+Dictionaries and lists of numbers and texts become arrays named by their path: `poses/0`, `poses/1`, `sequence`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from crowd3d.errors import DataError
+from crowd3d.export import atomic
+
+# How numpy rebuilds arrays, under its old and new module names: plain constructors that call nothing.
+_CORE = ("numpy.core.multiarray", "numpy._core.multiarray")
+_ALLOWED = {
+    **{(m, name): name for m in _CORE for name in ("_reconstruct", "scalar")},
+    ("numpy", "ndarray"): "ndarray",
+    ("numpy", "dtype"): "dtype",
+}
+_NPY = b"\x93NUMPY"
+_DEEPEST = 16
+
+
+def convert_pickle(src: str | Path, dst: str | Path | None = None) -> Path:
+    """Convert a `.pkl`, or an `.npy` of objects, into an `.npz`.
+
+    Args:
+        dst: the `.npz` to write; None = beside the pickle.
+
+    Returns:
+        Where it was written.
+
+    Raises:
+        DataError: the file cannot be read, or asks for anything but numbers, texts, lists and dictionaries.
+        OutputError: the result cannot be written.
+    """
+    src = Path(src)
+    out = Path(dst) if dst is not None else src.with_suffix(".npz")
+    try:
+        content = _Unpickler(_after_header(src), encoding="latin1").load()
+        arrays = dict(_flat("", content, 0))
+    except DataError as error:
+        raise DataError(f"{src}: {error}") from None
+    except OSError as error:
+        raise DataError(f"cannot read {src}: {error.strerror or error}") from None
+    except Exception as error:  # a damaged pickle raises nearly anything
+        raise DataError(
+            f"{src} is not a readable pickle: {type(error).__name__}: {error}"
+        ) from None
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    atomic.write_bytes(out, buffer.getvalue())
+    return out
+
+
+class _Unpickler(pickle.Unpickler):
+    """Builds numbers, texts, containers and numpy arrays, and refuses every other name."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("_codecs", "encode"):
+            return _latin1
+        if module.split(".")[0] == "pandas":
+            raise DataError(
+                "it is a pandas table; where pandas is installed and the file is trusted, write "
+                "`pandas.read_pickle(FILE).to_json(FILE.json)` once and read that"
+            )
+        if (module, name) not in _ALLOWED:
+            raise DataError(
+                f"it asks for {module}.{name}, which no table of numbers needs; refused"
+            )
+        home = "numpy" if module == "numpy" else _core_module()
+        return getattr(importlib.import_module(home), _ALLOWED[module, name])
+
+
+def _core_module() -> str:
+    """numpy 1.x keeps the functions under the old name."""
+    return _CORE[1] if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else _CORE[0]
+
+
+def _latin1(text: str, encoding: str = "latin1") -> bytes:
+    """How protocol 2 carries bytes."""
+    if encoding != "latin1" or not isinstance(text, str):
+        raise DataError(f"bytes encoded as {encoding!r}; refused")
+    return text.encode("latin1")
+
+
+def _after_header(path: Path) -> io.BytesIO:
+    """The pickle itself: an `.npy` of objects has a header in front of it."""
+    stream = io.BytesIO(path.read_bytes())
+    if stream.getvalue().startswith(_NPY):
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0
+        if version != (1, 0):
+            read = np.lib.format.read_array_header_2_0
+        if not read(stream)[2].hasobject:
+            raise DataError("it holds plain numbers and can be read as it is")
+    return stream
+
+
+def _flat(path: str, value: Any, depth: int) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    """Every leaf as an array with its path; None leaves nothing."""
+    if depth > _DEEPEST:
+        raise DataError(f"{path} is nested too deeply")
+    if value is None:
+        return
+    if isinstance(value, dict):
+        pairs = [(_word(key), item) for key, item in value.items()]
+    elif isinstance(value, np.ndarray) and value.dtype.hasobject:
+        pairs = [(str(i), item) for i, item in enumerate(value.ravel().tolist())]
+    elif isinstance(value, list | tuple) and not _is_numbers(value):
+        pairs = [(str(i), item) for i, item in enumerate(value)]
+    else:
+        text = value.decode("latin1") if isinstance(value, bytes) else value
+        array = np.asarray(text)
+        if array.dtype.kind not in "biufUS":
+            raise DataError(
+                f"{path or 'the file'} is neither number nor text but {type(value).__name__}"
+            )
+        yield path or "value", array
+        return
+    for word, item in pairs:
+        yield from _flat(f"{path}/{word}" if path else word, item, depth + 1)
+
+
+def _is_numbers(values: Any) -> bool:
+    return all(isinstance(v, bool | int | float | np.number) for v in values) and len(values) > 0
+
+
+def _word(key: object) -> str:
+    text = key.decode("latin1") if isinstance(key, bytes) else str(key)
+    if not text or "/" in text:
+        raise DataError(f"a member called {text!r} cannot be named in the .npz")
+    return text

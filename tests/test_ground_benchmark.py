@@ -1,0 +1,76 @@
+"""The benchmark of the ground fit measures what it says: truth has no error, and efficiency is near one."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+
+import ground_camera
+import ground_crowds
+from released_search import released_search
+
+SCENARIOS = {scenario.name: scenario for scenario in ground_crowds.SCENARIOS}
+
+
+def _truth(scenario, people):
+    offsets = scenario.height_m + people.level * scenario.step_m
+    return ground_camera.Found(scenario.focal_px, scenario.normal, offsets, 0.0)
+
+
+@pytest.mark.parametrize("name", ["largecrowd", "upward", "steep rolled", "terraced 10 %"])
+def test_the_truth_has_no_error_and_a_wrong_camera_has(name):
+    scenario = SCENARIOS[name]
+    people = ground_crowds.crowd(scenario, 0)
+    truth = _truth(scenario, people)
+    right = ground_camera.errors(scenario, people, truth)
+    assert max(right.focal, right.normal_deg, right.height, right.ppds_loss) < 1e-6
+    assert right.position_m < 1e-9
+    higher = replace(truth, offset_m=1.1 * truth.offset_m)
+    wrong = ground_camera.errors(scenario, people, higher)
+    assert wrong.height == pytest.approx(np.log(1.1))
+    assert wrong.ppds_loss == pytest.approx(10.0, rel=0.1)
+
+
+def test_the_same_seed_gives_the_same_crowd():
+    scenario = SCENARIOS["wide 25 %"]
+    a, b, c = (ground_crowds.crowd(scenario, seed) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(a.keypoints, b.keypoints)
+    assert not np.array_equal(a.keypoints, c.keypoints)
+
+
+def test_four_times_the_people_halve_the_bound():
+    few = SCENARIOS["street"]
+    many = replace(few, people=4 * few.people)
+    sd = [
+        np.sqrt(np.diag(ground_crowds.bound(s, ground_crowds.crowd(s, 1).keypoints)))
+        for s in (few, many)
+    ]
+    np.testing.assert_allclose(sd[0] / sd[1], 2.0, rtol=0.2)
+
+
+def test_the_released_search_finds_a_camera_from_perfect_people(monkeypatch):
+    for name in ("LEAN_SD_RAD", "LOG_STATURE_SD", "NOISE"):
+        monkeypatch.setattr(ground_crowds, name, 1e-9)
+    scenario = SCENARIOS["wide"]
+    people = ground_crowds.crowd(scenario, 0)
+    focal, normal, height = released_search(
+        people.keypoints, scenario, ground_camera.LENGTH_M, ground_camera.ANKLE_M
+    )
+    assert focal == pytest.approx(scenario.focal_px, rel=0.02)
+    assert normal @ scenario.normal > np.cos(np.radians(0.5))
+    assert height == pytest.approx(scenario.height_m, rel=0.02)
+
+
+@pytest.mark.parametrize("name", ["wide", "street"])
+def test_the_fit_is_about_as_good_as_any_can_be(name):
+    row = ground_camera.measure(SCENARIOS[name], 12, 0, 100)
+    ratios = np.array(list(row["ours"].values())[:3]) / row["bound"]
+    # A median of 12 scenes scatters by a third.
+    assert (ratios < 2.0).all()
+    assert "| " + name in ground_camera.line(row)
