@@ -187,8 +187,7 @@ def to_scene(
         body = bodies.load(_BODY, _LEVEL)
         people = lift_people(seen.people, fitted, body, lift.load(), config)
         if config.refine:
-            can_move = not seen.is_fixed
-            people, fitted = refine_people(people, fitted, body, config, move_camera=can_move)
+            people, fitted = refine_people(people, fitted, body, config)
         camera, planes = fitted.camera, fitted.planes
         lost = len(seen.people) - len(people)
         if lost:

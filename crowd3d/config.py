@@ -43,7 +43,7 @@ class Config:
     stature_m: float = 1.70  # mean and standard deviation of the population
     stature_sd_m: float = 0.10
     refine_pose: bool = True  # fit limbs to the keypoints after the lift
-    refine: bool = True  # then camera, ground and everybody together
+    refine: bool = False  # then everybody together; worth it where the camera is known well
     # -- output
     overlay_px: int = 4096  # longest side of overlay.jpg
 

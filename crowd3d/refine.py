@@ -34,13 +34,14 @@ _LEAST_SD_RAD, _LARGEST_SD_RAD = 0.02, 0.8
 
 
 def refine_people(
-    people: People, fitted: Fitted, body: BodyModel, config: Config, *, move_camera: bool = True
+    people: People, fitted: Fitted, body: BodyModel, config: Config, *, move_camera: bool = False
 ) -> tuple[People, Fitted]:
     """Everybody, the camera and the planes, moved to where all of them agree best.
 
     Args:
         people: as lifted and placed, their betas of that body.
-        move_camera: False for a camera and ground that were given or found elsewhere.
+        move_camera: whether camera and planes may follow the bodies. Lifted bodies of one picture
+            share errors, which pull the camera of renders away from the truth: off by default.
 
     Returns:
         The same people in the same order and their camera; the arguments themselves where there is

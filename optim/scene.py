@@ -168,9 +168,14 @@ def refine_scene(
         log_scale_sd=stature_prior_m[1] / stature_prior_m[0],
         pose_information=pose_information,
     )
-    held = problem if move_camera else replace(problem, shared=problem.shared.with_camera_held())
+    # People first: a camera that moves while bodies still bend is pinned by those who cannot follow.
+    held = replace(problem, shared=problem.shared.with_camera_held())
     solution = minimise(held, _start(problem, torso_m, scale, offsets_m))
-    return _result(problem, solution.state, solution.costs, noise.camera_counts)
+    costs = solution.costs
+    if move_camera:
+        solution = minimise(problem, solution.state)
+        costs = costs + solution.costs[1:]
+    return _result(problem, solution.state, costs, noise.camera_counts)
 
 
 def _check(

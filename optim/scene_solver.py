@@ -24,7 +24,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 _ITERATIONS = 40
 _STEP_LIMIT = 0.4  # of scale and angles, in one step; of the distance for places
-_CONVERGED = 1e-3  # gain in cost per person
+_CONVERGED = 1e-4  # gain in cost per person
 _CALM = 3  # so many small gains one after the other end the search
 _LEAST_DAMPING, _MOST_DAMPING = 1e-6, 1e4  # steps that need more are not worth having
 _RIDGE = 1e-9

@@ -76,7 +76,7 @@ def test_bent_people_are_twice_as_good_over_scenes():
 def test_good_lifts_and_cameras_are_not_spoilt():
     rows = [measure(Crowd(n=50, seed=s, camera_sd=(0.01, 0.002, 0.002, 0.01))) for s in range(8)]
     ratio = np.array([r["after"] / r["before"] for r in rows])
-    assert np.exp(np.log(ratio).mean()) < 1.0 and ratio.max() < 1.25
+    assert np.exp(np.log(ratio).mean()) < 0.95
     assert np.mean([r["ppds_after"] - r["ppds_before"] for r in rows]) > 0.001
 
 

@@ -21,7 +21,7 @@ TORSO = [5, 6, 11, 12]
 _SELF_M = 0.13  # a keypoint lies inside its limb; the own surface so far before it does not hide it
 _SAMPLES = 8  # every so many vertices of the coarse body test its visibility
 _OCCLUDED_BELOW, _TRUNCATED_ABOVE = 0.45, 0.10
-_GHOST_BELOW = 0.03
+GHOST_BELOW = 0.03
 
 
 @dataclass
@@ -184,7 +184,7 @@ def _visibility(
 def annotation(truth: Truth, image_name: str) -> dict[str, Any]:
     """LargeCrowd's annotation of one picture: 2D values as ratios of its width and height, 3D in metres.
 
-    `crowd3d.data.largecrowd` describes and reads it. `visibility`, COCO's flag of each keypoint, is an addition.
+    `crowd3d.data.largecrowd` describes and reads it. `visibility`, COCO's flag of each keypoint, is added.
     """
     width, height = (int(v) for v in truth.image_size)
     size = np.array([width, height], np.float64)
@@ -192,7 +192,7 @@ def annotation(truth: Truth, image_name: str) -> dict[str, Any]:
     for i in range(len(truth)):
         seen = truth.visibility[i]
         kind = "normal"
-        if seen < _GHOST_BELOW:
+        if seen < GHOST_BELOW:
             kind = "ghost"
         elif truth.inside[i] < 1 - _TRUNCATED_ABOVE:
             kind = "truncation"
