@@ -33,7 +33,7 @@ class Config:
     min_center_score: float = 0.2  # of the centre map
     min_scout_quality: float = 0.35  # people the first camera is fitted to
     min_trust: float = 0.06  # quality times agreement with the ground, of one look at a person
-    min_evidence: float = 0.40  # the same, summed over all looks
+    min_evidence: float = 0.28  # the same, summed over all looks
     min_keypoint_score: float = 0.15  # of the sixth-best keypoint
     min_quality_unplaced: float = 0.42  # people in a picture whose camera could not be determined
     # -- camera and people
