@@ -21,13 +21,14 @@ import numpy.typing as npt
 from syncrowd_rows import WAYS, Answer
 
 from crowd3d import evaluate
+from crowd3d.evaluate import matching
 from crowd3d.synth import Truth, synthesize
 
 FloatArray = npt.NDArray[np.float64]
 
 MIN_HEIGHT_PX, MIN_VISIBLE = 60.0, 0.3  # who must be found
 _BANDS_PX = (0.0, 40.0, 60.0, 100.0, 160.0, np.inf)
-_H14 = slice(5, 17)  # shoulders to ankles: what both bodies' keypoints share
+_LIMBS = slice(5, 17)  # shoulders to ankles
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,13 @@ def score(answer: Answer, truth: Truth) -> dict[str, Any]:
         truth.torso_m,
         truth.hvip_m,
     )
-    pairs = evaluate.match_people(arguments[0], arguments[2], area)
-    pred, true = pairs[:, 0], pairs[:, 1]
+    visible = truth.keypoints_px[..., 2] == 2
+    pairs = matching.hungarian(evaluate.oks_matrix(arguments[0], arguments[2], area, visible))
+    true, pred = pairs[:, 0], pairs[:, 1]
     found = np.zeros(len(truth), bool)
     found[true] = True
     big = wanted & (height_px > MIN_HEIGHT_PX)
-    # A find of somebody who need not be found is no mistake.
+    # Finding somebody who need not be found is no mistake.
     row: dict[str, Any] = {
         "people": len(truth),
         "answers": len(answer.torso_m),
@@ -106,16 +108,17 @@ def score(answer: Answer, truth: Truth) -> dict[str, Any]:
         "normal_deg": _angle_deg(answer.normal, truth.normals[0]),
     }
     for flavour in ("largecrowd", "scene"):
-        row[flavour] = evaluate.scene_metrics(*arguments, flavour=flavour)
+        row[flavour] = evaluate.scene_metrics(*arguments, flavour=flavour, gt_visible=visible)
     if len(pairs):
         error_m = np.linalg.norm(answer.torso_m[pred] - truth.torso_m[true], axis=1)
         distance_m = np.linalg.norm(truth.torso_m[true], axis=1)
         row["position"] = float(np.median(error_m / distance_m))
         row["stature_m"] = float(np.median(np.abs(answer.stature_m[pred] - truth.stature_m[true])))
         if answer.keypoints_m is not None:
-            row["pa_mpjpe_mm"] = 1000 * evaluate.pa_mpjpe_m(
-                answer.keypoints_m[pred][:, _H14], truth.keypoints_m[true][:, _H14]
+            errors_mm = evaluate.pa_mpjpe_mm(
+                answer.keypoints_m[pred][:, _LIMBS], truth.keypoints_m[true][:, _LIMBS]
             )
+            row["pa_mpjpe_mm"] = float(np.nanmean(errors_mm))
     return row
 
 
