@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 import crowd3d
-from crowd3d import api, models
+from crowd3d import api
 from crowd3d import config as configs
 from crowd3d.camera import Camera
 from crowd3d.detections import Detections
@@ -153,9 +153,7 @@ def _keypoints_m(scene: crowd3d.Scene) -> FloatArray:
 
 @cache
 def _detector() -> Detector:
-    config = configs.load("default")
-    network = models.build("crowd3d-s")
-    return Detector(network, api.choose_device("auto"), config.batch_size, config.min_center_score)
+    return api.build_detector(None, "auto", configs.load("default"))
 
 
 def _look(source: ImageSource, fixed: Fitted | None) -> Seen:

@@ -89,7 +89,7 @@ def reconstruct(
                 seen = people_of_poses(poses, source, given, settings, **options)
             origin = "own 2D poses"
         else:
-            detector = _detector(model, device, settings)
+            detector = build_detector(model, device, settings)
             with _timed(seconds, "find"), _journal(folder) as journal:
                 seen = find_people(
                     source, detector, given, settings, report, journal=journal, **options
@@ -117,7 +117,8 @@ def reconstruct(
     return scene
 
 
-def _detector(model: str | Path | None, device: str, settings: Config) -> Detector:
+def build_detector(model: str | Path | None, device: str, settings: Config) -> Detector:
+    """The one-stage network with a run's settings; None stands for the embedded weights."""
     network = models.build("crowd3d-s", model if model is not None else "embedded")
     return Detector(network, choose_device(device), settings.batch_size, settings.min_center_score)
 

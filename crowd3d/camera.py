@@ -20,7 +20,7 @@ _MAX_FOV_RAD = {
     panorama.CYLINDRICAL: math.radians(360.5),  # stitchers round the width of a full turn
     panorama.EQUIRECTANGULAR: math.radians(360.5),
 }
-PROJECTIONS = tuple(_MAX_FOV_RAD)
+PROJECTIONS = panorama.PROJECTIONS
 
 
 @dataclass(frozen=True)

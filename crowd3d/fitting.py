@@ -118,6 +118,15 @@ def fit_camera(
     return Fitted(camera, planes, fit.covariance, fit.report, fit.plane_index)
 
 
+def with_free_center(
+    fitted: Fitted, people: Detections, source: ImageSource, given: Camera | None, config: Config
+) -> Fitted:
+    """The same people with the principal point estimated too, where the picture has one and they allow it."""
+    if fitted.camera.is_panorama:
+        return fitted
+    return fit_camera(people, source, given, config, free_center=True) or fitted
+
+
 def typical_camera(size: tuple[int, int], projection: str = "perspective") -> Camera:
     """What is assumed where nothing is known."""
     fov_deg = _ASSUMED_FOV_DEG if projection == "perspective" else _ASSUMED_PANORAMA_DEG

@@ -16,8 +16,7 @@ import torch
 import tiling
 from crowd3d import body as bodies
 from crowd3d import config as configs
-from crowd3d import models
-from crowd3d.api import choose_device, doubts, to_scene, translated_errors
+from crowd3d.api import build_detector, doubts, to_scene, translated_errors
 from crowd3d.config import Config
 from crowd3d.data.folders import SceneFolder, find_scenes
 from crowd3d.data.scene_params import read_fitted
@@ -99,10 +98,7 @@ def predict_folder(
     options = options or Options()
     scenes = find_scenes(root, split)
     settings = config if isinstance(config, Config) else configs.load(config)
-    network = models.build("crowd3d-s", model if model is not None else "embedded")
-    detector = Detector(
-        network, choose_device(device), settings.batch_size, settings.min_center_score
-    )
+    detector = build_detector(model, device, settings)
     report = progress if progress is not None else Progress(enabled=False)
     journal = FrameJournal(Path(out), resume=resume)
     runner = _Runner(options, settings, detector, journal, report)

@@ -10,7 +10,7 @@ from crowd3d.camera import Camera
 from crowd3d.config import Config
 from crowd3d.detections import Detections
 from crowd3d.errors import DataError
-from crowd3d.fitting import fit_camera
+from crowd3d.fitting import fit_camera, with_free_center
 from crowd3d.pipeline import Seen
 from tiling import ImageSource
 
@@ -37,9 +37,8 @@ def people_of_poses(
     people = found.filter(np.lexsort((found.box_px[:, 0], found.box_px[:, 1])))
     people = replace(people, is_cut=np.zeros(len(people), bool))
     fitted = fit_camera(people, source, given, config, projection=projection)
-    if fitted is not None and free_center and projection == "perspective":
-        freed = fit_camera(people, source, given, config, free_center=True, projection=projection)
-        fitted = freed or fitted
+    if fitted is not None and free_center:
+        fitted = with_free_center(fitted, people, source, given, config)
     return Seen(people, fitted, n_tiles=0, n_detections=len(people), rounds=1)
 
 

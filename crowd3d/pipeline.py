@@ -15,7 +15,7 @@ from crowd3d.camera import Camera
 from crowd3d.config import Config
 from crowd3d.detections import Detections
 from crowd3d.detector import Detector
-from crowd3d.fitting import Fitted, fit_camera
+from crowd3d.fitting import Fitted, fit_camera, with_free_center
 from crowd3d.ground import foot_below_px, person_height_px
 from crowd3d.scene import Plane
 from crowd3d.windows import Windows, windows
@@ -110,8 +110,8 @@ def find_people(
         people = selection.placed_people(found, fitted.camera, fitted.planes[0], config)
         before, fitted = fitted, fit_camera(people, source, given, config, projection=projection)
         settled = fitted is not None and _height_change(people, before, fitted) < _SETTLED
-    if fitted is not None and free_center and projection == "perspective":
-        fitted = fit_camera(people, source, given, config, free_center=True) or fitted
+    if fitted is not None and free_center:
+        fitted = with_free_center(fitted, people, source, given, config)
     if fitted is None:
         people = selection.unplaced_people(found, config, turn_px)
     else:

@@ -12,6 +12,7 @@ from . import anthropometry as body
 from .depth import checked_depths
 from .errors import BadInput
 from .fitter import Fitter, Measured
+from .geometry import pitch_roll_from_normal
 from .inputs import (
     Given,
     checked,
@@ -54,6 +55,17 @@ class GroundCameraFit:
     covariance: FloatArray
     cost: float
     report: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def total_cost(self) -> float:
+        """Negative log posterior of all people who were used; compares fits of the same people."""
+        return self.cost * int(self.report["people_used"])
+
+    @property
+    def unknowns(self) -> FloatArray:
+        """(4,) log focal, pitch, roll, log offset: what the covariance is over."""
+        pitch, roll = pitch_roll_from_normal(self.normal)
+        return np.array([np.log(self.focal_px), pitch, roll, np.log(self.offset_m)])
 
 
 def fit_ground_camera(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +11,8 @@ import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
 from .errors import FitFailed
-from .geometry import pitch_roll_from_normal
 from .ground_camera import GroundCameraFit, fit_ground_camera
 from .inputs import PRIOR_LOG_FOCAL_SD
-from .projection import FloatArray
 
 _SWEEP_FOV_DEG = (60.0, 90.0, 120.0, 150.0, 180.0, 220.0, 265.0, 310.0, 360.0)
 _PRIOR_FOV_DEG = 180.0
@@ -57,15 +54,14 @@ def fit_panorama(
         return fit_at(math.log(focal_px))
     prior = math.log(image_size[0] / math.radians(_PRIOR_FOV_DEG))
 
+    def posterior(fit: GroundCameraFit) -> float:
+        return fit.total_cost + 0.5 * float((fit.unknowns[0] - prior) / PRIOR_LOG_FOCAL_SD) ** 2
+
     def cost(log_focal: float) -> float:
         try:
-            fit = fit_at(log_focal)
+            return posterior(fit_at(log_focal))
         except FitFailed:
             return math.inf
-        return (
-            fit.cost * int(fit.report["people_used"])
-            + 0.5 * ((log_focal - prior) / PRIOR_LOG_FOCAL_SD) ** 2
-        )
 
     sweep = [
         math.log(image_size[0] / math.radians(fov)) for fov in sorted(_SWEEP_FOV_DEG, reverse=True)
@@ -74,18 +70,20 @@ def fit_panorama(
     best = int(np.argmin(costs))
     bounds = sweep[max(best - 1, 0)], sweep[min(best + 1, len(sweep) - 1)]
     found = minimize_scalar(cost, bounds=bounds, method="bounded", options={"xatol": 1e-3})
-    return _with_focal_doubt(fit_at, cost, float(found.x))
+    around = [fit_at(float(found.x) + step) for step in (-_STEP, 0.0, _STEP)]
+    return _with_focal_doubt(around, [posterior(fit) for fit in around])
 
 
-def _with_focal_doubt(
-    fit_at: Callable[[float], GroundCameraFit], cost: Callable[[float], float], log_focal: float
-) -> GroundCameraFit:
-    """The fit at the optimum, its covariance widened by what the focal length may still be."""
-    middle, low, high = fit_at(log_focal), fit_at(log_focal - _STEP), fit_at(log_focal + _STEP)
-    curvature = (cost(log_focal - _STEP) - 2 * cost(log_focal) + cost(log_focal + _STEP)) / _STEP**2
+def _with_focal_doubt(around: list[GroundCameraFit], costs: list[float]) -> GroundCameraFit:
+    """The fit at the optimum, its covariance widened by what the focal length may still be.
+
+    Args:
+        around: fits one `_STEP` of log focal below the optimum, at it, and above; costs: theirs.
+    """
+    low, middle, high = around
+    curvature = (costs[0] - 2 * costs[1] + costs[2]) / _STEP**2
     variance = 1.0 / max(curvature, PRIOR_LOG_FOCAL_SD**-2)
-    slope = (_unknowns(high) - _unknowns(low)) / (2 * _STEP)
-    along = np.array([1.0, *slope])
+    along = (high.unknowns - low.unknowns) / (2 * _STEP)
     covariance = middle.covariance + variance * np.outer(along, along)
     sd = math.sqrt(variance)
     interval = [middle.focal_px * math.exp(s * _Z90 * sd) for s in (-1.0, 1.0)]
@@ -95,7 +93,3 @@ def _with_focal_doubt(
         "focal_interval_90_px": interval,
     }
     return replace(middle, covariance=covariance, report={**middle.report, **said})
-
-
-def _unknowns(fit: GroundCameraFit) -> FloatArray:
-    return np.array([*pitch_roll_from_normal(fit.normal), math.log(fit.offset_m)])

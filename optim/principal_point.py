@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .geometry import pitch_roll_from_normal
 from .ground_camera import GroundCameraFit, fit_ground_camera
-from .projection import FloatArray
 
 _PROBES = (-1.5, 0.0, 1.5)  # in standard deviations of the prior
 _REACH = 2.0  # the answer is never further out than so many
@@ -45,15 +43,13 @@ def fit_with_free_center(
         return fit_ground_camera(keypoints, image_size, center_px=center, **options)
 
     fits = [fit_at(shift) for shift in _PROBES]
-    costs = [
-        f.cost * f.report["people_used"] + s**2 / 2 for f, s in zip(fits, _PROBES, strict=True)
-    ]
+    costs = [f.total_cost + s**2 / 2 for f, s in zip(fits, _PROBES, strict=True)]
     curvature, slope, _ = np.polyfit(_PROBES, costs, 2)
     # Without a minimum inside there is nothing to be learnt: the centre stays.
     best = float(np.clip(-slope / (2 * curvature), -_REACH, _REACH)) if curvature > 0 else 0.0
     sd = min(1.0, float(1 / np.sqrt(2 * curvature))) if curvature > 0 else 1.0
     fit = fit_at(best)
-    by_shift = (_unknowns(fits[-1]) - _unknowns(fits[0])) / (_PROBES[-1] - _PROBES[0])
+    by_shift = (fits[-1].unknowns - fits[0].unknowns) / (_PROBES[-1] - _PROBES[0])
     said = (
         f"estimated across the picture: {best * center_sd_px:+.0f} px from the centre, "
         f"sd {sd * center_sd_px:.0f} px"
@@ -63,9 +59,3 @@ def fit_with_free_center(
         covariance=fit.covariance + sd**2 * np.outer(by_shift, by_shift),
         report={**fit.report, "principal_point": said},
     )
-
-
-def _unknowns(fit: GroundCameraFit) -> FloatArray:
-    """(4,) log focal, pitch, roll, log offset."""
-    pitch, roll = pitch_roll_from_normal(fit.normal)
-    return np.array([np.log(fit.focal_px), pitch, roll, np.log(fit.offset_m)])

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from crowd3d.camera import PROJECTIONS
+from crowd3d.camera_hint import AUTO
 from crowd3d.errors import OutputError
 
 
@@ -33,8 +35,8 @@ from crowd3d.errors import OutputError
 )
 @click.option(
     "--projection",
-    type=click.Choice(["auto", "perspective", "cylindrical", "equirectangular"]),
-    default="auto",
+    type=click.Choice([AUTO, *PROJECTIONS]),
+    default=AUTO,
     show_default=True,
     help="Of panoramas; auto reads the picture's metadata.",
 )
