@@ -22,13 +22,13 @@ import torch
 
 import tiling
 from crowd3d import body, lift, models, selection
-from crowd3d.api import choose_device
 from crowd3d.body.convert import read_pickled_arrays
 from crowd3d.body.tree import H36M_14
 from crowd3d.camera import Camera
 from crowd3d.config import Config
 from crowd3d.detections import Detections
 from crowd3d.detector import Detector
+from crowd3d.networks import choose_device
 from crowd3d.training.lift_metrics import procrustes
 
 Array = npt.NDArray[np.float64]

@@ -18,6 +18,7 @@ from crowd3d.camera import Camera
 from crowd3d.detections import Detections
 from crowd3d.detector import Detector
 from crowd3d.fitting import Fitted, fit_camera
+from crowd3d.networks import build_detector
 from crowd3d.pipeline import Seen, find_people
 from crowd3d.progress import Progress
 from crowd3d.scene import Plane
@@ -56,20 +57,20 @@ def preset(name: str) -> Way:
     """The whole pipeline with a preset."""
 
     def run(image: Path, _: Truth) -> Answer:
-        return _answer(crowd3d.reconstruct(image, config=name))
+        return answer_of(crowd3d.reconstruct(image, config=name))
 
     return run
 
 
 def true_camera(image: Path, truth: Truth) -> Answer:
     """Focal length and principal point known."""
-    return _answer(crowd3d.reconstruct(image, camera=_camera(truth)))
+    return answer_of(crowd3d.reconstruct(image, camera=_camera(truth)))
 
 
 def true_ground(image: Path, truth: Truth) -> Answer:
     """Camera and ground known; people found and lifted as ever."""
     with open_image(image) as source:
-        return _answer(_finish(image, _look(source, _fitted(truth))))
+        return answer_of(_finish(image, _look(source, _fitted(truth))))
 
 
 def true_keypoints(image: Path, truth: Truth) -> Answer:
@@ -77,12 +78,12 @@ def true_keypoints(image: Path, truth: Truth) -> Answer:
     people, config = _true_people(truth), configs.load("default")
     with open_image(image) as source:
         fitted = fit_camera(people, source, None, config, free_center=True)
-    return _answer(_finish(image, Seen(people, fitted, 0, len(people), 0)))
+    return answer_of(_finish(image, Seen(people, fitted, 0, len(people), 0)))
 
 
 def true_keypoints_and_ground(image: Path, truth: Truth) -> Answer:
     """Only poses, statures and places are left to the pipeline."""
-    return _answer(_finish(image, Seen(_true_people(truth), _fitted(truth), 0, 0, 0)))
+    return answer_of(_finish(image, Seen(_true_people(truth), _fitted(truth), 0, 0, 0)))
 
 
 def boxes_and_constant_focal(image: Path, truth: Truth) -> Answer:
@@ -122,7 +123,8 @@ WAYS: dict[str, Way] = {
 }
 
 
-def _answer(scene: crowd3d.Scene) -> Answer:
+def answer_of(scene: crowd3d.Scene) -> Answer:
+    """What a scene says."""
     people = scene.people
     plane = scene.planes[0] if scene.planes else Plane(np.array([0.0, -1.0, 0.0]), math.nan)
     return Answer(
@@ -153,7 +155,7 @@ def _keypoints_m(scene: crowd3d.Scene) -> FloatArray:
 
 @cache
 def _detector() -> Detector:
-    return api.build_detector(None, "auto", configs.load("default"))
+    return build_detector(None, "auto", configs.load("default"))
 
 
 def _look(source: ImageSource, fixed: Fitted | None) -> Seen:

@@ -16,16 +16,20 @@ import torch
 import tiling
 from crowd3d import body as bodies
 from crowd3d import config as configs
-from crowd3d import lift, models
+from crowd3d import lift
 from crowd3d.camera import Camera
 from crowd3d.camera_hint import CameraHint, Known
+from crowd3d.components import check_crops, check_weights
 from crowd3d.config import Config
+from crowd3d.crops import Crops
 from crowd3d.data.keypoint_files import poses_of
-from crowd3d.detector import Detector
-from crowd3d.errors import ConfigError, EnvironmentProblem, ImageError, OutputError
+from crowd3d.depths import camera_with_depths
+from crowd3d.errors import ConfigError, ImageError, OutputError
 from crowd3d.fitting import Fitted, assume_camera, typical_camera
-from crowd3d.lifting import lift_people
+from crowd3d.lifting import judged_depths, lift_people
+from crowd3d.networks import build_detector, build_reader, choose, choose_device
 from crowd3d.own_poses import people_of_poses
+from crowd3d.patch_reader import read_scene
 from crowd3d.people import People
 from crowd3d.pipeline import Reporter, Seen, find_people
 from crowd3d.progress import Progress
@@ -56,7 +60,9 @@ def reconstruct(
         image: JPEG, PNG, TIFF or WebP of any size.
         camera: what is known of it: a Camera, the path of a camera.json, or None.
         config: a preset's name, a YAML file, or a Config.
-        model: a .safetensors file for the network; None for the embedded weights.
+        model: "crowd3d-s", "crowd3dnet" or a .safetensors file of either; None for the embedded weights.
+            With "crowd3dnet" the default network finds people, camera and ground, and that one then
+            tells everybody's pose and place.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         out: folder for all output files; None writes nothing. A killed run, started again with the same
             folder, goes on behind the last finished tiles and ends with the same bytes.
@@ -71,6 +77,9 @@ def reconstruct(
         ImageError, CameraError, ConfigError, DataError, OutputError, ModelError, EnvironmentProblem.
     """
     settings = config if isinstance(config, Config) else configs.load(config)
+    check_weights(settings)
+    chosen = choose(model)
+    reader = None if chosen.reader is None else build_reader(chosen.reader, device, settings)
     poses = None if keypoints is None else poses_of(keypoints, Path(image).name)
     report = progress if progress is not None else Progress(enabled=False)
     seconds: dict[str, float] = {}
@@ -83,13 +92,14 @@ def reconstruct(
         options: dict[str, Any] = {
             "free_center": not known.center_is_known,
             "projection": known.projection,
+            "focal_prior": known.focal_prior,
         }
         if poses is not None:
             with _timed(seconds, "find"):
                 seen = people_of_poses(poses, source, given, settings, **options)
             origin = "own 2D poses"
         else:
-            detector = build_detector(model, device, settings)
+            detector = build_detector(chosen.detector, device, settings)
             with _timed(seconds, "find"), _journal(folder) as journal:
                 seen = find_people(
                     source, detector, given, settings, report, journal=journal, **options
@@ -103,10 +113,16 @@ def reconstruct(
                 settings,
                 (source.width, source.height),
                 known.projection,
+                crops=Crops(source, choose_device(device)),
+                free_center=not known.center_is_known,
             )
         scene.diagnostics["projection"] = {"kind": known.projection, "source": known.source}
         scene.diagnostics["seconds"] = seconds
         scene.diagnostics["versions"]["weights"] = origin
+        if reader is not None:
+            with _timed(seconds, "read"), _journal(folder) as journal:
+                body = bodies.load(_BODY, _LEVEL)
+                scene = read_scene(reader, scene, source, body, settings, report, journal)
         if folder is not None:
             with _timed(seconds, "write"):
                 from crowd3d.export import write_all
@@ -115,12 +131,6 @@ def reconstruct(
                 write_all(scene, picture, folder, bodies.load(_BODY, _LEVEL), report=report)
             shutil.rmtree(folder / _JOURNAL, ignore_errors=True)
     return scene
-
-
-def build_detector(model: str | Path | None, device: str, settings: Config) -> Detector:
-    """The one-stage network with a run's settings; None stands for the embedded weights."""
-    network = models.build("crowd3d-s", model if model is not None else "embedded")
-    return Detector(network, choose_device(device), settings.batch_size, settings.min_center_score)
 
 
 def closing_line(scene: Scene, folder: Path | None = None) -> str:
@@ -135,20 +145,6 @@ def closing_line(scene: Scene, folder: Path | None = None) -> str:
     )
 
 
-def choose_device(name: str) -> str:
-    """The torch device for "auto" or a given name; raises EnvironmentProblem if it is not there."""
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise EnvironmentProblem(
-            f"the device {name!r} cannot be used ({reason}); try --device cpu"
-        ) from None
-    return name
-
-
 def to_scene(
     image_name: str,
     seen: Seen,
@@ -156,6 +152,9 @@ def to_scene(
     config: Config,
     size: tuple[int, int],
     projection: str = "perspective",
+    *,
+    crops: Crops | None = None,
+    free_center: bool | None = None,
 ) -> Scene:
     """Lifts everybody onto the ground; says what was assumed where the picture was silent.
 
@@ -163,9 +162,16 @@ def to_scene(
         image_name: for the scene; seen: what was found in the picture.
         given: what the user knew of the camera; size: width and height, pixels.
         projection: of the picture, where `given` does not say it.
+        crops: the picture; without it, components that look at people's crops cannot be asked for.
+        free_center: whether a camera that is fitted again may correct its principal point; None where none
+            is given.
+
+    Raises:
+        ConfigError: a component of `config` needs the picture, and there are no crops.
     """
     warnings: list[str] = []
     fitted = seen.fitted
+    check_crops(config, crops)
     if fitted is None and len(seen.people):
         fitted = assume_camera(seen.people, size, given, config, projection)
         warnings.append(
@@ -179,14 +185,30 @@ def to_scene(
         )
     elif fitted is None:
         warnings.append("no people were found, so neither camera nor ground could be determined")
-    elif not seen.is_fixed:
-        warnings += doubts(fitted, len(seen.people), given)
     if fitted is None:
         camera = given or typical_camera(size, projection)
         people, planes = People.empty(), []
     else:
         body = bodies.load(_BODY, _LEVEL)
-        people = lift_people(seen.people, fitted, body, lift.load(), config)
+        lifter = lift.load()
+        depths = judged_depths(seen.people, fitted, body, lifter, config, crops)
+        if depths is not None and not seen.is_fixed and seen.fitted is not None:
+            fitted = camera_with_depths(
+                fitted,
+                depths,
+                seen.people,
+                given,
+                config,
+                free_center=given is None if free_center is None else free_center,
+                structure=seen.structure,
+            )
+        if seen.fitted is not None and not seen.is_fixed:
+            warnings += doubts(fitted, len(seen.people), given)
+        people = lift_people(seen.people, fitted, body, lifter, config, crops, depths)
+        if config.refiner != "none" and crops is not None:
+            from crowd3d.crop_refiner import refine_crops
+
+            people = refine_crops(people, crops.source, fitted, body, config, config.refiner)
         if config.refine:
             people, fitted = refine_people(people, fitted, body, config)
         camera, planes = fitted.camera, fitted.planes
@@ -230,7 +252,7 @@ def _known(camera: Camera | CameraHint | str | Path | None, source: tiling.Image
         hint = camera
     else:
         hint = CameraHint(camera_json=None if camera is None else Path(camera))
-    return hint.resolve(source.width, source.height, source.xmp)
+    return hint.resolve(source.width, source.height, source.xmp, source.exif)
 
 
 def _writable(folder: Path) -> Path:

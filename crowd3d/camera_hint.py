@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from crowd3d import gpano
 from crowd3d.camera import PROJECTIONS, Camera
 from crowd3d.errors import CameraError
+from crowd3d.exif import focal_prior
 
 AUTO = "auto"
 
@@ -22,12 +24,14 @@ class Known:
         projection: one of PROJECTIONS.
         center_is_known: whether the principal point was given and not assumed.
         source: how the projection was decided, in words.
+        focal_prior: pixels and standard deviation of the logarithm, where the picture's EXIF has them.
     """
 
     camera: Camera | None
     projection: str
     center_is_known: bool
     source: str
+    focal_prior: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,10 @@ class CameraHint:
     camera_json: Path | None = None
     projection: str = AUTO
 
-    def resolve(self, width: int, height: int, xmp: bytes = b"") -> Known:
-        """For a picture of that size with that XMP packet.
+    def resolve(
+        self, width: int, height: int, xmp: bytes = b"", exif: Mapping[str, float] | None = None
+    ) -> Known:
+        """For a picture of that size with that XMP packet and those EXIF numbers.
 
         Raises:
             CameraError: values that cannot be, or contradict each other or the picture.
@@ -80,7 +86,9 @@ class CameraHint:
                 )
             camera = Camera.from_fov(width, height, 360.0, projection)
         else:
-            return Known(None, projection, False, source)
+            is_flat = projection == "perspective"
+            prior = focal_prior(exif, width, height) if exif and is_flat else None
+            return Known(None, projection, False, source, prior)
         return Known(camera, projection, camera.is_panorama, source)
 
     def _from_file(self, path: Path, width: int, height: int) -> Known:

@@ -10,7 +10,17 @@ from crowd3d.errors import Crowd3dError
 from crowd3d.version import __version__
 
 # Each is a function of its own name in a module of its own name in crowd3d.commands, imported when called for.
-_COMMANDS = ("reconstruct", "largecrowd", "evaluate", "export", "synth", "data", "models")
+_COMMANDS = (
+    "reconstruct",
+    "largecrowd",
+    "evaluate",
+    "export",
+    "synth",
+    "data",
+    "models",
+    "adapt",
+    "train",
+)
 
 
 class _Group(click.Group):

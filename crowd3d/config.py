@@ -13,6 +13,11 @@ import yaml
 
 from crowd3d.errors import ConfigError
 
+CHOICES = {  # values of the keys that hold a word
+    "depth_prior": ("none", "body", "rootnet"),
+    "refiner": ("none", "3dcrowdnet", "crowdnet-s"),
+}
+
 
 @dataclass(frozen=True)
 class Config:
@@ -40,10 +45,15 @@ class Config:
     min_people: int = 3  # fewer people in standing posture say nothing about a camera
     # Of the distance from the centre, in picture widths: crops and surveillance cameras shift it.
     principal_point_sd: float = 0.08
+    straight_edges: bool = True  # of buildings and posts, which tell gravity and the lens
     stature_m: float = 1.70  # mean and standard deviation of the population
     stature_sd_m: float = 0.10
+    second_look: bool = True  # left and right, from which way a closer look sees people face
     refine_pose: bool = True  # fit limbs to the keypoints after the lift
     refine: bool = False  # then everybody together; worth it where the camera is known well
+    fuse_looks: bool = False  # lift every look at a person, and add up what the poses say
+    depth_prior: str = "none"  # distances by people's size, from their "body" fit or from "rootnet"
+    refiner: str = "none"  # network for people who overlap: "3dcrowdnet" or "crowdnet-s"
     # -- output
     overlay_px: int = 4096  # longest side of overlay.jpg
 
@@ -55,7 +65,11 @@ class Config:
                 object.__setattr__(self, field.name, float(value))
             elif type(value) is not wanted:
                 raise ConfigError(f"{field.name} must be {wanted.__name__}, not {value!r}")
-            if wanted is not bool and getattr(self, field.name) <= 0:
+            if wanted is str:
+                if value not in CHOICES[field.name]:
+                    known = ", ".join(CHOICES[field.name])
+                    raise ConfigError(f"{field.name} must be one of {known}, not {value!r}")
+            elif wanted is not bool and getattr(self, field.name) <= 0:
                 raise ConfigError(f"{field.name} must be positive, not {value!r}")
         if self.tile_px % 32:
             raise ConfigError(f"tile_px must be a multiple of 32, not {self.tile_px}")

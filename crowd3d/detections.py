@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from crowd3d.people import N_KEYPOINTS
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass
@@ -44,11 +48,11 @@ class Detections:
             np.zeros(0, bool),
         )
 
-    def filter(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Detections:
+    def filter(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Self:
         """The detections that a mask or an index array selects, in that order."""
-        return Detections(**{f.name: getattr(self, f.name)[keep] for f in fields(self)})
+        return replace(self, **{f.name: getattr(self, f.name)[keep] for f in fields(self)})
 
-    def shifted(self, columns_px: npt.NDArray[np.float64]) -> Detections:
+    def shifted(self, columns_px: npt.NDArray[np.float64]) -> Self:
         """The detections moved sideways by (N,) pixels."""
         box, keypoints = self.box_px.copy(), self.keypoints_px.copy()
         box[:, [0, 2]] += columns_px[:, None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
@@ -15,6 +14,7 @@ from torch import nn
 
 from crowd3d.detections import Detections
 from crowd3d.models.decode import decode
+from crowd3d.models.weights_file import tensors_hash
 from crowd3d.version import __version__
 from crowd3d.windows import FLAT, Windows
 from tiling import ImageSource, Journal, Tile, record_key
@@ -74,11 +74,7 @@ class Detector:
     @cached_property
     def weights_hash(self) -> str:
         """SHA-256 of the network's tensors with their names."""
-        digest = hashlib.sha256()
-        for name, tensor in self.network.state_dict().items():
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        return tensors_hash(self.network)
 
     def _key(self, source: ImageSource, batch: Sequence[Tile], view: Windows) -> str:
         settings = {

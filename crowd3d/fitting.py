@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from crowd3d.detections import Detections
 from crowd3d.errors import CameraError
 from crowd3d.plane_regions import plane_regions
 from crowd3d.scene import Plane
-from tiling import ImageSource
+from crowd3d.structure import Structure
 
 _ASSUMED_FOV_DEG = 55.0  # of a camera of which nothing is known: phones and kit lenses
 _ASSUMED_PANORAMA_DEG = 180.0
@@ -26,6 +26,15 @@ _ANKLES = [15, 16]
 # (213 people, 0.11 +- 0.02 as a mean, 0.07 as a median); of own renders it takes 0.12 +- 0.02 of the lean.
 _LEAN_SHRINKAGE = (0.09, 0.04)
 _UPRIGHT_SHRINKAGE = (0.0, 0.04)  # panoramas are shown to it upright, person by person
+
+
+class HasSize(Protocol):
+    """A picture, or a camera: whatever has a width and a height in pixels."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -48,14 +57,15 @@ class Fitted:
 
 def fit_camera(
     people: Detections,
-    source: ImageSource,
+    source: HasSize,
     given: Camera | None,
     config: Config,
     *,
     free_center: bool = False,
     projection: str = "perspective",
-    lines_px: npt.NDArray[np.float64] | None = None,
+    structure: Structure | None = None,
     focal_prior: tuple[float, float] | None = None,
+    depth_prior: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None,
     max_planes: int = 1,
     repeats: float = 1.0,
 ) -> Fitted | None:
@@ -65,8 +75,10 @@ def fit_camera(
         people: of one picture, or of many frames of one static camera (`Detections.cat`).
         projection: of the picture; panoramas whose `given` is None get their pixels per radian from the people.
         free_center: estimate the principal point too, instead of taking that of `given` or the centre.
-        lines_px: (M, 4) straight segments of the picture, as `structure.find_lines` gives them.
+        structure: straight edges of the picture, which tell gravity and the lens.
         focal_prior: pixels and standard deviation of the logarithm, say from EXIF.
+        depth_prior: (N,) depths over focal length, NaN where unknown, and standard deviations of their
+            logarithms; not of panoramas.
         repeats: how often each person is among joined frames, on average.
         max_planes: how many parallel levels of ground to look for; each gets its region.
 
@@ -76,14 +88,15 @@ def fit_camera(
     if len(people) < config.min_people:
         return None
     size = (source.width, source.height)
-    distortion = given.distortion if given else (0.0, 0.0)
+    lens = structure.lens if structure is not None else None
     options: dict[str, Any] = {
         "stature_m": config.stature_m,
         "focal_px": given.focal_px if given else None,
-        "distortion": distortion,
+        "distortion": given.distortion if given else (0.0, 0.0),
         "lean_shrinkage": _LEAN_SHRINKAGE,
-        "lines_px": lines_px,
+        "lines_px": structure.lines_px if structure is not None else None,
         "focal_prior": focal_prior,
+        "depth_prior": depth_prior,
         "max_planes": max_planes,
         "repeats": repeats,
     }
@@ -97,16 +110,18 @@ def fit_camera(
         elif free_center:
             sd_px = config.principal_point_sd * source.width
             fit = optim.fit_with_free_center(
-                people.keypoints_px, size, center_sd_px=sd_px, **options
+                people.keypoints_px, size, center_sd_px=sd_px, lens=lens, **options
             )
         else:
+            if lens is not None and lens.is_bent:
+                options |= {"distortion": (lens.k1, 0.0), "distortion_unit_px": lens.unit_px}
             center_px = given.center_px if given else None
             fit = optim.fit_ground_camera(people.keypoints_px, size, center_px=center_px, **options)
     except (optim.NotEnoughPeople, optim.FitFailed):
         return None
     except optim.OptimError as error:
         raise CameraError(str(error)) from None
-    camera = Camera(*size, fit.focal_px, fit.center_px, distortion, projection)
+    camera = Camera(*size, fit.focal_px, fit.center_px, fit.distortion, projection)
     regions: list[Polygon | None] = [None]
     if len(fit.planes) > 1:
         foot_px = people.keypoints_px[:, _ANKLES, :2].mean(axis=1)
@@ -116,15 +131,6 @@ def fit_camera(
         for (normal, offset_m), region in zip(fit.planes, regions, strict=True)
     ]
     return Fitted(camera, planes, fit.covariance, fit.report, fit.plane_index)
-
-
-def with_free_center(
-    fitted: Fitted, people: Detections, source: ImageSource, given: Camera | None, config: Config
-) -> Fitted:
-    """The same people with the principal point estimated too, where the picture has one and they allow it."""
-    if fitted.camera.is_panorama:
-        return fitted
-    return fit_camera(people, source, given, config, free_center=True) or fitted
 
 
 def typical_camera(size: tuple[int, int], projection: str = "perspective") -> Camera:

@@ -16,7 +16,7 @@ import torch
 import tiling
 from crowd3d import body as bodies
 from crowd3d import config as configs
-from crowd3d.api import build_detector, doubts, to_scene, translated_errors
+from crowd3d.api import doubts, to_scene, translated_errors
 from crowd3d.config import Config
 from crowd3d.data.folders import SceneFolder, find_scenes
 from crowd3d.data.scene_params import read_fitted
@@ -26,6 +26,7 @@ from crowd3d.errors import DataError
 from crowd3d.export import atomic, predict_json, strict_json
 from crowd3d.fitting import Fitted, assume_camera
 from crowd3d.frame_journal import FrameJournal, Record, key_of
+from crowd3d.networks import build_detector
 from crowd3d.pipeline import Reporter, Seen, find_people
 from crowd3d.progress import Progress
 from crowd3d.rebody import rebody

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,13 +10,16 @@ import roma
 import torch
 
 import optim
-from crowd3d import lift
+from crowd3d import fusion, lift, propose_expert
 from crowd3d.body import BodyModel
 from crowd3d.camera import Camera
 from crowd3d.config import Config
+from crowd3d.crops import Crops
+from crowd3d.depths import Depths, depths_of_bodies, depths_of_rootnet, weighed_places
 from crowd3d.detections import Detections
 from crowd3d.fitting import Fitted
 from crowd3d.people import People
+from crowd3d.scene import Plane
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -32,23 +35,30 @@ class PosedBodies:
 
 
 def lift_people(
-    people: Detections, fitted: Fitted, body: BodyModel, lifter: lift.Lift, config: Config
+    people: Detections,
+    fitted: Fitted,
+    body: BodyModel,
+    lifter: lift.Lift,
+    config: Config,
+    crops: Crops | None = None,
+    depths: Depths | None = None,
 ) -> People:
     """Everybody as a posed body on the ground.
 
     Rows keep the order of `people`; somebody who cannot stand on the ground where the picture shows them (rays
     above the horizon) is left out.
+
+    Args:
+        crops: the picture, for what `config.fuse_looks` may ask of it.
+        depths: judged ones, to be weighed against the ground where pixels were asked for them.
     """
     if len(people) == 0:
         return People.empty()
     camera, plane = fitted.camera, fitted.planes[0]
     rays = camera.rays(people.keypoints_px[..., :2])
     scores = people.keypoints_px[..., 2]
-    keypoints, elevation_rad, R_upright_cam = lift.to_upright(rays, scores, plane.normal)
-    lifted = lifter(keypoints, elevation_rad)
-    if config.refine_pose:
-        lifted = lifter.refine_pose(lifted, keypoints, elevation_rad)
-    rotations, fisher = lift.to_camera(lifted.rotations, lifted.fisher, R_upright_cam)
+    lifted = lift_poses(people, fitted, body, lifter, config, crops)
+    rotations, fisher = lifted.rotations, lifted.fisher
 
     posed = pose_bodies(body, rotations, lifted.betas, plane.normal)
     stature = body.stature_m(lifted.betas).double().numpy()
@@ -74,7 +84,68 @@ def lift_people(
     posed = pose_bodies(body, rotations, betas, plane.normal)
     final_stature = body.stature_m(betas).double().numpy()
     placed = place(posed, final_stature, config.stature_sd_m)
+    if depths is not None and depths.is_new and not camera.is_panorama:
+        placed = _weighed(placed, plane, depths, camera.focal_px)
     return _assemble(people, fitted, placed, posed, rotations, fisher, betas, final_stature)
+
+
+def lift_poses(
+    people: Detections,
+    fitted: Fitted,
+    body: BodyModel,
+    lifter: lift.Lift,
+    config: Config,
+    crops: Crops | None = None,
+) -> lift.LiftResult:
+    """Pose and shape of everybody, the root in the camera frame; arguments as of `lift_people`."""
+    camera, normal = fitted.camera, fitted.planes[0].normal
+    rays = camera.rays(people.keypoints_px[..., :2])
+    keypoints, elevation_rad, R_upright_cam = lift.to_upright(
+        rays, people.keypoints_px[..., 2], normal
+    )
+    lifted = lifter(keypoints, elevation_rad)
+    if config.fuse_looks:
+        lifted = fusion.fuse_looks(lifted, people, camera, normal, R_upright_cam, lifter)
+        if crops is not None and propose_expert.is_there():
+            expert = propose_expert.posterior_of_crops(people, camera, crops, body)
+            lifted = fusion.pool_expert(lifted, fusion.turned_root(expert, R_upright_cam))
+    if config.refine_pose:
+        lifted = lifter.refine_pose(lifted, keypoints, elevation_rad)
+    rotations, fisher = lift.to_camera(lifted.rotations, lifted.fisher, R_upright_cam)
+    return replace(lifted, rotations=rotations, fisher=fisher)
+
+
+def judged_depths(
+    people: Detections,
+    fitted: Fitted,
+    body: BodyModel,
+    lifter: lift.Lift,
+    config: Config,
+    crops: Crops | None = None,
+) -> Depths | None:
+    """What `config.depth_prior` says of everybody's distance; None where it is not asked.
+
+    Raises:
+        ModelError: RootNet is asked, and its weights are not installed.
+    """
+    if config.depth_prior == "none" or len(people) == 0:
+        return None
+    if config.depth_prior == "rootnet" and crops is not None:
+        return depths_of_rootnet(people, crops)
+    lifted = lift_poses(people, fitted, body, lifter, config, crops)
+    posed = pose_bodies(body, lifted.rotations, lifted.betas, fitted.planes[0].normal)
+    return depths_of_bodies(posed.vertices, people, fitted.camera)
+
+
+def _weighed(
+    placed: optim.Placement, plane: Plane, depths: Depths, focal_px: float
+) -> optim.Placement:
+    """Places moved along the ground to where ground and judged depths agree best."""
+    torso = placed.torso_m
+    feet = plane.foot_m(torso)
+    move, covariance = weighed_places(feet, placed.position_cov_m2, torso, depths, focal_px)
+    moved = plane.foot_m(feet + move) - feet
+    return replace(placed, torso_m=torso + moved, position_cov_m2=covariance)
 
 
 def pose_bodies(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -10,8 +11,9 @@ from crowd3d.camera import Camera
 from crowd3d.config import Config
 from crowd3d.detections import Detections
 from crowd3d.errors import DataError
-from crowd3d.fitting import fit_camera, with_free_center
+from crowd3d.fitting import fit_camera
 from crowd3d.pipeline import Seen
+from crowd3d.structure import find_structure
 from tiling import ImageSource
 
 
@@ -23,12 +25,13 @@ def people_of_poses(
     *,
     free_center: bool = True,
     projection: str = "perspective",
+    focal_prior: tuple[float, float] | None = None,
 ) -> Seen:
     """Camera and ground that the given people agree on; everybody stays, as the user wants it.
 
     Args:
         found: one row a person, see `crowd3d.data.keypoint_files`.
-        given, free_center, projection: as in `pipeline.find_people`.
+        given, free_center, projection, focal_prior: as in `pipeline.find_people`.
 
     Raises:
         DataError: most people are outside the picture, so that the poses are of another one.
@@ -36,10 +39,23 @@ def people_of_poses(
     _check_place(found, source)
     people = found.filter(np.lexsort((found.box_px[:, 0], found.box_px[:, 1])))
     people = replace(people, is_cut=np.zeros(len(people), bool))
-    fitted = fit_camera(people, source, given, config, projection=projection)
-    if fitted is not None and free_center:
-        fitted = with_free_center(fitted, people, source, given, config)
-    return Seen(people, fitted, n_tiles=0, n_detections=len(people), rounds=1)
+    structure = find_structure(
+        source, people.box_px, config, projection, lens_is_known=not free_center
+    )
+    fit = partial(
+        fit_camera,
+        people,
+        source,
+        given,
+        config,
+        projection=projection,
+        structure=structure,
+        focal_prior=focal_prior,
+    )
+    fitted = fit()
+    if fitted is not None and free_center and projection == "perspective":
+        fitted = fit(free_center=True) or fitted
+    return Seen(people, fitted, n_tiles=0, n_detections=len(people), rounds=1, structure=structure)
 
 
 def _check_place(found: Detections, source: ImageSource) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -15,9 +16,12 @@ from crowd3d.camera import Camera
 from crowd3d.config import Config
 from crowd3d.detections import Detections
 from crowd3d.detector import Detector
-from crowd3d.fitting import Fitted, fit_camera, with_free_center
+from crowd3d.fitting import Fitted, fit_camera
 from crowd3d.ground import foot_below_px, person_height_px
+from crowd3d.looks import PeopleSeen
 from crowd3d.scene import Plane
+from crowd3d.second_look import FEW_PEOPLE, settle_sides
+from crowd3d.structure import Structure, find_structure
 from crowd3d.windows import Windows, windows
 from tiling import ImageSource, Journal, Tile, plan_tiles, scout_tiles
 
@@ -44,6 +48,7 @@ class Seen:
         n_tiles, n_detections: how much was looked at.
         rounds: how many rounds of plan, infer, fit there were.
         is_fixed: whether camera and ground were known before.
+        structure: straight edges of the picture, where they were looked for.
     """
 
     people: Detections
@@ -52,6 +57,7 @@ class Seen:
     n_detections: int
     rounds: int
     is_fixed: bool = False
+    structure: Structure | None = None
 
 
 def find_people(
@@ -65,6 +71,7 @@ def find_people(
     fixed: Fitted | None = None,
     journal: Journal | None = None,
     projection: str = "perspective",
+    focal_prior: tuple[float, float] | None = None,
 ) -> Seen:
     """Everybody in a picture, and the camera and ground they agree on.
 
@@ -74,6 +81,7 @@ def find_people(
         fixed: camera and ground as they are known already; nothing is fitted then.
         journal: of finished tiles, so that a killed run need not look at them again.
         projection: of the picture, where `given` does not say it.
+        focal_prior: pixels and standard deviation of the logarithm, say of EXIF.
     """
     turn_px = given.turn_px if given is not None else None
     scouts = scout_tiles(
@@ -94,29 +102,49 @@ def find_people(
         # A later plan replaces an earlier one, so that nobody counts twice for being looked at twice.
         return Detections.cat([scouted, look(tiles, "infer", view)]), len(tiles)
 
+    def settle(found: Detections, fitted: Fitted) -> Detections:
+        camera, plane = fitted.camera, fitted.planes[0]
+        people = selection.placed_people(found, camera, plane, config)
+        wanted = config.second_look and len(people) >= FEW_PEOPLE
+        if not (wanted and isinstance(people, PeopleSeen)):
+            return people
+        view = windows(camera, plane.normal)
+        return settle_sides(people, source, detector, camera, plane, view, config, report, journal)
+
     scouted = found = look(scouts, "scout", windows(given))
     n_tiles, rounds = len(scouts), 0
     if fixed is not None:
         found, n_planned = look_closer(fixed)
-        people = selection.placed_people(found, fixed.camera, fixed.planes[0], config)
-        return Seen(people, fixed, n_tiles + n_planned, len(found), 1, is_fixed=True)
+        return Seen(settle(found, fixed), fixed, n_tiles + n_planned, len(found), 1, is_fixed=True)
     scout_people = selection.scout_people(found, config, turn_px)
-    fitted = fit_camera(scout_people, source, given, config, projection=projection)
+    structure = find_structure(
+        source, scout_people.box_px, config, projection, lens_is_known=not free_center
+    )
+    fit = partial(
+        fit_camera,
+        source=source,
+        given=given,
+        config=config,
+        projection=projection,
+        structure=structure,
+        focal_prior=focal_prior,
+    )
+    fitted = fit(scout_people)
     settled = False
     while fitted is not None and rounds < config.rounds and not settled:
         found, n_planned = look_closer(fitted)
         n_tiles += n_planned
         rounds += 1
         people = selection.placed_people(found, fitted.camera, fitted.planes[0], config)
-        before, fitted = fitted, fit_camera(people, source, given, config, projection=projection)
+        before, fitted = fitted, fit(people)
         settled = fitted is not None and _height_change(people, before, fitted) < _SETTLED
-    if fitted is not None and free_center:
-        fitted = with_free_center(fitted, people, source, given, config)
+    if fitted is not None and free_center and projection == "perspective":
+        fitted = fit(people, free_center=True) or fitted
     if fitted is None:
         people = selection.unplaced_people(found, config, turn_px)
     else:
-        people = selection.placed_people(found, fitted.camera, fitted.planes[0], config)
-    return Seen(people, fitted, n_tiles, len(found), rounds)
+        people = settle(found, fitted)
+    return Seen(people, fitted, n_tiles, len(found), rounds, structure=structure)
 
 
 def _height_change(people: Detections, before: Fitted, after: Fitted) -> float:

@@ -15,9 +15,13 @@ import math
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import roma
 import torch
 from torch import Tensor
 
+from crowd3d.people import People
 from crowd3d.rotation import quaternion_to_matrix
 
 DEFAULT_NODES = 48  # log c is then exact to 1e-5 even for s = (1e4, 5, -5)
@@ -161,6 +165,24 @@ def sample(F: Tensor, count: int, generator: torch.Generator | None = None) -> T
     flat = precision.reshape(-1, 4).repeat(count, 1)
     Q = quaternion_to_matrix(_sample_bingham(flat, generator)).reshape(count, *F.shape)
     return U @ Q @ V.transpose(-1, -2)
+
+
+def sample_people(people: People, count: int, seed: int = 0) -> npt.NDArray[np.float64]:
+    """Poses drawn from everybody's posterior, for error bars of whatever is computed from poses.
+
+    Each joint is drawn relative to its parent, so that what is uncertain at the hip moves the foot; joints of
+    one draw are otherwise independent. A joint of which nothing is known (F = 0) points anywhere.
+
+    Args:
+        people: N of them.
+        count: draws of each; seed: of the generator, the same seed gives the same poses.
+
+    Returns:
+        (count, N, 24, 3) axis-angle like `People.pose`; places and shapes stay those of `people`.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    drawn = sample(torch.from_numpy(people.fisher), count, generator)
+    return np.asarray(roma.rotmat_to_rotvec(drawn).numpy())
 
 
 def _pair_sums(s: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from crowd3d.camera import Camera
 from crowd3d.config import Config
 from crowd3d.detections import Detections
 from crowd3d.ground import FloatArray, foot_below_px, person_height_px
+from crowd3d.looks import PeopleSeen, gather_looks
 from crowd3d.scene import Plane
 from tiling import box_iou, merge_detections, suppress_fragments
 
@@ -34,6 +35,8 @@ _TWIN_IOU = 0.6  # boxes that agree so well are one person whose keypoints were 
 _SEAM_WIDTHS = (
     4.0  # of the widest box: everybody who may overlap somebody on the seam of a whole turn
 )
+# What a tile's border cuts counts for so much less: of some people in a crowd there is no other look.
+_CUT_WEIGHT = 0.3
 # Two looks at one person agree in the trunk; limbs are confused and hidden more often.
 _TRUNK_EMPHASIS = np.where(np.isin(np.arange(17), [0, 1, 2, 3, 4, 5, 6, 11, 12]), 1.0, 0.25)
 # Who lies so far inside the box of a much better person, and is smaller, is a part of that person.
@@ -105,9 +108,9 @@ def scout_people(found: Detections, config: Config, turn_px: float | None = None
 
 def placed_people(found: Detections, camera: Camera, plane: Plane, config: Config) -> Detections:
     """Everybody whose size fits the ground, one row a person, in reading order of the picture."""
-    found = _with_copies(found.filter(~found.is_cut), camera.turn_px)
+    found = _with_copies(found, camera.turn_px)
     agreement = size_agreement(size_evidence(found, camera, plane, config.stature_m))
-    trust = found.quality * agreement
+    trust = found.quality * agreement * np.where(found.is_cut, _CUT_WEIGHT, 1.0)
     possible = trust >= config.min_trust
     people, evidence = _merge(found.filter(possible), trust[possible])
     return _one_turn(_finish(people, evidence, config.min_evidence, config), camera.turn_px)
@@ -162,7 +165,8 @@ def _merge(found: Detections, trust: FloatArray) -> tuple[Detections, FloatArray
     fused[..., 2] /= _TRUNK_EMPHASIS
     lead = merged.order
     no_cuts = np.zeros(len(lead), bool)
-    people = Detections(merged.scores, trust[lead], merged.boxes_px, fused, no_cuts)
+    looks = gather_looks(found, trust, merged.labels, len(lead))
+    people = PeopleSeen(merged.scores, trust[lead], merged.boxes_px, fused, no_cuts, *looks)
     return people, np.asarray(np.bincount(merged.labels, trust, len(lead)), dtype=np.float64)
 
 

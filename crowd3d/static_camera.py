@@ -19,7 +19,7 @@ def fit_static(
 ) -> Fitted | None:
     """Camera and ground for the people of several frames; None where they do not determine them.
 
-    Focal length and principal point are means of what the frames say one by one; gravity and height are fitted
+    Focal length, principal point and distortion are means of what the frames say; gravity and height are fitted
     to all people with that camera. The frames show much the same people, whose statures and habits mislead
     every frame alike. To fit everything to all of them at once would take them for so many independent
     witnesses and drown the priors: on made-up scenes that was worse than one camera a frame. For the same
@@ -35,7 +35,10 @@ def fit_static(
         return fit_camera(people, source, None, config, free_center=True)
     focal_px = float(np.exp(np.mean([np.log(fit.camera.focal_px) for fit in known])))
     u, v = np.mean([fit.camera.center_px for fit in known], axis=0)
-    camera = Camera(source.width, source.height, focal_px, (float(u), float(v)))
+    # In focal lengths, radii of the same pixel differ from frame to frame.
+    bends = [fit.camera.distortion[0] * (focal_px / fit.camera.focal_px) ** 2 for fit in known]
+    distortion = (float(np.mean(bends)), 0.0)
+    camera = Camera(source.width, source.height, focal_px, (float(u), float(v)), distortion)
     fitted = fit_camera(people, source, camera, config)
     covariance = np.mean([fit.covariance for fit in known], axis=0)
     return None if fitted is None else dataclasses.replace(fitted, covariance=covariance)

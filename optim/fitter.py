@@ -10,7 +10,7 @@ from .covariance import pitch_roll_covariance, view_covariance
 from .depth import depth_evidence
 from .errors import FitFailed
 from .evidence import Evidence
-from .inputs import Given, camera_prior, density_weights, spread_rows
+from .inputs import Given, camera_prior, spread_rows
 from .lean import with_lean_restored
 from .lines import vertical_lines
 from .planes import Grounds, find_grounds, largest_first
@@ -37,6 +37,7 @@ class Measured:
         total: people in the input.
         levels: of the usable people, None for boxes.
         sticks: of the usable people.
+        weight: of each of them, less where they stand densely.
         lines_px: (M, 4) straight segments without distortion.
         depth_prior: (total,) logarithms of depth over focal length, and their spreads; or None.
     """
@@ -44,6 +45,7 @@ class Measured:
     total: int
     levels: Levels | None
     sticks: Sticks
+    weight: FloatArray
     lines_px: FloatArray
     depth_prior: tuple[FloatArray, FloatArray] | None
 
@@ -53,7 +55,7 @@ class Fitter:
 
     def __init__(self, given: Given, measured: Measured, max_planes: int) -> None:
         self.given, self.measured, self.sticks = given, measured, measured.sticks
-        self.weight = density_weights(measured.sticks) / given.repeats
+        self.weight = measured.weight / given.repeats
         self.population = default_population(given.stature_sd_m / given.stature_m)
         self.prior = camera_prior(given, measured.sticks)
         self.grounds = Grounds(np.zeros(1), np.zeros(len(measured.sticks), dtype=np.int64))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from .geometry import pitch_roll_from_normal
 from .inputs import (
     Given,
     checked,
+    density_weights,
     measure_boxes,
     measure_keypoints,
     require_people,
@@ -26,6 +27,7 @@ from .population import densities
 from .projection import FloatArray
 from .report import write_report
 from .solver import objective
+from .sticks import Levels, Sticks
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class GroundCameraFit:
     Attributes:
         focal_px: focal length.
         center_px: principal point, as given or assumed.
+        distortion: radial (k1, k2), as given or estimated; radii in focal lengths.
         normal: (3,) unit vector up.
         offset_m: height of the camera above the first plane, n.X + d = 0.
         planes: (normal, offset_m) of every plane, the one with most people first.
@@ -55,6 +58,7 @@ class GroundCameraFit:
     covariance: FloatArray
     cost: float
     report: dict[str, Any] = field(default_factory=dict)
+    distortion: tuple[float, float] = (0.0, 0.0)
 
     @property
     def total_cost(self) -> float:
@@ -81,6 +85,7 @@ def fit_ground_camera(
     center_px: npt.ArrayLike | None = None,
     gravity: npt.ArrayLike | None = None,
     distortion: tuple[float, float] = (0.0, 0.0),
+    distortion_unit_px: float | None = None,
     lean_shrinkage: tuple[float, float] = (0.0, 0.0),
     lines_px: npt.ArrayLike | None = None,
     depth_prior: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
@@ -106,7 +111,8 @@ def fit_ground_camera(
         focal_prior: pixels and standard deviation of the logarithm, say of EXIF; people correct it.
         center_px: (2,) principal point; the picture's centre if not given.
         gravity: (3,) direction of gravity (down) in the camera frame; used exactly if given.
-        distortion: radial (k1, k2) as in `projection.project`; needs the focal length.
+        distortion: radial (k1, k2) as in `projection.project`.
+        distortion_unit_px: what it measures radii in; focal lengths, which must then be given, if None.
         lean_shrinkage: share of people's lean that the detector takes off, and how well that is
             known (standard deviation); 0 for exact keypoints.
         lines_px: (M, 4) straight segments found in the picture; those that agree on a vertical count.
@@ -135,6 +141,7 @@ def fit_ground_camera(
         focal_prior,
         repeats,
         projection,
+        distortion_unit_px,
     )
     if (keypoints is None) == (boxes_px is None):
         raise BadInput("give either keypoints or boxes_px")
@@ -155,18 +162,28 @@ def _measured(
     depth_prior: tuple[npt.ArrayLike, npt.ArrayLike] | None,
 ) -> Measured:
     """People and lines as a lens without distortion would show them."""
-    if keypoints is not None:
-        total, levels, sticks = measure_keypoints(keypoints, given)
-    else:
+
+    def people(given: Given) -> tuple[int, Levels | None, Sticks]:
+        if keypoints is not None:
+            return measure_keypoints(keypoints, given)
         assert boxes_px is not None
-        levels = None
         total, sticks = measure_boxes(boxes_px, given)
+        return total, None, sticks
+
+    total, levels, sticks = people(given)
+    weight = density_weights(sticks)
+    if any(given.distortion):
+        # Density is that of the picture as it is, so that the costs of different lenses compare.
+        _, _, seen = people(replace(given, distortion=(0.0, 0.0)))
+        by_person = np.ones(total)
+        by_person[seen.index] = density_weights(seen)
+        weight = by_person[sticks.index]
     lines = checked_segments(np.zeros((0, 4)) if lines_px is None else lines_px)
-    ends = undistorted(lines.reshape(-1, 2, 2), given, given.focal_guess_px)
+    ends = undistorted(lines.reshape(-1, 2, 2), given)
     depths = None
     if depth_prior is not None:
         depths = checked_depths(*depth_prior, total)
-    return Measured(total, levels, sticks, ends.reshape(-1, 4), depths)
+    return Measured(total, levels, sticks, weight, ends.reshape(-1, 4), depths)
 
 
 def _result(fit: Fitter) -> GroundCameraFit:
@@ -205,4 +222,10 @@ def _result(fit: Fitter) -> GroundCameraFit:
             fit.starts_tried,
             fit.lines_say,
         ),
+        distortion=_in_focal_lengths(given, focal),
     )
+
+
+def _in_focal_lengths(given: Given, focal_px: float) -> tuple[float, float]:
+    ratio = (focal_px / (given.distortion_unit_px or given.focal_guess_px)) ** 2
+    return given.distortion[0] * ratio, given.distortion[1] * ratio**2

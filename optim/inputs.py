@@ -50,6 +50,7 @@ class Given:
     focal_px: float | None
     normal: FloatArray | None
     distortion: tuple[float, float]
+    distortion_unit_px: float | None
     stature_m: float
     stature_sd_m: float
     mean_stature_sd_m: float
@@ -82,6 +83,7 @@ def checked(
     focal_prior: tuple[float, float] | None = None,
     repeats: float = 1.0,
     kind: str = "perspective",
+    distortion_unit_px: float | None = None,
 ) -> Given:
     """The caller's values in one piece; raises BadInput naming the first that cannot be."""
     size = _vector(image_size, 2, "image_size must be (width, height) in pixels")
@@ -100,6 +102,8 @@ def checked(
             raise BadInput("gravity must be a direction, not zero")
         normal = -down / length
     k1, k2 = _vector(distortion, 2, "distortion must be (k1, k2)")
+    if distortion_unit_px is not None and not 0 < distortion_unit_px < math.inf:
+        raise BadInput(f"distortion_unit_px must be positive, not {distortion_unit_px!r}")
     stature, spread, mean_spread = statures_m
     if not (0.3 < stature < 3.0 and 0 < spread < stature and 0 <= mean_spread < stature):
         raise BadInput(
@@ -129,6 +133,7 @@ def checked(
         focal_px=None if focal_px is None else float(focal_px),
         normal=normal,
         distortion=(float(k1), float(k2)),
+        distortion_unit_px=distortion_unit_px,
         stature_m=stature,
         stature_sd_m=spread,
         mean_stature_sd_m=mean_spread,
@@ -161,7 +166,7 @@ def measure_keypoints(keypoints: npt.ArrayLike, given: Given) -> tuple[int, Leve
         points[~(np.abs(points[..., :2]) < limit).all(axis=2)] = np.nan
     views = None
     if given.projection == "perspective":
-        points[..., :2] = undistorted(points[..., :2], given, given.focal_guess_px)
+        points[..., :2] = undistorted(points[..., :2], given)
     else:
         points, views = in_own_views(
             points, given.focal_guess_px, given.center_px, given.projection
@@ -190,16 +195,17 @@ def measure_boxes(boxes_px: npt.ArrayLike, given: Given) -> tuple[int, Sticks]:
         good &= (boxes[:, 2] >= boxes[:, 0]) & (boxes[:, 3] - boxes[:, 1] > _MIN_LENGTH_PX)
     index = np.flatnonzero(good)
     index = index[_reading_order(boxes[index])]
-    corners = undistorted(boxes[index].reshape(-1, 2, 2), given, given.focal_guess_px)
+    corners = undistorted(boxes[index].reshape(-1, 2, 2), given)
     return len(boxes), sticks_from_boxes(corners.reshape(-1, 4), index)
 
 
-def undistorted(points_px: FloatArray, given: Given, focal_px: float) -> FloatArray:
+def undistorted(points_px: FloatArray, given: Given) -> FloatArray:
     """(..., 2) pixels as a lens without distortion would show them."""
     if not any(given.distortion):
         return points_px
-    ray = projection.rays(points_px, focal_px, given.center_px, given.distortion)
-    return np.asarray(ray[..., :2] / ray[..., 2:] * focal_px + given.center_px)
+    unit_px = given.distortion_unit_px or given.focal_guess_px
+    ray = projection.rays(points_px, unit_px, given.center_px, given.distortion)
+    return np.asarray(ray[..., :2] / ray[..., 2:] * unit_px + given.center_px)
 
 
 def _reading_order(rows: FloatArray) -> npt.NDArray[np.int64]:

@@ -1,61 +1,106 @@
-"""The principal point of crops: free across the picture, with a prior at the centre.
+"""What pictures hide of their lens: the principal point of crops, and the distortion where it bends edges.
 
 Along the picture's vertical the principal point, the pitch and the focal length explain the same things, and
 small errors of the keypoints decide; across it, a shift tilts verticals against the horizon, and people say
-how much. So only the horizontal place is estimated.
+how much. So only the horizontal place is estimated. Distortion does both, so that it is estimated with it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .ground_camera import GroundCameraFit, fit_ground_camera
+from .plumb import Lens
+from .projection import FloatArray
 
-_PROBES = (-1.5, 0.0, 1.5)  # in standard deviations of the prior
-_REACH = 2.0  # the answer is never further out than so many
+# Where the posterior is looked at, in standard deviations of the prior; and once more in those of the
+# posterior, where that is so narrow that the first look saw little of it.
+_NODES = (-1.5, -0.75, 0.0, 0.75, 1.5)
+_NARROW = 0.75
+
+_Fit = Callable[[FloatArray], GroundCameraFit]
 
 
 def fit_with_free_center(
-    keypoints: npt.ArrayLike, image_size: tuple[int, int], *, center_sd_px: float, **options: Any
+    keypoints: npt.ArrayLike,
+    image_size: tuple[int, int],
+    *,
+    center_sd_px: float,
+    lens: Lens | None = None,
+    **options: Any,
 ) -> GroundCameraFit:
-    """`fit_ground_camera` with the principal point's horizontal place as a fifth unknown.
+    """`fit_ground_camera` with the principal point's horizontal place unknown, and the lens's distortion.
 
-    The log posterior of three fits, profiled over everything else, is a parabola in the shift near its top;
-    the answer is the fit at that top, and its covariance holds what is not known of the shift.
+    Both are integrated over a grid of fits, each a profile of the posterior over everything else; the answer is
+    the fit at their posterior mean, and its covariance holds what is not known of them.
 
     Args:
         keypoints: (N, 17, 3) COCO-17 pixels and score.
         image_size: (width, height).
         center_sd_px: standard deviation of the prior about the centre.
-        options: of `fit_ground_camera`, without center_px.
+        lens: what straight edges say of the distortion; used if they exclude that there is none.
+        options: of `fit_ground_camera`, without center_px and distortion, or with a distortion that is known.
 
     Raises:
         As `fit_ground_camera`.
     """
-    middle = np.array([image_size[0] / 2, image_size[1] / 2])
+    middle_px = np.array([image_size[0] / 2, image_size[1] / 2])
+    bent = lens if lens is not None and lens.is_bent else None
 
-    def fit_at(shift_sd: float) -> GroundCameraFit:
-        center = middle + np.array([shift_sd * center_sd_px, 0.0])
-        return fit_ground_camera(keypoints, image_size, center_px=center, **options)
+    def fit_at(offset: FloatArray) -> GroundCameraFit:
+        """Of the principal point, and of k1, in standard deviations of their priors."""
+        if bent is not None:
+            options["distortion"] = (bent.k1 + offset[1] * bent.sd, 0.0)
+            options["distortion_unit_px"] = bent.unit_px
+        center_px = middle_px + np.array([offset[0] * center_sd_px, 0.0])
+        return fit_ground_camera(keypoints, image_size, center_px=center_px, **options)
 
-    fits = [fit_at(shift) for shift in _PROBES]
-    costs = [f.total_cost + s**2 / 2 for f, s in zip(fits, _PROBES, strict=True)]
-    curvature, slope, _ = np.polyfit(_PROBES, costs, 2)
-    # Without a minimum inside there is nothing to be learnt: the centre stays.
-    best = float(np.clip(-slope / (2 * curvature), -_REACH, _REACH)) if curvature > 0 else 0.0
-    sd = min(1.0, float(1 / np.sqrt(2 * curvature))) if curvature > 0 else 1.0
-    fit = fit_at(best)
-    by_shift = (fits[-1].unknowns - fits[0].unknowns) / (_PROBES[-1] - _PROBES[0])
-    said = (
-        f"estimated across the picture: {best * center_sd_px:+.0f} px from the centre, "
-        f"sd {sd * center_sd_px:.0f} px"
-    )
+    mean, covariance, slopes = _posterior(fit_at, 1 if bent is None else 2)
+    fit = fit_at(mean)
+    sd = np.sqrt(np.diag(covariance))
+    said = {
+        "principal_point": f"estimated across the picture: {mean[0] * center_sd_px:+.0f} px from the centre, "
+        f"sd {sd[0] * center_sd_px:.0f} px"
+    }
+    if bent is not None:
+        k1 = bent.k1 + mean[1] * bent.sd
+        said["distortion"] = (
+            f"estimated from straight edges and people: {k1:+.1%} at the picture's corner, "
+            f"sd {sd[1] * bent.sd:.1%}"
+        )
     return replace(
         fit,
-        covariance=fit.covariance + sd**2 * np.outer(by_shift, by_shift),
-        report={**fit.report, "principal_point": said},
+        covariance=fit.covariance + slopes @ covariance @ slopes.T,
+        report={**fit.report, **said},
     )
+
+
+def _posterior(fit_at: _Fit, unknowns: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Mean (D,), covariance (D, D) of unknowns with standard normal priors; (4, D) how a fit follows."""
+    mean, spread = np.zeros(unknowns), np.ones(unknowns)
+    for _ in range(2):
+        nodes = np.array(list(product(_NODES, repeat=unknowns))) * spread + mean
+        fits = [fit_at(node) for node in nodes]
+        cost = np.array([f.total_cost for f in fits]) + np.sum(nodes**2, axis=1) / 2
+        weight = np.exp(cost.min() - cost)
+        weight /= weight.sum()
+        mean = weight @ nodes
+        apart = nodes - mean
+        covariance = (weight[:, None] * apart).T @ apart
+        # A grid of finite reach makes a prior of one look narrower; nobody learns what the prior did not know.
+        covariance /= np.mean(np.square(_NODES))
+        narrow = np.sqrt(np.diag(covariance)) < _NARROW * spread
+        if not narrow.any():
+            break
+        spread = np.where(narrow, np.maximum(np.sqrt(np.diag(covariance)), spread / 4), spread)
+    found = np.stack([f.unknowns for f in fits])
+    root = np.sqrt(weight)[:, None]
+    design = np.hstack([apart, np.ones((len(apart), 1))])
+    slopes = np.linalg.lstsq(root * design, root * found, rcond=None)[0][:-1].T
+    return np.asarray(mean), np.asarray(covariance), np.asarray(slopes)

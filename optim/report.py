@@ -96,6 +96,6 @@ def _warnings(given: Given, sticks: Sticks, determined: bool, explained: float) 
         )
     if not sticks.sees_angle and given.focal_px is None:
         warnings.append("heights of boxes hardly determine a focal length: give it")
-    if any(given.distortion) and given.focal_px is None:
+    if any(given.distortion) and given.distortion_unit_px is None and given.focal_px is None:
         warnings.append("the distortion was removed with an assumed focal length: give it")
     return warnings

@@ -44,7 +44,7 @@ def standing(n: int = 60) -> Detections:
 def test_a_file_of_poses_gives_camera_ground_and_people(tmp_path, format):
     path = tmp_path / "poses.json"
     write_poses(path, {"crowd.jpg": standing()}, format, {"crowd.jpg": SIZE})
-    config = Config()
+    config = Config(straight_edges=False)
     seen = people_of_poses(poses_of(path, "crowd.jpg"), SOURCE, None, config)
     assert seen.fitted is not None and len(seen.people) == 60
     assert (np.diff(seen.people.box_px[:, 1]) >= 0).all()
@@ -55,7 +55,7 @@ def test_a_file_of_poses_gives_camera_ground_and_people(tmp_path, format):
 
 
 def test_a_given_camera_is_kept_and_everybody_gets_a_body():
-    config = Config().replace(refine=False)
+    config = Config(straight_edges=False).replace(refine=False)
     seen = people_of_poses(standing(20), SOURCE, CAMERA, config, free_center=False)
     scene = api.to_scene("crowd.jpg", seen, CAMERA, config, SIZE)
     assert scene.camera.focal_px == CAMERA.focal_px
@@ -68,11 +68,11 @@ def test_poses_of_another_picture_are_noticed():
     poses.keypoints_px[..., :2] *= 3
     poses.box_px *= 3
     with pytest.raises(DataError, match="of this picture in this size"):
-        people_of_poses(poses, SOURCE, None, Config())
+        people_of_poses(poses, SOURCE, None, Config(straight_edges=False))
 
 
 def test_nobody_is_an_answer():
-    seen = people_of_poses(Detections.empty(), SOURCE, None, Config())
+    seen = people_of_poses(Detections.empty(), SOURCE, None, Config(straight_edges=False))
     assert seen.fitted is None and len(seen.people) == 0
 
 

@@ -52,16 +52,17 @@ def _tiles_inferred(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_killed_run_resumes_to_the_same_bytes(
     picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    settings = crowd3d.config.load("fast").replace(second_look=True)
     counts = _tiles_inferred(monkeypatch)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    scene = crowd3d.reconstruct(picture, out=whole, config="fast")
+    scene = crowd3d.reconstruct(picture, out=whole, config=settings)
     n_tiles = sum(counts)
     assert len(scene.people) >= 4 and n_tiles > 8
     with pytest.raises(KeyboardInterrupt):
-        crowd3d.reconstruct(picture, out=killed, config="fast", progress=Killer(n_tiles // 2))
+        crowd3d.reconstruct(picture, out=killed, config=settings, progress=Killer(n_tiles // 2))
     assert [p.name for p in killed.iterdir()] == [".crowd3d-journal"]
     counts.clear()
-    crowd3d.reconstruct(picture, out=killed, config="fast")
+    crowd3d.reconstruct(picture, out=killed, config=settings)
     assert 0 < sum(counts) < 0.75 * n_tiles
     assert sorted(p.name for p in killed.iterdir()) == sorted(FILES)
     for name in set(FILES) - TIMED:

@@ -8,7 +8,9 @@ well.
 from __future__ import annotations
 
 import logging
+import math
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ _log = logging.getLogger(__name__)
 MAX_ASPECT_RATIO = 100.0
 MIN_SIDE_PX = 32
 OUTSIDE_GREY = 114  # the letterbox grey detectors are trained with; also put behind transparency
+_EXIF_NUMBER = re.compile(r"(\d+(?:\.\d+)?)(?:/(\d+))? \(")
 _SAMPLE_FORMATS = ("uchar", "ushort", "float", "double")
 
 pyvips.block_untrusted_set(True)
@@ -104,6 +107,17 @@ def exif_orientation(image: Any) -> int:
         return 1
     value = int(image.get("orientation"))
     return value if 1 <= value <= 8 else 1
+
+
+def exif_numbers(image: Any) -> dict[str, float]:
+    """Name -> value of all EXIF entries that are a plain number or a fraction, as libvips prints them."""
+    numbers = {}
+    for field in image.get_fields():
+        match = _EXIF_NUMBER.match(str(image.get(field))) if field.startswith("exif-ifd") else None
+        if match is not None:
+            value, divisor = float(match[1]), float(match[2] or 1)
+            numbers[field.split("-", 2)[2]] = value / divisor if divisor else math.nan
+    return numbers
 
 
 def to_srgb8(image: Any, path: Path) -> Any:

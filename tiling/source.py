@@ -18,6 +18,7 @@ from .loading import (
     OUTSIDE_GREY,
     check_limits,
     damaged,
+    exif_numbers,
     exif_orientation,
     load,
     sniff_loader,
@@ -99,6 +100,11 @@ class ImageSource:
     def xmp(self) -> bytes:
         """The file's XMP metadata packet, empty if it has none."""
         return bytes(self._header.get("xmp-data")) if self._header.get_typeof("xmp-data") else b""
+
+    @property
+    def exif(self) -> dict[str, float]:
+        """The numeric entries of the file's EXIF record by name; empty if it has none."""
+        return exif_numbers(self._header)
 
     def prepare(self) -> None:
         """Decodes the file now instead of at the first read.

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import io
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from crowd3d.body.arrays import check
 from crowd3d.errors import BodyError
+from crowd3d.restricted_pickle import ArrayUnpickler, explained
 
-# Everything a SMPL pickle may ask for: how numpy and scipy rebuild arrays, under their old and new
-# module names. Each is a plain constructor: none opens files, imports, or calls what it is given.
-_NUMPY_CORE = ("numpy.core.multiarray", "numpy._core.multiarray")
 _SPARSE = ("csc", "csr", "coo")
-_ALLOWED: dict[tuple[str, str], tuple[str, str]] = {
-    **{(m, "_reconstruct"): ("numpy._core.multiarray", "_reconstruct") for m in _NUMPY_CORE},
-    **{(m, "scalar"): ("numpy._core.multiarray", "scalar") for m in _NUMPY_CORE},
-    ("numpy", "ndarray"): ("numpy", "ndarray"),
-    ("numpy", "dtype"): ("numpy", "dtype"),
-    **{
-        (f"scipy.sparse.{prefix}{kind}", f"{kind}_matrix"): ("scipy.sparse", f"{kind}_matrix")
-        for kind in _SPARSE
-        for prefix in ("", "_")
-    },
-}
 _KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
 
 
@@ -56,28 +41,20 @@ class _ChumpyArray:
         raise BodyError(f"a chumpy array of an unknown kind, with {sorted(self.state)}")
 
 
-class _SmplUnpickler(pickle.Unpickler):
-    """Builds numpy, scipy.sparse and stubbed chumpy arrays, and refuses every other name."""
+class _SmplUnpickler(ArrayUnpickler):
+    """Builds scipy.sparse and stubbed chumpy arrays too."""
 
-    def find_class(self, module: str, name: str) -> Any:
+    needs = "SMPL model"
+    more: ClassVar = {
+        (f"scipy.sparse.{prefix}{kind}", f"{kind}_matrix"): ("scipy.sparse", f"{kind}_matrix")
+        for kind in _SPARSE
+        for prefix in ("", "_")
+    }
+
+    def stand_in(self, module: str, name: str) -> object | None:
         if module.split(".")[0] == "chumpy":
             return _ChumpyArray
-        if (module, name) in _STUBS:
-            return _STUBS[module, name]
-        if (module, name) not in _ALLOWED:
-            raise BodyError(f"it asks for {module}.{name}, which no SMPL model needs; refused")
-        home, attribute = _ALLOWED[module, name]
-        try:
-            return getattr(importlib.import_module(home), attribute)
-        except ImportError:  # numpy 1.x keeps the same functions under the old name
-            return getattr(importlib.import_module(module), attribute)
-
-
-def _latin1(text: str, encoding: str = "latin1") -> bytes:
-    """How protocol 2 carries bytes."""
-    if encoding != "latin1" or not isinstance(text, str):
-        raise BodyError(f"the pickle holds bytes encoded as {encoding!r}; refused")
-    return text.encode("latin1")
+        return _STUBS.get((module, name))
 
 
 def _new(kind: type, base: type, state: object) -> object:
@@ -88,7 +65,6 @@ def _new(kind: type, base: type, state: object) -> object:
 
 
 _STUBS: dict[tuple[str, str], object] = {
-    ("_codecs", "encode"): _latin1,
     **{(m, "_reconstructor"): _new for m in ("copy_reg", "copyreg")},
     **{(m, "object"): object for m in ("__builtin__", "builtins")},
 }
@@ -112,17 +88,9 @@ def read_pickled_arrays(path: str | Path) -> dict[Any, Any]:
     Raises:
         BodyError: the file cannot be read, asks for anything but arrays, or holds no dictionary.
     """
-    try:
-        stream = io.BytesIO(Path(path).read_bytes())
-        content = _SmplUnpickler(stream, encoding="latin1").load()
-    except BodyError as error:
-        raise BodyError(f"{path}: {error}") from None
-    except OSError as error:
-        raise BodyError(f"cannot read {path}: {error.strerror or error}") from None
-    except Exception as error:  # a damaged pickle raises nearly anything
-        raise BodyError(
-            f"{path} is not a readable pickle: {type(error).__name__}: {error}"
-        ) from None
+    path = Path(path)
+    with explained(path, BodyError):
+        content = _SmplUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
     if not isinstance(content, dict):
         raise BodyError(f"{path} holds a {type(content).__name__}, not a dictionary")
     return content

@@ -9,6 +9,7 @@ import click
 
 from crowd3d.camera import PROJECTIONS
 from crowd3d.camera_hint import AUTO
+from crowd3d.config import CHOICES
 from crowd3d.errors import OutputError
 
 
@@ -18,6 +19,11 @@ from crowd3d.errors import OutputError
 )
 @click.option(
     "-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder for the result."
+)
+@click.option(
+    "--model",
+    metavar="NAME|FILE",
+    help="crowd3d-s, crowd3dnet or a .safetensors file of either.  [default: crowd3d-s]",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 @click.option(
@@ -46,11 +52,28 @@ from crowd3d.errors import OutputError
     type=click.Path(path_type=Path),
     help="Your own 2D poses instead of the detector: AlphaPose, OpenPose (file or folder), COCO, 3DCrowdNet.",
 )
+@click.option(
+    "--refine",
+    "refiner",
+    type=click.Choice(CHOICES["refiner"]),
+    help="Network that looks again at people who overlap.  [default: none]",
+)
+@click.option(
+    "--depth-prior",
+    type=click.Choice(CHOICES["depth_prior"]),
+    help="Let people's size in the picture speak for their distance.  [default: none]",
+)
+@click.option(
+    "--fuse-looks",
+    is_flag=True,
+    help="Pose from every look at a person instead of from their keypoints joined.",
+)
 @click.option("--max-pixels", type=int, help="Refuse larger pictures.  [default: 4000000000]")
 @click.option("--quiet", is_flag=True, help="No progress, no closing line.")
 def reconstruct(
     images: tuple[Path, ...],
     out: Path,
+    model: str | None,
     device: str,
     config: str,
     focal_px: float | None,
@@ -58,6 +81,9 @@ def reconstruct(
     camera_json: Path | None,
     projection: str,
     keypoints: Path | None,
+    refiner: str | None,
+    depth_prior: str | None,
+    fuse_looks: bool,
     max_pixels: int | None,
     quiet: bool,
 ) -> None:
@@ -70,8 +96,9 @@ def reconstruct(
     if sum(option is not None for option in (focal_px, fov_deg, camera_json)) > 1:
         raise click.UsageError("give only one of --focal-px, --fov and --camera")
     settings = configs.load(config)
-    if max_pixels is not None:
-        settings = settings.replace(max_pixels=max_pixels)
+    chosen = {"refiner": refiner, "depth_prior": depth_prior, "max_pixels": max_pixels}
+    chosen["fuse_looks"] = True if fuse_looks else None
+    settings = settings.replace(**{k: v for k, v in chosen.items() if v is not None})
     names = [image.stem for image in images]
     duplicates = sorted({name for name in names if names.count(name) > 1})
     if duplicates:
@@ -86,6 +113,7 @@ def reconstruct(
                 image,
                 camera=camera,
                 config=settings,
+                model=model,
                 device=device,
                 out=folder,
                 progress=progress,

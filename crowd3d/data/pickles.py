@@ -5,9 +5,7 @@ Dictionaries and lists of numbers and texts become arrays named by their path: `
 
 from __future__ import annotations
 
-import importlib
 import io
-import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,14 +15,8 @@ import numpy.typing as npt
 
 from crowd3d.errors import DataError
 from crowd3d.export import atomic
+from crowd3d.restricted_pickle import ArrayUnpickler, explained
 
-# How numpy rebuilds arrays, under its old and new module names: plain constructors that call nothing.
-_CORE = ("numpy.core.multiarray", "numpy._core.multiarray")
-_ALLOWED = {
-    **{(m, name): name for m in _CORE for name in ("_reconstruct", "scalar")},
-    ("numpy", "ndarray"): "ndarray",
-    ("numpy", "dtype"): "dtype",
-}
 _NPY = b"\x93NUMPY"
 _DEEPEST = 16
 
@@ -44,52 +36,25 @@ def convert_pickle(src: str | Path, dst: str | Path | None = None) -> Path:
     """
     src = Path(src)
     out = Path(dst) if dst is not None else src.with_suffix(".npz")
-    try:
-        content = _Unpickler(_after_header(src), encoding="latin1").load()
+    with explained(src):
+        content = _TableUnpickler(_after_header(src), encoding="latin1").load()
         arrays = dict(_flat("", content, 0))
-    except DataError as error:
-        raise DataError(f"{src}: {error}") from None
-    except OSError as error:
-        raise DataError(f"cannot read {src}: {error.strerror or error}") from None
-    except Exception as error:  # a damaged pickle raises nearly anything
-        raise DataError(
-            f"{src} is not a readable pickle: {type(error).__name__}: {error}"
-        ) from None
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     atomic.write_bytes(out, buffer.getvalue())
     return out
 
 
-class _Unpickler(pickle.Unpickler):
-    """Builds numbers, texts, containers and numpy arrays, and refuses every other name."""
+class _TableUnpickler(ArrayUnpickler):
+    """Knows what to do with tables of pandas: nothing."""
 
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("_codecs", "encode"):
-            return _latin1
+    def stand_in(self, module: str, name: str) -> object | None:
         if module.split(".")[0] == "pandas":
             raise DataError(
                 "it is a pandas table; where pandas is installed and the file is trusted, write "
                 "`pandas.read_pickle(FILE).to_json(FILE.json)` once and read that"
             )
-        if (module, name) not in _ALLOWED:
-            raise DataError(
-                f"it asks for {module}.{name}, which no table of numbers needs; refused"
-            )
-        home = "numpy" if module == "numpy" else _core_module()
-        return getattr(importlib.import_module(home), _ALLOWED[module, name])
-
-
-def _core_module() -> str:
-    """numpy 1.x keeps the functions under the old name."""
-    return _CORE[1] if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else _CORE[0]
-
-
-def _latin1(text: str, encoding: str = "latin1") -> bytes:
-    """How protocol 2 carries bytes."""
-    if encoding != "latin1" or not isinstance(text, str):
-        raise DataError(f"bytes encoded as {encoding!r}; refused")
-    return text.encode("latin1")
+        return None
 
 
 def _after_header(path: Path) -> io.BytesIO:

@@ -22,7 +22,8 @@ class Entry:
     Attributes:
         name: as `build` takes it.
         job: what it does in a crowd scene.
-        licence: of the published code; the weights of all but our own were trained on research-only pictures.
+        licence: of the published code; the weights of all but our own were trained on data that is for research
+            only, whatever the code's licence.
         source: where the published weights are had; empty for our own.
     """
 
@@ -36,10 +37,11 @@ CATALOG: dict[str, Entry] = {
     entry.name: entry
     for entry in (
         Entry("crowd3d-s", "default network: people and keypoints of any tile", "Apache-2.0"),
+        Entry("crowdnet-s", "refines people who overlap, told by the 2D pose", "Apache-2.0"),
         Entry(
             "crowd3dnet",
             "people with SMPL parameters and ground points of a 512 px patch",
-            "none stated; research use",
+            "none stated, so all rights reserved",
             "github.com/1020244018/Crowd3D (README, base_69.pkl)",
         ),
         Entry(
@@ -51,7 +53,7 @@ CATALOG: dict[str, Entry] = {
         Entry(
             "vposer",
             "pose decoder that 3dcrowdnet's code is read with",
-            "non-commercial",
+            "non-commercial research only (MPI)",
             "smpl-x.is.tue.mpg.de (VPoser v1, after registration)",
         ),
         Entry(
@@ -75,7 +77,7 @@ CATALOG: dict[str, Entry] = {
         Entry(
             "hmr",
             "SMPL parameters of a crop; base of the adaptation to a sequence",
-            "none stated; research use",
+            "none stated, so all rights reserved",
             "github.com/syguan96/DynaBOA (README, basemodel.pt)",
         ),
     )

@@ -82,12 +82,16 @@ def _code(numbers: int) -> nn.Sequential:
 
 
 class Crowd3DNet(nn.Module):
-    """RGB patches (B, 3, 512, 512), 0..255, and their place in the scene -> Maps."""
+    """RGB patches (B, 3, 512, 512), 0..255, and their place in the scene -> Maps.
 
-    def __init__(self) -> None:
+    Args:
+        trunk: from (B, 3, H, W), -1..1, to a list whose first item is (B, 32, H/4, W/4); HRNet-W32 by default.
+    """
+
+    def __init__(self, trunk: nn.Module | None = None) -> None:
         super().__init__()
         features = _WIDTH + 2
-        self.trunk = HRNet(_WIDTH, finest_only=True)
+        self.trunk = HRNet(_WIDTH, finest_only=True) if trunk is None else trunk
         self.camera_code = _code(3)
         self.ground_code = _code(4)
         self.params_head = _Head(features + 2 * _CODE, _PARAMS)
@@ -96,11 +100,23 @@ class Crowd3DNet(nn.Module):
         self.torso_head = _Head(features, CHANNELS["torso"])
 
     def forward(self, image: Tensor, view: PatchView) -> Maps:
+        features = self.features(image)
+        return self.joined(features, self.person_maps(features, view))
+
+    def features(self, image: Tensor) -> Tensor:
+        """(B, 34, 128, 128): what all heads read of the patches, and where each cell is."""
         trunk = self.trunk(image / 255 * 2 - 1)[0]
-        features = torch.cat([trunk, _position_maps(trunk)], dim=1)
-        code = self._scene_code(view)[:, :, None, None].expand(-1, -1, *trunk.shape[-2:])
-        params = self.params_head(torch.cat([features, code], dim=1))
-        delta, body = params.split([CHANNELS["delta"], _PARAMS - CHANNELS["delta"]], dim=1)
+        return torch.cat([trunk, _position_maps(trunk)], dim=1)
+
+    def person_maps(self, features: Tensor, view: PatchView) -> Tensor:
+        """(B, 145, 64, 64): what depends on the scene too: torso correction, SMPL parameters, not squashed."""
+        code = self._scene_code(view)[:, :, None, None].expand(-1, -1, *features.shape[-2:])
+        maps: Tensor = self.params_head(torch.cat([features, code], dim=1))
+        return maps
+
+    def joined(self, features: Tensor, person: Tensor) -> Maps:
+        """Both kinds of maps as one output."""
+        delta, body = torch.split(person, [CHANNELS["delta"], _PARAMS - CHANNELS["delta"]], dim=1)
         hvip, torso = self.hvip_head(features), self.torso_head(features)
         bounded = torch.cat([hvip, torso, delta], dim=1).sigmoid()
         return Maps(self.center_head(features), torch.cat([bounded, body], dim=1))

@@ -19,10 +19,10 @@ MAX_PEOPLE = 64  # of one patch, as published
 MIN_SCORE = 0.2
 _PEAK_WINDOW = 5
 
-_TORSO_REACH = 0.25  # of the patch's side, either way from the cell
-_HVIP_REACH = 0.75  # of the patch's side
-_DELTA_REACH_M = 0.4
-_BODY_ROTATIONS = 22  # the root and 21 joints; SMPL's hands are not told
+TORSO_REACH = 0.25  # of the patch's side, either way from the cell
+HVIP_REACH = 0.75  # of the patch's side
+DELTA_REACH_M = 0.4
+BODY_ROTATIONS = 22  # the root and 21 joints; SMPL's hands are not told
 _EPS = 1e-9
 
 
@@ -91,11 +91,15 @@ def find_centers(
 
 def read_parameters(maps: Maps, centers: Centers) -> Parameters:
     """The parameter maps at the found centres."""
-    values = maps.params[centers.patch, :, centers.cell[:, 1], centers.cell[:, 0]]
+    return parameters_of(maps.params[centers.patch, :, centers.cell[:, 1], centers.cell[:, 0]])
+
+
+def parameters_of(values: Tensor) -> Parameters:
+    """(N, 148) in the order of CHANNELS, hvip, torso and delta in 0..1 -> what they mean."""
     sizes = list(CHANNELS.values())
     part = dict(zip(CHANNELS, torch.split(values, sizes, dim=1), strict=True))
     six = torch.cat([part["orient"], part["pose"]], dim=1)
-    body = rotation_from_6d(six.reshape(-1, _BODY_ROTATIONS, 6))
+    body = rotation_from_6d(six.reshape(-1, BODY_ROTATIONS, 6))
     hands = torch.eye(3, dtype=body.dtype, device=body.device).expand(len(body), 2, 3, 3)
     return Parameters(
         hvip=part["hvip"][:, 0],
@@ -118,14 +122,14 @@ def place(cell: Tensor, parameters: Parameters, view: PatchView) -> Placement:
         parameters: N rows.
         view: N rows, the patch of each person (`PatchView.select`).
     """
-    normal, offset = _unit_plane(view.plane)
+    normal, offset = unit_plane(view.plane)
     side = view.side_px[:, None]
-    in_patch = cell / MAP_CELLS + (2 * parameters.torso - 1) * _TORSO_REACH
+    in_patch = cell / MAP_CELLS + (2 * parameters.torso - 1) * TORSO_REACH
     torso_px = view.left_top_px + side * in_patch
     Kn = (view.intrinsics @ normal[..., None])[..., 0]
     rise = Kn[:, :2] - Kn[:, 2:] * torso_px
     rise_length = rise.norm(dim=1, keepdim=True).clamp_min(_EPS)
-    drop_px = parameters.hvip[:, None] * _HVIP_REACH * side
+    drop_px = parameters.hvip[:, None] * HVIP_REACH * side
     hvip_px = torso_px - drop_px * rise / rise_length
     ray = _rays(hvip_px, view.intrinsics)
     descent = -(ray * normal).sum(1)  # of the ray towards the plane, per metre of depth
@@ -133,11 +137,12 @@ def place(cell: Tensor, parameters: Parameters, view: PatchView) -> Placement:
     hvip_m = depth[:, None] * ray
     # X + h n is seen at p if Z (p_hvip - p) = -h g(p): h = drop Z / |g|.
     height = drop_px * depth[:, None] / rise_length
-    torso_m = hvip_m + height * normal + (2 * parameters.delta - 1) * _DELTA_REACH_M
+    torso_m = hvip_m + height * normal + (2 * parameters.delta - 1) * DELTA_REACH_M
     return Placement(torso_px, hvip_px, torso_m, hvip_m, (descent > _EPS) & (offset > 0))
 
 
-def _unit_plane(plane: Tensor) -> tuple[Tensor, Tensor]:
+def unit_plane(plane: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, 4) planes of any scale -> unit normals (N, 3), offsets (N,)."""
     length = plane[:, :3].norm(dim=1, keepdim=True)
     unit = plane / length
     return unit[:, :3], unit[:, 3]

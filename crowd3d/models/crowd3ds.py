@@ -136,16 +136,20 @@ class Trunk(nn.Module):
         self.smooth4 = SeparableConv(24, 24)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.pyramid(x)[-1]
+
+    def pyramid(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """All levels: 64, 32, 24 and 24 channels at strides 32, 16, 8 and 4."""
         x = F.relu6(self.stem(x))
         taps = []
         for stage in self.stages:
             x = stage(x)
             taps.append(x)
-        y = self.lateral32(F.relu6(self.top(x)))
-        y = self.smooth16(_upsample2(y) + self.lateral16(taps[3]))
-        y = self.smooth8(_upsample2(y) + self.lateral8(taps[2]))
-        features: Tensor = self.smooth4(_upsample2(y) + self.lateral4(taps[1]))
-        return features
+        top = self.lateral32(F.relu6(self.top(x)))
+        y16 = self.smooth16(_upsample2(top) + self.lateral16(taps[3]))
+        y8 = self.smooth8(_upsample2(y16) + self.lateral8(taps[2]))
+        y4 = self.smooth4(_upsample2(y8) + self.lateral4(taps[1]))
+        return top, y16, y8, y4
 
 
 def _upsample2(x: Tensor) -> Tensor:
@@ -166,8 +170,13 @@ class Crowd3dS(nn.Module):
         self.keypoint_offset = Head(24, 34)
 
     def forward(self, rgb: Tensor) -> Heads:
-        features = self.trunk(rgb * _INPUT_SCALE - 1.0)
-        return Heads(
+        return self.with_pyramid(rgb)[0]
+
+    def with_pyramid(self, rgb: Tensor) -> tuple[Heads, tuple[Tensor, ...]]:
+        """The maps, and the levels of the trunk they come from."""
+        levels = self.trunk.pyramid(rgb * _INPUT_SCALE - 1.0)
+        features = levels[-1]
+        heads = Heads(
             center=torch.sigmoid(self.center(features)),
             box_size=self.box_size(features),
             box_offset=self.box_offset(features),
@@ -175,3 +184,4 @@ class Crowd3dS(nn.Module):
             keypoint_regression=self.keypoint_regression(features),
             keypoint_offset=self.keypoint_offset(features),
         )
+        return heads, levels

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import pickle
 import re
 import warnings
@@ -11,13 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from crowd3d.errors import ModelError
-from crowd3d.export.atomic import write_bytes
 from crowd3d.models import catalog
 from crowd3d.models.registry import from_official
+from crowd3d.models.weights_file import write_weights
 from crowd3d.version import __version__
 
 _WRAPPERS = ("network", "state_dict", "model")  # under which training scripts put the weights
@@ -47,18 +45,8 @@ def import_checkpoint(name: str, file: Path, out: Path | None = None) -> Path:
         "crowd3d": __version__,
     }
     target = out or catalog.installed_path(name)
-    tensors = {key: tensor.contiguous() for key, tensor in network.state_dict().items()}
-    write_bytes(target, _with_metadata(save(tensors), metadata))
+    write_weights(target, network.state_dict(), metadata)
     return target
-
-
-def _with_metadata(content: bytes, metadata: dict[str, str]) -> bytes:
-    """A .safetensors file with its metadata in a fixed order: the library's own varies from run to run."""
-    length = int.from_bytes(content[:8], "little")
-    header = {"__metadata__": metadata, **json.loads(content[8 : 8 + length])}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # the tensors stay aligned
-    return len(text).to_bytes(8, "little") + text + content[8 + length :]
 
 
 def read_checkpoint(file: Path) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from crowd3d.models import catalog
 from crowd3d.models.crowd3dnet import Crowd3DNet
 from crowd3d.models.crowd3ds import Crowd3dS
 from crowd3d.models.crowdnet3d import CrowdNet3D, PoseDecoder
+from crowd3d.models.crowdnet_s import CrowdNetS
 from crowd3d.models.hmr import HMR
 from crowd3d.models.official import LAYOUTS, State, load_published
 from crowd3d.models.posenet import BINS, PoseNet
@@ -24,6 +25,7 @@ from crowd3d.models.rootnet import RootNet
 
 _NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "crowd3d-s": Crowd3dS,
+    "crowdnet-s": CrowdNetS,
     "crowd3dnet": Crowd3DNet,
     "3dcrowdnet": CrowdNet3D,
     "vposer": PoseDecoder,

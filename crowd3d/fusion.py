@@ -1,0 +1,85 @@
+"""Poses from all that was seen of a person: matrix-Fisher parameters of looks and experts, added.
+
+Products of matrix-Fisher densities add their parameters, in one common frame: the camera's for the root, the
+parent's for every other joint. Looks at the same pixels and networks that share a prior are not independent,
+so parameters are added with weights that say how much they are worth together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from crowd3d import lift, posterior
+from crowd3d.camera import Camera
+from crowd3d.detections import Detections
+from crowd3d.looks import PeopleSeen, fusion_weights
+
+# Of the lift's errors for two looks at one person: 0.77 over 14 joints of 265 people found in renders; with it
+# the 90 % angles of fused poses hold the truth as often as they say.
+LOOK_CORRELATION = 0.75
+EXPERT_SHARE = 0.5  # of another network's posterior in the pool, against the lift's
+
+
+def fuse_looks(
+    lifted: lift.LiftResult,
+    people: Detections,
+    camera: Camera,
+    normal: npt.NDArray[np.float64],
+    R_upright_cam: Tensor,
+    lifter: lift.Lift,
+    correlation: float = LOOK_CORRELATION,
+) -> lift.LiftResult:
+    """The same people, their rotations from all looks: F = sum_k w_k F_k.
+
+    Args:
+        lifted: from the keypoints of all looks joined; shape and range stay those.
+        people: whom; those without looks (`PeopleSeen`) stay as they are.
+        normal: (3,) upward direction in the camera frame.
+        R_upright_cam: (N, 3, 3) frames of `lifted`.
+        correlation: of the errors of two looks, see `looks.fusion_weights`.
+    """
+    if not isinstance(people, PeopleSeen) or len(people) == 0:
+        return lifted
+    weights = fusion_weights(people.look_trust, correlation)
+    person, look = np.nonzero(weights)
+    keypoints = people.looks_px[person, look]
+    rays = camera.rays(keypoints[..., :2])
+    upright, elevation_rad, R_look_cam = lift.to_upright(rays, keypoints[..., 2], normal)
+    alone = lifter(upright, elevation_rad)
+    _, fisher = lift.to_camera(alone.rotations, alone.fisher, R_look_cam)
+    weighted = fisher * torch.from_numpy(weights[person, look]).to(fisher)[:, None, None, None]
+    fused = torch.zeros_like(lifted.fisher).index_add_(
+        0, torch.from_numpy(person), weighted.to(lifted.fisher)
+    )
+    return _with_fisher(lifted, turned_root(fused, R_upright_cam))
+
+
+def pool_expert(
+    lifted: lift.LiftResult, expert: Tensor, share: float = EXPERT_SHARE
+) -> lift.LiftResult:
+    """The lift's posterior and another network's of the same people, pooled: F = (1 - share) F_lift + share F.
+
+    Both hold a prior of human poses, which a plain sum would count twice; a logarithmic pool, whose weights add
+    up to one, does not, whatever the two have in common.
+
+    Args:
+        expert: (N, 24, 3, 3) in the frames of `lifted`; zero for people of whom it says nothing.
+    """
+    expert = expert.to(lifted.fisher)
+    says = (expert.flatten(1).abs().sum(dim=1) > 0).to(expert)[:, None, None, None]
+    return _with_fisher(lifted, (1 - share * says) * lifted.fisher + share * expert)
+
+
+def turned_root(fisher: Tensor, R: Tensor) -> Tensor:
+    """Parameters (N, 24, 3, 3) whose root is told in another frame: R (N, 3, 3) F_root."""
+    root = R.to(fisher) @ fisher[:, 0]
+    return torch.cat([root[:, None], fisher[:, 1:]], dim=1)
+
+
+def _with_fisher(lifted: lift.LiftResult, fisher: Tensor) -> lift.LiftResult:
+    return replace(lifted, fisher=fisher, rotations=posterior.mode(fisher))
