@@ -51,7 +51,7 @@ class Config:
     second_look: bool = True  # left and right, from which way a closer look sees people face
     refine_pose: bool = True  # fit limbs to the keypoints after the lift
     refine: bool = False  # then everybody together; worth it where the camera is known well
-    fuse_looks: bool = False  # lift every look at a person, and add up what the poses say
+    fuse_looks: bool = True  # lift every look at a person, and add up what the poses say
     depth_prior: str = "none"  # distances by people's size, from their "body" fit or from "rootnet"
     refiner: str = "none"  # network for people who overlap: "3dcrowdnet" or "crowdnet-s"
     # -- output

@@ -35,6 +35,7 @@ class Mixture:
         junk_density: per standard deviation; (M,) or a number.
         weight: of each residual, below 1 where they repeat one another.
         freedom: of the Student distribution.
+        compared: whether costs count from those of junk alone, so that fits with it and without compare.
     """
 
     residual: Callable[[View], FloatArray]
@@ -42,10 +43,11 @@ class Mixture:
     junk_density: FloatArray | float
     weight: float = 1.0
     freedom: float = 4.0
+    compared: bool = False
 
     def cost(self, view: View) -> float:
         density, _ = self._densities(self.residual(view))
-        return -self.weight * float(np.log(density).sum())
+        return self._cost(density)
 
     def expand(self, view: View) -> Term:
         residual = self.residual(view)
@@ -63,7 +65,11 @@ class Mixture:
         # A Student residual weighs as a Gaussian one of variance (freedom + r^2) / (freedom + 1).
         pull = self.weight * belonging * (self.freedom + 1) / (self.freedom + residual**2)
         hessian = (jacobian * pull[:, None]).T @ jacobian
-        return -self.weight * float(np.log(density).sum()), jacobian.T @ (pull * residual), hessian
+        return self._cost(density), jacobian.T @ (pull * residual), hessian
+
+    def _cost(self, density: FloatArray) -> float:
+        ratio = density / self.junk_density if self.compared else density
+        return -self.weight * float(np.log(ratio).sum())
 
     def _densities(self, residual: FloatArray) -> tuple[FloatArray, FloatArray]:
         """(M,) density, and (M,) probability of being no junk."""

@@ -74,7 +74,8 @@ def vertical_lines(
         def residual(there: View) -> FloatArray:
             return np.asarray(tilt_from_vertical(near, there, center_px) / (widening * sd))
 
-        model = Mixture(residual, share, widening * sd / (2 * _WINDOW_RAD))
+        junk = widening * sd / (2 * _WINDOW_RAD)
+        model = Mixture(residual, share, junk, compared=True)
         for _ in range(_ROUNDS):
             share = float(np.clip(model.belonging(at).mean(), 0.01, 0.99))
             model = replace(model, share=share)
@@ -84,9 +85,8 @@ def vertical_lines(
     for widening in _WIDENINGS:
         best = _turned(mixture(widening, best), best)
     model = mixture(1.0, best)
-    nothing = replace(model, share=0.0)
     count = float(model.belonging(best).sum())
-    if count < _MIN_COUNT or nothing.cost(best) - model.cost(best) < _MIN_GAIN:
+    if count < _MIN_COUNT or -model.cost(best) < _MIN_GAIN:
         return None
     return replace(model, weight=min(1.0, _MOST_COUNT / count)), best
 

@@ -346,9 +346,11 @@ def test_the_command_trains_refuses_and_goes_on(tmp_path) -> None:
     weights = (out / "heads.safetensors").read_bytes()
     resumed = CliRunner().invoke(main, [*args, "--resume", "--quiet"])
     assert resumed.exit_code == 0 and not resumed.output
+    other = CliRunner().invoke(main, [*args, "--resume", "--steps", "9"])
+    assert other.exit_code == 2 and "another recipe" in other.output
     changed = json.loads((out / "heads.json").read_text())
     assert changed["with_heads"] == facts["with_heads"]
-    assert len((out / "heads.safetensors").read_bytes()) == len(weights)
+    assert (out / "heads.safetensors").read_bytes() == weights
 
 
 @pytest.mark.parametrize(
@@ -357,6 +359,7 @@ def test_the_command_trains_refuses_and_goes_on(tmp_path) -> None:
         (["train", "heads_cpux", "-o", "x"], "did you mean 'heads_cpu'"),
         (["train", "heads_cpu"], "--out"),
         (["train", "heads_cpu", "-o", "x", "--steps", "0"], "--steps"),
+        (["train", "heads_cpu", "-o", "x", "--minutes", "0"], "--minutes"),
         (["train", "heads_cpu", "-o", "x", "--resume"], "no checkpoint"),
         (["train", "heads_cpu", "-o", "x", "--motion", "nowhere"], "--motion"),
     ],

@@ -64,9 +64,9 @@ from crowd3d.errors import OutputError
     help="Let people's size in the picture speak for their distance.  [default: none]",
 )
 @click.option(
-    "--fuse-looks",
-    is_flag=True,
-    help="Pose from every look at a person instead of from their keypoints joined.",
+    "--fuse-looks/--no-fuse-looks",
+    default=None,
+    help="Pose from every look at a person, or from their keypoints joined.  [default: fuse]",
 )
 @click.option("--max-pixels", type=int, help="Refuse larger pictures.  [default: 4000000000]")
 @click.option("--quiet", is_flag=True, help="No progress, no closing line.")
@@ -83,7 +83,7 @@ def reconstruct(
     keypoints: Path | None,
     refiner: str | None,
     depth_prior: str | None,
-    fuse_looks: bool,
+    fuse_looks: bool | None,
     max_pixels: int | None,
     quiet: bool,
 ) -> None:
@@ -96,8 +96,12 @@ def reconstruct(
     if sum(option is not None for option in (focal_px, fov_deg, camera_json)) > 1:
         raise click.UsageError("give only one of --focal-px, --fov and --camera")
     settings = configs.load(config)
-    chosen = {"refiner": refiner, "depth_prior": depth_prior, "max_pixels": max_pixels}
-    chosen["fuse_looks"] = True if fuse_looks else None
+    chosen = {
+        "refiner": refiner,
+        "depth_prior": depth_prior,
+        "fuse_looks": fuse_looks,
+        "max_pixels": max_pixels,
+    }
     settings = settings.replace(**{k: v for k, v in chosen.items() if v is not None})
     names = [image.stem for image in images]
     duplicates = sorted({name for name in names if names.count(name) > 1})

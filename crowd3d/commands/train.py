@@ -17,7 +17,11 @@ import click
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
 )
-@click.option("--minutes", type=click.FloatRange(min=0), help="Stop training after so long.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Stop so long after tiles are ready.",
+)
 @click.option("--steps", type=click.IntRange(min=1), help="Instead of the recipe's.")
 @click.option(
     "--tiles", type=click.IntRange(min=1), help="Tiles to learn from; fewer validate too."

@@ -247,11 +247,9 @@ def save(net: HeadNet, shape: dict[str, Any], facts: dict[str, Any], path: Path)
     state = {
         k: v.detach().to("cpu", torch.float16).contiguous() for k, v in net.state_dict().items()
     }
-    metadata = {
-        "architecture": ARCHITECTURE,
-        "shape": json.dumps(shape),
-        "facts": json.dumps(facts),
-    }
+    about = {"architecture": ARCHITECTURE, "shape": shape, "facts": facts}
+    # One entry: safetensors writes several in an order of its own, another one every time.
+    metadata = {"heads": json.dumps(about)}
     save_file(state, str(path), metadata=metadata)
 
 
@@ -263,15 +261,15 @@ def load(path: str | Path) -> HeadNet:
     """
     try:
         with safe_open(str(path), framework="pt", device="cpu") as file:
-            metadata = file.metadata() or {}
+            about = json.loads((file.metadata() or {}).get("heads", "{}"))
             state = {key: file.get_tensor(key).float() for key in file.keys()}
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, ValueError) as error:
         raise ModelError(f"cannot read the heads' weights {path}: {error}") from None
-    if metadata.get("architecture") != ARCHITECTURE:
-        found = metadata.get("architecture", "unknown")
+    if about.get("architecture") != ARCHITECTURE:
+        found = about.get("architecture", "unknown")
         raise ModelError(f"{path} holds architecture {found!r}, not {ARCHITECTURE!r}")
     try:
-        net = HeadNet(**json.loads(metadata["shape"]))
+        net = HeadNet(**about["shape"])
         net.load_state_dict(state)
     except (KeyError, TypeError, RuntimeError) as error:
         raise ModelError(f"{path} does not fit its network: {error}") from None

@@ -181,6 +181,7 @@ class Training:
         self.recipe, self.out, self.device = recipe, out, torch.device(device)
         self.progress, self.motion = progress, motion
         self.run = RunFolder(out, {}, identity(recipe))
+        self.run.check()  # now, rather than once all tiles are rendered
         self.stream = TileStream(out / "tiles", recipe.tiles, motion, recipe.workers)
         looks = tile_identity(recipe.tiles, motion) | {"augment": asdict(recipe.augment)}
         claim(out / "looks", looks)
@@ -193,13 +194,16 @@ class Training:
     def __call__(self, minutes: float | None = None) -> dict[str, Any]:
         """Render, look, train or go on, measure.
 
+        Args:
+            minutes: of training after the tiles are ready; None = all steps of the recipe.
+
         Returns:
             Facts: the recipe, steps done, seconds, and held-out numbers without and with the heads.
 
         Raises:
             OutputError, DataError.
         """
-        clock = Clock(minutes)
+        clock = Clock()
         with self.stream:
             held_out = self._people(held_out_seeds(self.recipe), 0, "held-out tiles")
             if not len(held_out):
@@ -210,7 +214,10 @@ class Training:
             def check(now: Students) -> dict[str, float]:
                 return measure(now.net, self._again(now, held_out), self.rig)
 
-            done = fit(self.students, self.averages, steps, self.recipe, self.run, check, clock)
+            # Time counts from here, or a short one would be over before the first step.
+            done = fit(
+                self.students, self.averages, steps, self.recipe, self.run, check, Clock(minutes)
+            )
             after = check(self.averages)
         return {
             "recipe": self.recipe.to_dict(),
@@ -278,7 +285,8 @@ def check_folder(out: Path, resume: bool) -> None:
 def write_results(training: Training, facts: dict[str, Any]) -> None:
     """`heads.safetensors`, `heads.json`, and `crowd3d-s.safetensors` where the trunk was trained."""
     recipe, out, averages = training.recipe, training.out, training.averages
-    heads.save(averages.net, vars(recipe.network), facts, out / "heads.safetensors")
+    timeless = {k: v for k, v in facts.items() if k != "seconds"}  # the same run, the same bytes
+    heads.save(averages.net, vars(recipe.network), timeless, out / "heads.safetensors")
     write_text(out / "heads.json", json.dumps(facts, indent=2) + "\n")
     if recipe.train_trunk:
         state = averages.trunk.state_dict().items()

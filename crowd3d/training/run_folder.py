@@ -77,21 +77,33 @@ class RunFolder:
         Raises:
             DataError: the checkpoint is damaged or of another recipe.
         """
-        if not self._checkpoint.exists():
+        stored = self.check()
+        if stored is None:
             return 0
         try:
-            stored = torch.load(self._checkpoint, weights_only=True, map_location="cpu")
-            if stored["identity"] != self.identity:
-                raise DataError(f"{self._checkpoint} is of another recipe; use another folder")
             for name, part in self.parts.items():
                 part.load_state_dict(stored[name])
             return int(stored["step"])
-        except DataError:
-            raise
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise self._damaged(error) from None
+
+    def check(self) -> dict[str, Any] | None:
+        """The checkpoint, None where there is none; raises as `restore`, which uses it."""
+        if not self._checkpoint.exists():
+            return None
+        try:
+            stored = torch.load(self._checkpoint, weights_only=True, map_location="cpu")
+            identity = stored["identity"]
         except Exception as error:  # whatever torch makes of a damaged file
-            raise DataError(
-                f"cannot go on from {self._checkpoint} ({type(error).__name__}); delete it"
-            ) from None
+            raise self._damaged(error) from None
+        if identity != self.identity:
+            raise DataError(f"{self._checkpoint} is of another recipe; use another folder")
+        return dict(stored)
+
+    def _damaged(self, error: Exception) -> DataError:
+        return DataError(
+            f"cannot go on from {self._checkpoint} ({type(error).__name__}); delete it"
+        )
 
     def save(self, step: int) -> None:
         """A checkpoint, atomically."""
