@@ -193,7 +193,8 @@ class _Runner:
             )
         people = Detections.cat([seen.people for seen in frames])
         with self._open(chosen[0]) as source:
-            fitted = fit_static([seen.fitted for seen in frames], people, source, self.config)
+            fits = [seen.fitted for seen in frames]
+            fitted = fit_static(fits, people, source, self.config, frames[0].structure)
             if fitted is not None:
                 return fitted, doubts(fitted, len(people), None)
             if not len(people):

@@ -12,10 +12,15 @@ from crowd3d.camera import Camera
 from crowd3d.config import Config
 from crowd3d.detections import Detections
 from crowd3d.fitting import Fitted, fit_camera
+from crowd3d.structure import Structure
 
 
 def fit_static(
-    fits: Sequence[Fitted | None], people: Detections, source: tiling.ImageSource, config: Config
+    fits: Sequence[Fitted | None],
+    people: Detections,
+    source: tiling.ImageSource,
+    config: Config,
+    lines: Structure | None = None,
 ) -> Fitted | None:
     """Camera and ground for the people of several frames; None where they do not determine them.
 
@@ -29,6 +34,7 @@ def fit_static(
         fits: of each frame; None where it says nothing.
         people: of all frames.
         source: one of the pictures, for their size.
+        lines: straight edges of one of them, which show the same walls in all.
     """
     known = [fit for fit in fits if fit is not None]
     if not known:
@@ -39,6 +45,8 @@ def fit_static(
     bends = [fit.camera.distortion[0] * (focal_px / fit.camera.focal_px) ** 2 for fit in known]
     distortion = (float(np.mean(bends)), 0.0)
     camera = Camera(source.width, source.height, focal_px, (float(u), float(v)), distortion)
-    fitted = fit_camera(people, source, camera, config)
+    # The lens is in the camera already.
+    walls = dataclasses.replace(lines, lens=None) if lines is not None else None
+    fitted = fit_camera(people, source, camera, config, structure=walls)
     covariance = np.mean([fit.covariance for fit in known], axis=0)
     return None if fitted is None else dataclasses.replace(fitted, covariance=covariance)

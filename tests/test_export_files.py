@@ -23,7 +23,7 @@ from shapely.geometry import Point, Polygon
 
 from crowd3d.camera import Camera
 from crowd3d.errors import OutputError, SceneError
-from crowd3d.export import FILES, glb, predict_json, report, scene_files, tables, write_all
+from crowd3d.export import FILES, atomic, glb, predict_json, report, scene_files, tables, write_all
 from crowd3d.export.bodies import crowd_mesh
 from crowd3d.export.normals import vertex_normals
 from crowd3d.export.transforms import export_frame
@@ -716,3 +716,10 @@ def test_writing_below_a_file_is_an_output_error(tmp_path, painters):
 
 def test_a_scene_is_stored_under_its_schema():
     assert scene_files.to_dict(make_scene())["schema"] == scene_files.SCHEMA
+
+
+def test_a_file_where_a_folder_should_be_is_an_output_error(tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(OutputError):
+        atomic.write_bytes(tmp_path / "taken" / "out.json", b"{}")
+    assert (tmp_path / "taken").read_text() == "mine"
