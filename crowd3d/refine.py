@@ -162,7 +162,11 @@ def _moved_camera(camera: Camera, fit: optim.RefinedScene) -> Camera:
     """Raises CameraError where that is none."""
     u, v = camera.focal_px * fit.center_shift + camera.center_px
     focal_px = camera.focal_px * float(np.exp(fit.log_focal))
-    return replace(camera, focal_px=focal_px, center_px=(float(u), float(v)))
+    # The lens bends pixels, and its coefficients count radii in focal lengths.
+    k1, k2 = (
+        k * (focal_px / camera.focal_px) ** (2 * i + 2) for i, k in enumerate(camera.distortion)
+    )
+    return replace(camera, focal_px=focal_px, center_px=(float(u), float(v)), distortion=(k1, k2))
 
 
 def _torso_heights(

@@ -51,10 +51,6 @@ class Lens:
         """Whether the edges exclude a lens without distortion."""
         return abs(self.k1) > _SURE_SDS * self.sd
 
-    def for_focal(self, focal_px: float) -> tuple[float, float]:
-        """(k1, k2) with r in focal lengths, as `projection.project` takes them."""
-        return self.k1 * (focal_px / self.unit_px) ** 2, 0.0
-
 
 def lens_from_edges(edges_px: Sequence[FloatArray], image_size: tuple[float, float]) -> Lens:
     """The distortion at which most edges are straight.

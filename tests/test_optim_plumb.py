@@ -118,3 +118,20 @@ def test_a_lens_that_edges_do_not_exclude_to_be_straight_changes_nothing():
     plain = fit_with_free_center(people, SIZE, center_sd_px=60.0)
     same = fit_with_free_center(people, SIZE, center_sd_px=60.0, lens=doubtful)
     assert same.focal_px == plain.focal_px and same.distortion == (0.0, 0.0)
+
+
+def test_the_answer_bends_pixels_as_the_lens_did():
+    lens = lens_from_edges(straight_edges(2, k1=-0.06), SIZE)
+    fit = fit_with_free_center(crowd(-0.06, 2), SIZE, center_sd_px=60.0, lens=lens)
+    where = CENTER + np.array([[500.0, 300.0], [-300.0, 100.0]])
+    true = rays(where, UNIT_PX, CENTER, (-0.06, 0.0))
+    found = rays(where, fit.focal_px, fit.center_px, fit.distortion)
+    straight = true[:, :2] / true[:, 2:] * UNIT_PX + CENTER
+    answer = found[:, :2] / found[:, 2:] * fit.focal_px + fit.center_px
+    assert np.abs(answer - straight).max() < 0.5 * np.abs(where - straight).max()
+    assert "estimated" in fit.report["distortion"]
+
+
+def test_a_given_unit_of_radii_is_checked():
+    with pytest.raises(optim.BadInput, match="distortion_unit_px"):
+        optim.fit_ground_camera(crowd(0.0, 1), SIZE, distortion=(0.1, 0), distortion_unit_px=-1.0)

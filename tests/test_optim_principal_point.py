@@ -68,3 +68,26 @@ def test_what_is_not_known_of_the_principal_point_widens_the_covariance():
         given.normal[0], -given.normal[1]
     )
     assert np.sqrt(added[2, 2]) < 1.3 * abs(roll)
+
+
+def _posts(n: int, seed: int) -> np.ndarray:
+    """(n, 4) ends of vertical posts before the camera of `_crowd`, its principal point at the centre."""
+    rng = np.random.default_rng(seed)
+    pitch = np.radians(20)
+    up = np.array([0.0, -np.cos(pitch), -np.sin(pitch)])
+    ahead = np.array([0.0, -np.sin(pitch), np.cos(pitch)])
+    foot = rng.uniform(-8, 8, n)[:, None] * [1.0, 0, 0] + rng.uniform(12, 30, n)[:, None] * ahead
+    ends = np.stack([foot - 7.0 * up, foot - 4.0 * up], axis=1)
+    pixels = project(ends, FOCAL_PX, (SIZE[0] / 2, SIZE[1] / 2)) + rng.normal(0, 0.3, (n, 2, 2))
+    return pixels.reshape(n, 4)
+
+
+def test_centres_that_make_lines_contradict_the_people_gain_nothing_by_it():
+    """Costs with lines and without compare: else the fit runs to where the lines are refused."""
+    people, posts = _crowd(150, SIZE[0] / 2, seed=6), _posts(60, seed=6)
+    alone = fit_with_free_center(people, SIZE, center_sd_px=160.0)
+    fit = fit_with_free_center(people, SIZE, center_sd_px=160.0, lines_px=posts)
+    assert fit.report["lines"].startswith("used")
+    assert abs(fit.center_px[0] - SIZE[0] / 2) < 60
+    assert np.log(fit.focal_px / FOCAL_PX) == pytest.approx(0.0, abs=0.03)
+    assert fit.covariance[0, 0] < alone.covariance[0, 0]
