@@ -35,7 +35,7 @@ from syncrowd_score import (
     table,
 )
 
-from crowd3d import Scene, api, evaluate, posterior
+from crowd3d import Scene, assembly, evaluate, posterior
 from crowd3d import config as configs
 from crowd3d.config import Config
 from crowd3d.crops import Crops
@@ -185,7 +185,7 @@ def run_scene(
 
 def _told(crowd: Crowd, seen: Seen, config: Config, crops: Crops) -> tuple[Scene, float]:
     start = time.perf_counter()
-    scene = api.to_scene(crowd.name, replace(seen), None, config, crops.size_px, crops=crops)
+    scene = assembly.to_scene(crowd.name, replace(seen), None, config, crops.size_px, crops=crops)
     return scene, time.perf_counter() - start
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 import crowd3d
-from crowd3d import api
+from crowd3d import assembly
 from crowd3d import config as configs
 from crowd3d.camera import Camera
 from crowd3d.detections import Detections
@@ -166,7 +166,7 @@ def _look(source: ImageSource, fixed: Fitted | None) -> Seen:
 def _finish(image: Path, seen: Seen) -> crowd3d.Scene:
     with open_image(image) as source:
         size = (source.width, source.height)
-    return api.to_scene(image.name, seen, None, configs.load("default"), size)
+    return assembly.to_scene(image.name, seen, None, configs.load("default"), size)
 
 
 def _camera(truth: Truth) -> Camera:

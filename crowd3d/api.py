@@ -10,37 +10,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 import tiling
 from crowd3d import body as bodies
 from crowd3d import config as configs
-from crowd3d import lift
+from crowd3d.assembly import BODY, LEVEL, to_scene
 from crowd3d.camera import Camera
 from crowd3d.camera_hint import CameraHint, Known
-from crowd3d.components import check_crops, check_weights
+from crowd3d.components import check_weights
 from crowd3d.config import Config
 from crowd3d.crops import Crops
 from crowd3d.data.keypoint_files import poses_of
-from crowd3d.depths import camera_with_depths
 from crowd3d.errors import ConfigError, ImageError, OutputError
-from crowd3d.fitting import Fitted, assume_camera, typical_camera
-from crowd3d.lifting import judged_depths, lift_people
 from crowd3d.networks import build_detector, build_reader, choose, choose_device
 from crowd3d.own_poses import people_of_poses
 from crowd3d.patch_reader import read_scene
-from crowd3d.people import People
-from crowd3d.pipeline import Reporter, Seen, find_people
+from crowd3d.pipeline import Reporter, find_people
 from crowd3d.progress import Progress
-from crowd3d.refine import refine_people
 from crowd3d.scene import Scene
-from crowd3d.version import __version__
 
-_BODY, _LEVEL = "open", "crowd"
 _JOURNAL = ".crowd3d-journal"  # inside the folder of the result, until the result is there
-_FEW_PEOPLE = 12  # fewer make a camera that is worth a warning
-_UNSURE_FOCAL_SD = 0.20  # of its logarithm
 
 
 def reconstruct(
@@ -121,14 +109,14 @@ def reconstruct(
         scene.diagnostics["versions"]["weights"] = origin
         if reader is not None:
             with _timed(seconds, "read"), _journal(folder) as journal:
-                body = bodies.load(_BODY, _LEVEL)
+                body = bodies.load(BODY, LEVEL)
                 scene = read_scene(reader, scene, source, body, settings, report, journal)
         if folder is not None:
             with _timed(seconds, "write"):
                 from crowd3d.export import write_all
 
                 picture = source.thumbnail(settings.overlay_px)
-                write_all(scene, picture, folder, bodies.load(_BODY, _LEVEL), report=report)
+                write_all(scene, picture, folder, bodies.load(BODY, LEVEL), report=report)
             shutil.rmtree(folder / _JOURNAL, ignore_errors=True)
     return scene
 
@@ -143,106 +131,6 @@ def closing_line(scene: Scene, folder: Path | None = None) -> str:
         f"{scene.image_name}: {len(scene.people)} people, camera {scene.planes[0].offset_m:.1f} m above the "
         f"ground, field of view {math.degrees(scene.camera.fov_rad):.0f} degrees, {seconds:.1f} s{where}"
     )
-
-
-def to_scene(
-    image_name: str,
-    seen: Seen,
-    given: Camera | None,
-    config: Config,
-    size: tuple[int, int],
-    projection: str = "perspective",
-    *,
-    crops: Crops | None = None,
-    free_center: bool | None = None,
-) -> Scene:
-    """Lifts everybody onto the ground; says what was assumed where the picture was silent.
-
-    Args:
-        image_name: for the scene; seen: what was found in the picture.
-        given: what the user knew of the camera; size: width and height, pixels.
-        projection: of the picture, where `given` does not say it.
-        crops: the picture; without it, components that look at people's crops cannot be asked for.
-        free_center: whether a camera that is fitted again may correct its principal point; None where none
-            is given.
-
-    Raises:
-        ConfigError: a component of `config` needs the picture, and there are no crops.
-    """
-    warnings: list[str] = []
-    fitted = seen.fitted
-    check_crops(config, crops)
-    if fitted is None and len(seen.people):
-        fitted = assume_camera(seen.people, size, given, config, projection)
-        warnings.append(
-            f"the camera could not be determined from {len(seen.people)} people; a level camera"
-            + (
-                ""
-                if given
-                else f" with a field of view of {math.degrees(fitted.camera.fov_rad):.0f} degrees"
-            )
-            + " was assumed, and distances are rough"
-        )
-    elif fitted is None:
-        warnings.append("no people were found, so neither camera nor ground could be determined")
-    if fitted is None:
-        camera = given or typical_camera(size, projection)
-        people, planes = People.empty(), []
-    else:
-        body = bodies.load(_BODY, _LEVEL)
-        lifter = lift.load()
-        depths = judged_depths(seen.people, fitted, body, lifter, config, crops)
-        if depths is not None and not seen.is_fixed and seen.fitted is not None:
-            fitted = camera_with_depths(
-                fitted,
-                depths,
-                seen.people,
-                given,
-                config,
-                free_center=given is None if free_center is None else free_center,
-                structure=seen.structure,
-            )
-        if seen.fitted is not None and not seen.is_fixed:
-            warnings += doubts(fitted, len(seen.people), given)
-        people = lift_people(seen.people, fitted, body, lifter, config, crops, depths)
-        if config.refiner != "none" and crops is not None:
-            from crowd3d.crop_refiner import refine_crops
-
-            people = refine_crops(people, crops.source, fitted, body, config, config.refiner)
-        if config.refine:
-            people, fitted = refine_people(people, fitted, body, config)
-        camera, planes = fitted.camera, fitted.planes
-        lost = len(seen.people) - len(people)
-        if lost:
-            warnings.append(
-                f"{lost} people were left out, because they cannot stand on the ground where seen"
-            )
-    diagnostics: dict[str, Any] = {
-        "warnings": warnings,
-        "tiles": seen.n_tiles,
-        "detections": seen.n_detections,
-        "rounds": seen.rounds,
-        "camera_report": fitted.report if fitted else None,
-        "covariance_log_focal_pitch_roll_log_height": fitted.covariance.tolist()
-        if fitted
-        else None,
-        "versions": {"crowd3d": __version__, "torch": torch.__version__, "numpy": np.__version__},
-    }
-    return Scene(camera, list(planes), people, image_name, _BODY, diagnostics)
-
-
-def doubts(fitted: Fitted, n_people: int, given: Camera | None) -> list[str]:
-    """What a reader of the numbers should know of a camera fitted to so many people, in words."""
-    found = []
-    focal_sd = float(np.sqrt(fitted.covariance[0, 0]))
-    if given is None and focal_sd > _UNSURE_FOCAL_SD:
-        found.append(
-            f"the field of view is uncertain: the people allow a focal length {focal_sd:.0%} shorter or longer "
-            "(one standard deviation); give --focal-px or --fov if you know it"
-        )
-    if n_people < _FEW_PEOPLE:
-        found.append(f"only {n_people} people determine camera and ground; distances are rough")
-    return found
 
 
 def _known(camera: Camera | CameraHint | str | Path | None, source: tiling.ImageSource) -> Known:

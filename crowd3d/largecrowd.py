@@ -16,7 +16,8 @@ import torch
 import tiling
 from crowd3d import body as bodies
 from crowd3d import config as configs
-from crowd3d.api import doubts, to_scene, translated_errors
+from crowd3d.api import translated_errors
+from crowd3d.assembly import doubts, to_scene
 from crowd3d.config import Config
 from crowd3d.data.folders import SceneFolder, find_scenes
 from crowd3d.data.scene_params import read_fitted

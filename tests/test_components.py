@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_own_poses import CAMERA, SIZE, UP, standing
 
-from crowd3d import api, crop_refiner, fusion, lift, propose_expert
+from crowd3d import api, assembly, crop_refiner, fusion, lift, propose_expert
 from crowd3d import body as bodies
 from crowd3d.cli import main
 from crowd3d.config import Config
@@ -256,12 +256,12 @@ ALONE = Config().replace(fuse_looks=False, depth_prior="none", refiner="none")
 
 def test_fusion_can_be_turned_off_and_changes_poses_only_a_little():
     seen = seen_and_fitted()
-    plain = api.to_scene("a.jpg", seen, CAMERA, ALONE, SIZE).people
+    plain = assembly.to_scene("a.jpg", seen, CAMERA, ALONE, SIZE).people
     joined = replace(seen, people=standing(20))
     np.testing.assert_array_equal(
-        plain.pose, api.to_scene("a.jpg", joined, CAMERA, ALONE, SIZE).people.pose
+        plain.pose, assembly.to_scene("a.jpg", joined, CAMERA, ALONE, SIZE).people.pose
     )
-    fused = api.to_scene("a.jpg", seen, CAMERA, ALONE.replace(fuse_looks=True), SIZE).people
+    fused = assembly.to_scene("a.jpg", seen, CAMERA, ALONE.replace(fuse_looks=True), SIZE).people
     turn = angle_between(*(roma.rotvec_to_rotmat(torch.from_numpy(p.pose)) for p in (plain, fused)))
     assert 0 < np.degrees(float(turn.median())) < 10
     assert len(fused) == len(plain)
@@ -270,11 +270,11 @@ def test_fusion_can_be_turned_off_and_changes_poses_only_a_little():
 def test_bodies_speak_for_the_camera_where_it_is_not_fixed():
     seen = replace(seen_and_fitted(), is_fixed=False)
     config = Config().replace(depth_prior="body")
-    scene = api.to_scene("a.jpg", seen, CAMERA, config, SIZE, free_center=False)
+    scene = assembly.to_scene("a.jpg", seen, CAMERA, config, SIZE, free_center=False)
     assert scene.camera.focal_px == CAMERA.focal_px
     assert scene.planes[0].offset_m != 8.0
     assert scene.planes[0].offset_m == pytest.approx(8.0, rel=0.15)
-    kept = api.to_scene("a.jpg", seen_and_fitted(), CAMERA, config, SIZE)
+    kept = assembly.to_scene("a.jpg", seen_and_fitted(), CAMERA, config, SIZE)
     assert kept.planes[0].offset_m == 8.0
 
 
@@ -288,7 +288,9 @@ def test_the_refiner_gets_the_picture_and_everybody(monkeypatch):
     monkeypatch.setattr(crop_refiner, "refine_crops", refine)
     picture = Picture()
     config = ALONE.replace(refiner="crowdnet-s")
-    scene = api.to_scene("a.jpg", seen_and_fitted(), CAMERA, config, SIZE, crops=Crops(picture))
+    scene = assembly.to_scene(
+        "a.jpg", seen_and_fitted(), CAMERA, config, SIZE, crops=Crops(picture)
+    )
     assert asked == {
         "source": picture,
         "n": 20,
@@ -307,7 +309,7 @@ def test_components_that_look_at_the_picture_need_one_and_their_weights(
     monkeypatch.setenv("CROWD3D_HOME", str(tmp_path))
     config = Config().replace(**setting)
     with pytest.raises(ConfigError, match="not at hand"):
-        api.to_scene("a.jpg", seen_and_fitted(), CAMERA, config, SIZE)
+        assembly.to_scene("a.jpg", seen_and_fitted(), CAMERA, config, SIZE)
     # Before anything is looked at: there is no such picture.
     with pytest.raises(ModelError, match="crowd3d models import"):
         api.reconstruct(tmp_path / "none.jpg", config=config)

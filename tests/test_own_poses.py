@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from crowd3d import Camera, Scene, api
+from crowd3d import Camera, Scene, assembly
 from crowd3d.cli import main
 from crowd3d.config import Config
 from crowd3d.data.keypoint_export import write_poses
@@ -57,7 +57,7 @@ def test_a_file_of_poses_gives_camera_ground_and_people(tmp_path, format):
 def test_a_given_camera_is_kept_and_everybody_gets_a_body():
     config = Config(straight_edges=False).replace(refine=False)
     seen = people_of_poses(standing(20), SOURCE, CAMERA, config, free_center=False)
-    scene = api.to_scene("crowd.jpg", seen, CAMERA, config, SIZE)
+    scene = assembly.to_scene("crowd.jpg", seen, CAMERA, config, SIZE)
     assert scene.camera.focal_px == CAMERA.focal_px
     assert len(scene.people) == 20 and np.isfinite(scene.people.pose).all()
     assert scene.planes[0].offset_m == pytest.approx(HEIGHT_M, rel=0.1)

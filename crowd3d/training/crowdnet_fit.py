@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -19,6 +17,7 @@ from crowd3d import models, posterior
 from crowd3d.lift_rig import Rig, chain, place_joints, with_shape
 from crowd3d.models.crowd3ds import Crowd3dS, Trunk
 from crowd3d.models.crowdnet_s import CrowdNetS, pyramid
+from crowd3d.training.checkpoint import Checkpoint
 from crowd3d.training.crowdnet_data import read_shards
 from crowd3d.training.crowdnet_recipe import CrowdNetRecipe
 from crowd3d.training.lift_metrics import JOINTS_14, joints_of, procrustes
@@ -123,7 +122,7 @@ def fit(
         network.parameters(), lr=0.0, weight_decay=recipe.weight_decay, betas=(0.9, 0.98)
     )
     generator = torch.Generator().manual_seed(recipe.seed + 1)
-    state = _Checkpoint(folder, network, average, optimizer, generator)
+    state = Checkpoint(folder, "crowdnet-s_log.jsonl", network, average, optimizer, generator)
     started = time.monotonic()
     for step in range(state.restore(), recipe.steps):
         for group in optimizer.param_groups:
@@ -185,44 +184,3 @@ def _errors_mm(rig: Rig, rotations: Tensor, truth: Examples) -> tuple[Any, Any]:
     aligned = procrustes(guess, real)
     pa, plain = (np.asarray(1000 * (p - real).norm(dim=-1).mean(1)) for p in (aligned, guess))
     return pa, plain
-
-
-class _Checkpoint:
-    """What a run needs to go on, and its log."""
-
-    def __init__(
-        self,
-        folder: Path | None,
-        network: CrowdNetS,
-        average: CrowdNetS,
-        optimizer: torch.optim.Optimizer,
-        generator: torch.Generator,
-    ) -> None:
-        self.folder, self.generator = folder, generator
-        self.parts: dict[str, Any] = {"net": network, "average": average, "optimizer": optimizer}
-        if folder:
-            folder.mkdir(parents=True, exist_ok=True)
-
-    def restore(self) -> int:
-        """Steps already done."""
-        if not self.folder or not (self.folder / "checkpoint.pt").exists():
-            return 0
-        stored = torch.load(self.folder / "checkpoint.pt", weights_only=True)
-        for name, part in self.parts.items():
-            part.load_state_dict(stored[name])
-        self.generator.set_state(stored["generator"])
-        return int(stored["step"])
-
-    def save(self, step: int) -> None:
-        """Atomically."""
-        if self.folder:
-            stored = {name: part.state_dict() for name, part in self.parts.items()}
-            stored |= {"generator": self.generator.get_state(), "step": step}
-            torch.save(stored, self.folder / "checkpoint.tmp")
-            os.replace(self.folder / "checkpoint.tmp", self.folder / "checkpoint.pt")
-
-    def log(self, **values: Any) -> None:
-        """One line of JSON."""
-        if self.folder:
-            with open(self.folder / "crowdnet-s_log.jsonl", "a", encoding="utf-8") as file:
-                file.write(json.dumps(values) + "\n")

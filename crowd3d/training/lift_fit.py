@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +15,7 @@ from crowd3d.body.tree import JOINT_MIRROR
 from crowd3d.lift import Lift
 from crowd3d.lift_net import LiftNet, Normalised, Raw, normalise
 from crowd3d.lift_rig import Rig
+from crowd3d.training.checkpoint import Checkpoint
 from crowd3d.training.lift_data import (
     Bank,
     Batch,
@@ -81,7 +79,7 @@ def fit(
     )
     generator = torch.Generator(device).manual_seed(recipe.seed + 1)
     loss = loss or (lambda raw, seen, batch, rig: lift_loss(raw, seen, batch, rig, recipe.loss))
-    state = _Checkpoint(folder, net, average, optimizer, generator)
+    state = Checkpoint(folder, "lift_log.jsonl", net, average, optimizer, generator)
     started = time.monotonic()
     for step in range(state.restore(), recipe.steps):
         for group in optimizer.param_groups:
@@ -116,47 +114,6 @@ def learning_rate(recipe: Recipe, step: int) -> float:
         return recipe.learning_rate * (step + 1) / recipe.warmup
     progress = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
-
-
-class _Checkpoint:
-    """What a run needs to go on, and its log."""
-
-    def __init__(
-        self,
-        folder: Path | None,
-        net: LiftNet,
-        average: LiftNet,
-        optimizer: torch.optim.Optimizer,
-        generator: torch.Generator,
-    ) -> None:
-        self.folder, self.generator = folder, generator
-        self.parts: dict[str, Any] = {"net": net, "average": average, "optimizer": optimizer}
-        if folder:
-            folder.mkdir(parents=True, exist_ok=True)
-
-    def restore(self) -> int:
-        """Steps already done."""
-        if not self.folder or not (self.folder / "checkpoint.pt").exists():
-            return 0
-        stored = torch.load(self.folder / "checkpoint.pt", weights_only=True)
-        for name, part in self.parts.items():
-            part.load_state_dict(stored[name])
-        self.generator.set_state(stored["generator"])
-        return int(stored["step"])
-
-    def save(self, step: int) -> None:
-        """Atomically."""
-        if self.folder:
-            stored = {name: part.state_dict() for name, part in self.parts.items()}
-            stored |= {"generator": self.generator.get_state(), "step": step}
-            torch.save(stored, self.folder / "checkpoint.tmp")
-            os.replace(self.folder / "checkpoint.tmp", self.folder / "checkpoint.pt")
-
-    def log(self, **values: Any) -> None:
-        """One line of JSON."""
-        if self.folder:
-            with open(self.folder / "lift_log.jsonl", "a", encoding="utf-8") as file:
-                file.write(json.dumps(values) + "\n")
 
 
 def fixed_batch(
