@@ -107,6 +107,7 @@ def _people(
             config,
             free_center=free_center,
             structure=seen.structure,
+            focal_prior=seen.focal_prior,
         )
     people = lift_people(seen.people, fitted, body, lifter, config, crops, depths)
     if config.refiner != "none" and crops is not None:

@@ -109,6 +109,7 @@ def camera_with_depths(
     *,
     free_center: bool = True,
     structure: Structure | None = None,
+    focal_prior: tuple[float, float] | None = None,
 ) -> Fitted:
     """Camera and ground fitted again, judged depths among the evidence; those of before where that fails.
 
@@ -123,6 +124,7 @@ def camera_with_depths(
         config,
         free_center=free_center,
         structure=structure,
+        focal_prior=focal_prior,
         depth_prior=(depths.over_focal, depths.log_sd),
     )
     return again or fitted

@@ -55,7 +55,7 @@ def people_of_poses(
     fitted = fit()
     if fitted is not None and free_center and projection == "perspective":
         fitted = fit(free_center=True) or fitted
-    return Seen(people, fitted, n_tiles=0, n_detections=len(people), rounds=1, structure=structure)
+    return Seen(people, fitted, 0, len(people), 1, False, structure, focal_prior)
 
 
 def _check_place(found: Detections, source: ImageSource) -> None:

@@ -49,6 +49,7 @@ class Seen:
         rounds: how many rounds of plan, infer, fit there were.
         is_fixed: whether camera and ground were known before.
         structure: straight edges of the picture, where they were looked for.
+        focal_prior: as it was given to `find_people`.
     """
 
     people: Detections
@@ -58,6 +59,7 @@ class Seen:
     rounds: int
     is_fixed: bool = False
     structure: Structure | None = None
+    focal_prior: tuple[float, float] | None = None
 
 
 def find_people(
@@ -144,7 +146,7 @@ def find_people(
         people = selection.unplaced_people(found, config, turn_px)
     else:
         people = settle(found, fitted)
-    return Seen(people, fitted, n_tiles, len(found), rounds, structure=structure)
+    return Seen(people, fitted, n_tiles, len(found), rounds, False, structure, focal_prior)
 
 
 def _height_change(people: Detections, before: Fitted, after: Fitted) -> float:
