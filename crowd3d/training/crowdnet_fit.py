@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -21,6 +20,7 @@ from crowd3d.training.checkpoint import Checkpoint
 from crowd3d.training.crowdnet_data import read_shards
 from crowd3d.training.crowdnet_recipe import CrowdNetRecipe
 from crowd3d.training.lift_metrics import JOINTS_14, joints_of, procrustes
+from crowd3d.training.schedule import follow, learning_rate
 
 _CLIP_NORM = 1.0
 _NODES = 20  # quadrature points; log c to 1e-3
@@ -133,10 +133,7 @@ def fit(
         torch.autograd.backward(total)
         torch.nn.utils.clip_grad_norm_(network.parameters(), _CLIP_NORM)
         optimizer.step()
-        decay = min(recipe.average, (step + 1) / (step + 10))
-        with torch.no_grad():
-            for slow, fast in zip(average.parameters(), network.parameters(), strict=True):
-                slow.lerp_(fast, 1 - decay)
+        follow(average, network, recipe.average, step)
         done = step + 1 == recipe.steps
         if (step + 1) % _LOG_EVERY == 0 or done:
             numbers = {k: round(v.item(), 5) for k, v in terms.items()}
@@ -146,14 +143,6 @@ def fit(
             if check is not None:
                 state.log(step=step + 1, check={k: round(v, 3) for k, v in check(average).items()})
     return average.eval()
-
-
-def learning_rate(recipe: CrowdNetRecipe, step: int) -> float:
-    """Linear warm-up, then a half cosine to nothing."""
-    if step < recipe.warmup:
-        return recipe.learning_rate * (step + 1) / recipe.warmup
-    progress = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 @torch.no_grad()

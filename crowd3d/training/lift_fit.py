@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +29,7 @@ from crowd3d.training.lift_loss import lift_loss
 from crowd3d.training.lift_metrics import errors, summary
 from crowd3d.training.lift_recipe import Recipe
 from crowd3d.training.mocap import Clip
+from crowd3d.training.schedule import follow, learning_rate
 
 Loss = Callable[[Raw, Normalised, Batch, Rig], tuple[Tensor, dict[str, Tensor]]]
 _CLIP_NORM = 5.0
@@ -93,10 +93,7 @@ def fit(
         torch.autograd.backward(total)
         torch.nn.utils.clip_grad_norm_(net.parameters(), _CLIP_NORM)
         optimizer.step()
-        decay = min(recipe.average, (step + 1) / (step + 10))
-        with torch.no_grad():
-            for slow, fast in zip(average.parameters(), net.parameters(), strict=True):
-                slow.lerp_(fast, 1 - decay)
+        follow(average, net, recipe.average, step)
         done = step + 1 == recipe.steps
         if (step + 1) % 100 == 0 or done:
             numbers = {k: round(v.item(), 5) for k, v in terms.items()}
@@ -106,14 +103,6 @@ def fit(
             if check is not None:
                 state.log(step=step + 1, check={k: round(v, 3) for k, v in check(average).items()})
     return average.eval()
-
-
-def learning_rate(recipe: Recipe, step: int) -> float:
-    """Linear warm-up, then a half cosine to nothing."""
-    if step < recipe.warmup:
-        return recipe.learning_rate * (step + 1) / recipe.warmup
-    progress = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def fixed_batch(
