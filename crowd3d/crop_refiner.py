@@ -17,7 +17,6 @@ import roma
 import shapely
 import torch
 
-import optim
 from crowd3d import lift
 from crowd3d.body import BodyModel
 from crowd3d.config import Config
@@ -26,7 +25,7 @@ from crowd3d.evaluate.oks import SIGMAS
 from crowd3d.fitting import Fitted
 from crowd3d.lift_refine import RefineOptions, fit_keypoints
 from crowd3d.lift_rig import Rig, pose_rig, rig_of
-from crowd3d.lifting import pixels_per_radian, pose_bodies
+from crowd3d.lifting import stand_on
 from crowd3d.people import People
 from crowd3d.scene import Plane
 from tiling import ImageSource
@@ -215,34 +214,18 @@ def _stand_on(
 ) -> tuple[People, BoolArray]:
     camera = fitted.camera
     rotations, betas = answer.rotations.float(), torch.from_numpy(people.betas).float()
-    rays = camera.rays(people.keypoints_px[..., :2])
-    px_per_rad = pixels_per_radian(camera, people.box_px)
-    # As in the lift: once for the size, then again as a body of the model that has it.
-    for is_last in (False, True):
-        posed = pose_bodies(body, rotations, betas, plane.normal)
-        stature = body.stature_m(betas).double().numpy()
-        placed = optim.place_people(
-            posed.keypoints - posed.torso[:, None],
-            posed.torso_height,
-            people.keypoints_px[..., 2],
-            rays,
-            px_per_rad,
-            plane.normal,
-            plane.offset_m,
-            stature_m=stature,
-            stature_prior_m=(config.stature_m, config.stature_sd_m),
-            camera_covariance=fitted.covariance,
-        )
-        if not is_last:
-            betas = body.betas_for_stature(torch.from_numpy(stature * placed.scale).float())
+    stood = stand_on(
+        plane, rotations, betas, people.keypoints_px, people.box_px, fitted, body, config
+    )
+    placed = stood.placed
     hvip_m = plane.foot_m(placed.torso_m)
     new = replace(
         people,
         pose=roma.rotmat_to_rotvec(rotations).double().numpy(),
         fisher=answer.fisher.double().numpy(),
-        betas=betas.double().numpy(),
-        stature_m=stature,
-        transl_m=placed.torso_m - posed.torso,
+        betas=stood.betas.double().numpy(),
+        stature_m=stood.stature_m,
+        transl_m=placed.torso_m - stood.posed.torso,
         torso_m=placed.torso_m,
         torso_px=camera.project(placed.torso_m),
         hvip_m=hvip_m,

@@ -55,38 +55,80 @@ def lift_people(
     if len(people) == 0:
         return People.empty()
     camera, plane = fitted.camera, fitted.planes[0]
-    rays = camera.rays(people.keypoints_px[..., :2])
-    scores = people.keypoints_px[..., 2]
     lifted = lift_poses(people, fitted, body, lifter, config, crops)
     rotations, fisher = lifted.rotations, lifted.fisher
+    stood = stand_on(
+        plane,
+        rotations,
+        lifted.betas,
+        people.keypoints_px,
+        people.box_px,
+        fitted,
+        body,
+        config,
+    )
+    placed = stood.placed
+    if depths is not None and depths.is_new and not camera.is_panorama:
+        placed = _weighed(placed, plane, depths, camera.focal_px)
+    return _assemble(
+        people, fitted, placed, stood.posed, rotations, fisher, stood.betas, stood.stature_m
+    )
 
-    posed = pose_bodies(body, rotations, lifted.betas, plane.normal)
-    stature = body.stature_m(lifted.betas).double().numpy()
-    px_per_rad = pixels_per_radian(fitted.camera, people.box_px)
 
-    def place(posed: PosedBodies, stature_m: FloatArray, stature_sd_m: float) -> optim.Placement:
-        return optim.place_people(
+@dataclass(frozen=True)
+class Stood:
+    """Bodies of the size that their place on the ground gives them.
+
+    Attributes:
+        placed: where they are; posed: as they are there.
+        betas: (N, 10); stature_m: (N,) theirs.
+    """
+
+    placed: optim.Placement
+    posed: PosedBodies
+    betas: torch.Tensor
+    stature_m: FloatArray
+
+
+def stand_on(
+    plane: Plane,
+    rotations: torch.Tensor,
+    betas: torch.Tensor,
+    keypoints_px: FloatArray,
+    box_px: FloatArray,
+    fitted: Fitted,
+    body: BodyModel,
+    config: Config,
+) -> Stood:
+    """Sets bodies of given poses on a plane where their keypoints are.
+
+    Twice: first for the scale, which becomes the body's own stature, so that what is written is a body of the
+    model and nothing else; then as that body.
+
+    Args:
+        rotations: (N, 24, 3, 3) local, the root in the camera frame; betas: (N, 10) to begin with.
+        keypoints_px: (N, 17, 3); box_px: (N, 4) xyxy.
+    """
+    rays = fitted.camera.rays(keypoints_px[..., :2])
+    px_per_rad = pixels_per_radian(fitted.camera, box_px)
+    for is_last in (False, True):
+        posed = pose_bodies(body, rotations, betas, plane.normal)
+        stature_m = body.stature_m(betas).double().numpy()
+        placed = optim.place_people(
             posed.keypoints - posed.torso[:, None],
             posed.torso_height,
-            scores,
+            keypoints_px[..., 2],
             rays,
             px_per_rad,
             plane.normal,
             plane.offset_m,
             stature_m=stature_m,
-            stature_prior_m=(config.stature_m, stature_sd_m),
+            stature_prior_m=(config.stature_m, config.stature_sd_m),
             camera_covariance=fitted.covariance,
         )
-
-    first = place(posed, stature, config.stature_sd_m)
-    # The scale becomes the body's own stature, so that what is written is a body of the model and nothing else.
-    betas = body.betas_for_stature(torch.from_numpy(stature * first.scale).float())
-    posed = pose_bodies(body, rotations, betas, plane.normal)
-    final_stature = body.stature_m(betas).double().numpy()
-    placed = place(posed, final_stature, config.stature_sd_m)
-    if depths is not None and depths.is_new and not camera.is_panorama:
-        placed = _weighed(placed, plane, depths, camera.focal_px)
-    return _assemble(people, fitted, placed, posed, rotations, fisher, betas, final_stature)
+        if not is_last:
+            betas = body.betas_for_stature(torch.from_numpy(stature_m * placed.scale).float())
+    return Stood(placed, posed, betas, stature_m)
 
 
 def lift_poses(

@@ -33,6 +33,7 @@ from crowd3d.training.head_steps import (
     untouched,
 )
 from crowd3d.training.run_folder import CHECKPOINT, RunFolder, claim
+from crowd3d.training.schedule import follow
 from crowd3d.training.tiles import TileStream, tile_identity
 
 _CLIP_NORM = 5.0
@@ -143,14 +144,9 @@ def _step(
     for group in optimizer.param_groups:
         torch.nn.utils.clip_grad_norm_(group["params"], _CLIP_NORM)
     optimizer.step()
-    decay = min(recipe.average, (step + 1) / (step + 10))
-    with torch.no_grad():
-        pairs = zip(
-            averages.modules(recipe).values(), students.modules(recipe).values(), strict=True
-        )
-        for slow, fast in pairs:
-            for a, b in zip(slow.parameters(), fast.parameters(), strict=True):
-                a.lerp_(b, 1 - decay)
+    pairs = zip(averages.modules(recipe).values(), students.modules(recipe).values(), strict=True)
+    for slow, fast in pairs:
+        follow(slow, fast, recipe.average, step)
     return {"total": total.detach(), **{k: v.detach() for k, v in terms.items()}}
 
 
