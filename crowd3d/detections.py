@@ -26,6 +26,7 @@ class Detections:
         box_px: (N, 4) xyxy.
         keypoints_px: (N, 17, 3) u, v, score.
         is_cut: (N,) the box reaches an inner border of its tile.
+        tile: (N,) which tile shows it; the network tells people of one tile apart.
     """
 
     score: npt.NDArray[np.float64]
@@ -33,6 +34,7 @@ class Detections:
     box_px: npt.NDArray[np.float64]
     keypoints_px: npt.NDArray[np.float64]
     is_cut: npt.NDArray[np.bool_]
+    tile: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.score)
@@ -46,6 +48,7 @@ class Detections:
             np.zeros((0, 4)),
             np.zeros((0, N_KEYPOINTS, 3)),
             np.zeros(0, bool),
+            np.zeros(0, np.int64),
         )
 
     def filter(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Self:

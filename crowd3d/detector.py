@@ -82,6 +82,7 @@ class Detector:
             "min_score": self.min_score,
             "device": self.device,
             "versions": [__version__, torch.__version__],
+            "fields": [f.name for f in fields(Detections)],
         }
         return record_key(source.identity, batch, settings, self.weights_hash)
 
@@ -146,6 +147,7 @@ def _to_picture(
         boxes,
         keypoints,
         _is_cut(box_tile_px, tile, view.continues(tile, image_size)),
+        np.full(len(score), tile.index, np.int64),
     )
 
 

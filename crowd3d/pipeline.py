@@ -101,8 +101,10 @@ def find_people(
     def look_closer(fitted: Fitted) -> tuple[Detections, int]:
         tiles = _plan(source, fitted.camera, fitted.planes[0], config)
         view = windows(fitted.camera, fitted.planes[0].normal)
+        closer = look(tiles, "infer", view)
+        closer.tile += len(scouts)
         # A later plan replaces an earlier one, so that nobody counts twice for being looked at twice.
-        return Detections.cat([scouted, look(tiles, "infer", view)]), len(tiles)
+        return Detections.cat([scouted, closer]), len(tiles)
 
     def settle(found: Detections, fitted: Fitted) -> Detections:
         camera, plane = fitted.camera, fitted.planes[0]

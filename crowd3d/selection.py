@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import shapely
+from scipy import sparse
 
 from crowd3d.camera import Camera
 from crowd3d.config import Config
@@ -14,7 +15,7 @@ from crowd3d.detections import Detections
 from crowd3d.ground import FloatArray, foot_below_px, person_height_px
 from crowd3d.looks import PeopleSeen, gather_looks
 from crowd3d.scene import Plane
-from tiling import box_iou, merge_detections, suppress_fragments
+from tiling import box_iou, merge_detections, suppress_fragments, without_pairs
 
 # Heights of keypoint groups above the ground and lengths, as fractions of stature (Drillis & Contini 1966,
 # as shares of a standing adult; the keypoints' own bias is below the tolerance used here).
@@ -102,8 +103,7 @@ def scout_people(found: Detections, config: Config, turn_px: float | None = None
     """
     good = found.filter((found.quality >= config.min_scout_quality) & ~found.is_cut)
     good = _with_copies(good, turn_px)
-    people, _ = _merge(good, good.quality)
-    return _one_turn(people, turn_px)
+    return _one_turn(_merge(good, good.quality).people, turn_px)
 
 
 def placed_people(found: Detections, camera: Camera, plane: Plane, config: Config) -> Detections:
@@ -112,16 +112,16 @@ def placed_people(found: Detections, camera: Camera, plane: Plane, config: Confi
     agreement = size_agreement(size_evidence(found, camera, plane, config.stature_m))
     trust = found.quality * agreement * np.where(found.is_cut, _CUT_WEIGHT, 1.0)
     possible = trust >= config.min_trust
-    people, evidence = _merge(found.filter(possible), trust[possible])
-    return _one_turn(_finish(people, evidence, config.min_evidence, config), camera.turn_px)
+    joined = _merge(found.filter(possible), trust[possible])
+    return _one_turn(_finish(joined, config.min_evidence, config), camera.turn_px)
 
 
 def unplaced_people(found: Detections, config: Config, turn_px: float | None = None) -> Detections:
     """Everybody in a picture whose camera is not known, by quality alone."""
     good = found.filter((found.quality >= config.min_quality_unplaced) & ~found.is_cut)
     good = _with_copies(good, turn_px)
-    people, evidence = _merge(good, good.quality)
-    return _one_turn(_finish(people, evidence, config.min_quality_unplaced, config), turn_px)
+    joined = _merge(good, good.quality)
+    return _one_turn(_finish(joined, config.min_quality_unplaced, config), turn_px)
 
 
 def _with_copies(found: Detections, turn_px: float | None) -> Detections:
@@ -154,49 +154,85 @@ def _one_turn(people: Detections, turn_px: float | None) -> Detections:
     return people.filter((middle >= 0) & (middle < np.round(turn_px, 3)))
 
 
-def _merge(found: Detections, trust: FloatArray) -> tuple[Detections, FloatArray]:
-    """One row a person, with the summed trust of all that was seen of it."""
+@dataclass(frozen=True)
+class _Joined:
+    """One row a person.
+
+    Attributes:
+        people: what all looks at each say together.
+        evidence: (N,) summed trust of the looks.
+        apart: (N, N) of that, what comes from tiles that show the other one too.
+    """
+
+    people: Detections
+    evidence: FloatArray
+    apart: sparse.csr_array
+
+
+def _merge(found: Detections, trust: FloatArray) -> _Joined:
+    """Everybody once, out of all looks."""
     keypoints = found.keypoints_px.copy()
     keypoints[..., 2] *= _TRUNK_EMPHASIS
     merged = merge_detections(
-        keypoints, found.box_px, found.score, trust / np.maximum(found.score, 1e-9)
+        keypoints, found.box_px, found.score, trust / np.maximum(found.score, 1e-9), found.tile
     )
     fused = merged.keypoints_px
     fused[..., 2] /= _TRUNK_EMPHASIS
     lead = merged.order
     no_cuts = np.zeros(len(lead), bool)
     looks = gather_looks(found, trust, merged.labels, len(lead))
-    people = PeopleSeen(merged.scores, trust[lead], merged.boxes_px, fused, no_cuts, *looks)
-    return people, np.asarray(np.bincount(merged.labels, trust, len(lead)), dtype=np.float64)
+    people = PeopleSeen(
+        merged.scores, trust[lead], merged.boxes_px, fused, no_cuts, found.tile[lead], *looks
+    )
+    evidence = np.bincount(merged.labels, trust, len(lead)).astype(np.float64)
+    return _Joined(people, evidence, _told_apart(merged.labels, found.tile, trust, len(lead)))
 
 
-def _finish(
-    people: Detections, evidence: FloatArray, min_evidence: float, config: Config
-) -> Detections:
-    """Drops the unsure and the fragments; sorts from top to bottom so that ids do not depend on tiles."""
+def _told_apart(
+    person: npt.NDArray[np.int64], tile: npt.NDArray[np.int64], trust: FloatArray, n_people: int
+) -> sparse.csr_array:
+    """`_Joined.apart` from whom each look shows, in which tile, and its trust, (M,) each."""
+    tiles, column = np.unique(tile, return_inverse=True)
+    in_tile = sparse.csr_array((trust, (person, column)), shape=(n_people, len(tiles)))
+    return sparse.csr_array(in_tile @ (in_tile > 0).astype(np.float64).T)
+
+
+def _finish(joined: _Joined, min_evidence: float, config: Config) -> Detections:
+    """Drops the unsure, twins and fragments; sorts from top to bottom so that ids do not depend on tiles.
+
+    Whom the network told apart from somebody within tiles, as surely as it must see anybody at all, is no
+    twin or fragment of that person, however much they overlap.
+    """
+    people, evidence = joined.people, joined.evidence
     sixth_best = np.sort(people.keypoints_px[..., 2], axis=1)[:, -_KEYPOINTS_NEEDED]
     sure = (evidence >= min_evidence) & (sixth_best >= config.min_keypoint_score)
     width, height = (people.box_px[:, 2:] - people.box_px[:, :2]).T
-    people = people.filter(sure & (width >= _MIN_ASPECT * height))
-    people = people.filter(~_is_twin(people.box_px, people.quality))
+    rows = np.flatnonzero(sure & (width >= _MIN_ASPECT * height))
+    people = people.filter(rows)
+    apart = joined.apart[rows][:, rows].tocoo()
+    distinct = np.stack(apart.coords, axis=1)[apart.data >= min_evidence]
     fragment = suppress_fragments(
         people.box_px,
         people.quality,
+        distinct=distinct,
         min_containment=_FRAGMENT_INSIDE,
         max_height_ratio=_FRAGMENT_HEIGHT,
         max_score_ratio=_FRAGMENT_QUALITY,
     )
-    people = people.filter(~fragment)
+    people = people.filter(~fragment & ~_is_twin(people.box_px, people.quality, distinct))
     return people.filter(np.lexsort((people.box_px[:, 0], people.box_px[:, 1])))
 
 
-def _is_twin(box_px: FloatArray, quality: FloatArray) -> npt.NDArray[np.bool_]:
-    """(N,) boxes that nearly coincide with the box of somebody better."""
+def _is_twin(
+    box_px: FloatArray, quality: FloatArray, distinct: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """(N,) boxes that nearly coincide with the box of somebody better, but for pairs (K, 2) known distinct."""
     rank = np.argsort(np.argsort(-quality, kind="stable"), kind="stable")
     pairs = shapely.STRtree(shapely.box(*box_px.T)).query(
         shapely.box(*box_px.T), predicate="intersects"
     )
     worse, better = pairs[:, rank[pairs[0]] > rank[pairs[1]]]
+    worse, better = without_pairs(worse, better, distinct)
     twin = np.zeros(len(box_px), bool)
     twin[worse[box_iou(box_px[worse], box_px[better]) > _TWIN_IOU]] = True
     return twin

@@ -81,9 +81,7 @@ def seen_people(n: int = 12, looks: int = 3, noise: float = 0.0, seed: int = 0) 
     several[:, :looks, :, :2] += noise * rng.normal(size=(n, looks, 17, 2))
     trust = np.zeros((n, MOST_LOOKS))
     trust[:, :looks] = 0.5
-    return PeopleSeen(
-        found.score, found.quality, found.box_px, found.keypoints_px, found.is_cut, several, trust
-    )
+    return PeopleSeen(**vars(found), looks_px=several, look_trust=trust)
 
 
 def test_filters_and_shifts_take_the_looks_along():

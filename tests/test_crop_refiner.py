@@ -78,7 +78,8 @@ def scene(body):
     )
     keypoints = np.concatenate([camera.project(points), np.full((COUNT, 17, 1), 0.9)], axis=2)
     boxes = np.concatenate([keypoints[..., :2].min(1) - 8, keypoints[..., :2].max(1) + 8], axis=1)
-    found = Detections(np.ones(COUNT), np.ones(COUNT), boxes, keypoints, np.zeros(COUNT, bool))
+    one, none = np.ones(COUNT), np.zeros(COUNT, np.int64)
+    found = Detections(one, one, boxes, keypoints, none > 0, none)
     people = lift_people(found, fitted, body, lift.load(), JUST_LIFTED)
     assert len(people) == COUNT
     return people, fitted, rotations

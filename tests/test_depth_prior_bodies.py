@@ -45,7 +45,8 @@ SIZE = (4000, 2250)
 def people_at(box_px) -> Detections:
     box = np.atleast_2d(np.asarray(box_px, float))
     one = np.ones(len(box))
-    return Detections(one, one, box, np.zeros((len(box), 17, 3)), np.zeros(len(box), bool))
+    none = np.zeros(len(box), np.int64)
+    return Detections(one, one, box, np.zeros((len(box), 17, 3)), none > 0, none)
 
 
 def bodies_at(depth_m, scale):
@@ -103,7 +104,8 @@ def seen_in(truth: Truth, seed: int) -> tuple[Detections, np.ndarray]:
     keypoints[..., 2] = np.where(keypoints[..., 2] == 2, 0.7, 0.2)
     box = box + 0.02 * height * rng.normal(size=box.shape)
     one = np.ones(len(rows))
-    return Detections(one, one, box, keypoints, np.zeros(len(rows), bool)), rows
+    none = np.zeros(len(rows), np.int64)
+    return Detections(one, one, box, keypoints, none > 0, none), rows
 
 
 def fitted_of(truth: Truth) -> Fitted:
@@ -176,7 +178,8 @@ def test_judged_depths_make_a_camera_of_few_people_surer():
     points = keypoints[..., :2]
     box = np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1)
     one = np.ones(12)
-    people = Detections(one, one, box, keypoints, np.zeros(12, bool))
+    none = np.zeros(12, np.int64)
+    people = Detections(one, one, box, keypoints, none > 0, none)
     picture = SimpleNamespace(width=world.size[0], height=world.size[1])
     given = Camera(*world.size, world.focal_px, tuple(world.center_px))
     fitted = fit_camera(people, picture, given, Config())

@@ -19,7 +19,8 @@ def _detections(keypoints: np.ndarray) -> Detections:
     points = keypoints[..., :2]
     box = np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1)
     one = np.ones(len(keypoints))
-    return Detections(one, one, box, keypoints, np.zeros(len(keypoints), bool))
+    none = np.zeros(len(keypoints), np.int64)
+    return Detections(one, one, box, keypoints, none > 0, none)
 
 
 def _source(world: World) -> SimpleNamespace:

@@ -25,7 +25,8 @@ def crowd(seed: int, n: int) -> Detections:
     low = rng.uniform(0, 3000, (n, 2))
     score = points[..., 2].mean(axis=1)
     box = np.concatenate([low, low + rng.uniform(5, 900, (n, 2))], axis=1)
-    return Detections(score, score.copy(), box, points, np.zeros(n, bool))
+    none = np.zeros(n, np.int64)
+    return Detections(score, score.copy(), box, points, none > 0, none)
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -97,7 +97,8 @@ class Eyes:
         keypoints[..., :2] += 0.01 * heights * rng.standard_normal(keypoints[..., :2].shape)
         keypoints[..., 2] = 0.8
         n = len(truth)
-        people = Detections(np.ones(n), np.ones(n), truth.boxes_px, keypoints, np.zeros(n, bool))
+        one, none = np.ones(n), np.zeros(n, np.int64)
+        people = Detections(one, one, truth.boxes_px, keypoints, none > 0, none)
         fitted = fixed or fit_camera(people, source, given, config, free_center=True)
         report.advance()
         return Seen(people, fitted, 1, n, 1, is_fixed=fixed is not None)

@@ -82,7 +82,8 @@ def test_missing_weights_are_one_line_that_says_where_they_are_had(tmp_path, pic
 
 def write_seen(path, people):
     one = np.ones(len(people))
-    found = Detections(one, one, people.box_px, people.keypoints_px, np.zeros(len(people), bool))
+    none = np.zeros(len(people), np.int64)
+    found = Detections(one, one, people.box_px, people.keypoints_px, none > 0, none)
     write_poses(path, {"crowd.png": found}, "alphapose")
 
 

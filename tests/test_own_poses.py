@@ -37,7 +37,8 @@ def standing(n: int = 60) -> Detections:
     low, high = points[..., :2].min(axis=1), points[..., :2].max(axis=1)
     score = np.full(n, 0.9)
     box = np.concatenate([low, high], axis=1)
-    return Detections(score, score.copy(), box, points, np.zeros(n, bool))
+    none = np.zeros(n, np.int64)
+    return Detections(score, score.copy(), box, points, none > 0, none)
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -42,7 +42,8 @@ def _people(looks: list[list[np.ndarray]], trust: list[list[float]] | None = Non
     )
     ones = np.ones(len(stack))
     fused = second_look.fused(stack, weight)
-    return PeopleSeen(ones, ones, box, fused, np.zeros(len(stack), bool), stack, weight)
+    none = np.zeros(len(stack), np.int64)
+    return PeopleSeen(ones, ones, box, fused, none > 0, none, stack, weight)
 
 
 def _opened(people: PeopleSeen) -> np.ndarray:

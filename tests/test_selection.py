@@ -1,9 +1,12 @@
 """Who is a person: size against the ground, twins, fragments, slivers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from crowd3d import Camera, Plane, selection
+from crowd3d.body.tree import COCO_MIRROR
 from crowd3d.config import Config
 from crowd3d.detections import Detections
 from crowd3d.detector import size_suitability
@@ -20,8 +23,10 @@ SIDES = np.array(
 )  # fmt: skip
 
 
-def _standing(n: int, seed: int = 0, stature_m: float = 1.7, score: float = 0.8) -> Detections:
-    """n people on the ground, apart from each other."""
+def _standing(
+    n: int, seed: int = 0, stature_m: float = 1.7, score: float = 0.8, tile: int = 0
+) -> Detections:
+    """n people on the ground, apart from each other, in one tile."""
     rng = np.random.default_rng(seed)
     forward = np.array([0.0, -np.sin(PITCH), np.cos(PITCH)])
     right = np.array([1.0, 0.0, 0.0])
@@ -33,7 +38,8 @@ def _standing(n: int, seed: int = 0, stature_m: float = 1.7, score: float = 0.8)
     half = 0.18 * (feet[:, 1] - head[:, 1])
     box = np.stack([feet[:, 0] - half, head[:, 1], feet[:, 0] + half, feet[:, 1]], axis=1)
     keypoints = np.concatenate([pixels, np.full((n, 17, 1), 0.6)], axis=2)
-    return Detections(np.full(n, score), np.full(n, score), box, keypoints, np.zeros(n, bool))
+    scores, is_cut = np.full(n, score), np.zeros(n, bool)
+    return Detections(scores, scores.copy(), box, keypoints, is_cut, np.full(n, tile))
 
 
 def _shrunk(people: Detections, factor: float) -> Detections:
@@ -44,7 +50,7 @@ def _shrunk(people: Detections, factor: float) -> Detections:
     box = (foot[:, None] + factor * (people.box_px.reshape(-1, 2, 2) - foot[:, None])).reshape(
         -1, 4
     )
-    return Detections(people.score, people.quality, box, keypoints, people.is_cut)
+    return replace(people, box_px=box, keypoints_px=keypoints)
 
 
 def _placed(found: Detections) -> Detections:
@@ -69,15 +75,15 @@ def test_things_of_a_wrong_size_are_not_people(factor):
 
 
 def test_children_are_people():
-    look = _standing(12, stature_m=1.2)
-    assert len(_placed(Detections.cat([look, look]))) == 12  # planned tiles overlap
+    looks = [_standing(12, stature_m=1.2, tile=k) for k in range(2)]  # planned tiles overlap
+    assert len(_placed(Detections.cat(looks))) == 12
 
 
 def test_one_person_seen_many_times_is_one_person():
     rng = np.random.default_rng(1)
     looks = []
-    for _ in range(6):
-        look = _standing(10)
+    for k in range(6):
+        look = _standing(10, tile=k)
         shift = rng.normal(0, 1.0, (10, 1, 2))
         look.keypoints_px[..., :2] += shift
         look.box_px += np.tile(shift[:, 0], (1, 2))
@@ -96,9 +102,35 @@ def test_what_a_tile_border_cuts_does_not_count():
 
 
 def test_confused_keypoints_do_not_make_two_people_of_one():
-    better, worse = _standing(6), _standing(6, score=0.5)
+    better, worse = _standing(6), _standing(6, score=0.5, tile=1)
     worse.keypoints_px[:, :, :2] = worse.keypoints_px[:, ::-1, :2]  # head where the feet are
     assert len(_placed(Detections.cat([better, worse]))) == 6
+
+
+def _two_deep(tiles: tuple[int, int]) -> Detections:
+    """Six people, and behind each another one of whom only a little shows beside them."""
+    front, back = _standing(6, tile=tiles[0]), _standing(6, score=0.6, tile=tiles[1])
+    aside = 0.4 * (back.box_px[:, 2] - back.box_px[:, 0])
+    turned = back.keypoints_px[:, COCO_MIRROR]  # seen from behind
+    turned[..., 0] += aside[:, None]
+    turned[..., 1] -= 0.2 * aside[:, None]
+    box = back.box_px + 0.2 * aside[:, None] * np.array([1, -1, 1, -1])
+    return Detections.cat([front, replace(back, keypoints_px=turned, box_px=box)])
+
+
+def test_people_whom_one_tile_tells_apart_are_two_however_they_overlap():
+    assert len(_placed(_two_deep((0, 0)))) == 12
+
+
+def test_people_who_coincide_and_are_never_seen_together_are_one():
+    assert len(_placed(_two_deep((0, 1)))) == 6
+
+
+def test_trust_that_tells_apart_is_that_of_common_tiles():
+    person = np.array([0, 0, 1, 1, 2])
+    tile = np.array([3, 5, 5, 7, 9])
+    apart = selection._told_apart(person, tile, np.array([0.5, 0.25, 0.5, 0.75, 1.0]), 3).toarray()
+    np.testing.assert_allclose(apart, [[0.75, 0.25, 0], [0.5, 1.25, 0], [0, 0, 1.0]])
 
 
 def test_slivers_and_blind_detections_are_dropped():
@@ -112,7 +144,7 @@ def test_slivers_and_blind_detections_are_dropped():
 
 
 def test_order_of_detections_does_not_matter():
-    found = Detections.cat([_standing(10), _standing(10, seed=1)])
+    found = Detections.cat([_standing(10), _standing(10, seed=1, tile=1)])
     order = np.random.default_rng(0).permutation(20)
     a, b = _placed(found), _placed(found.filter(order))
     np.testing.assert_array_equal(a.box_px, b.box_px)
@@ -148,7 +180,14 @@ def test_somebody_on_the_seam_exists_once():
         box = np.concatenate([pixels.min(axis=1) - 8, pixels.max(axis=1) + 8], axis=1)
         keypoints = np.concatenate([pixels, np.full((5, 17, 1), 0.6)], axis=2)
         looks.append(
-            Detections(np.full(5, 0.8), np.full(5, 0.8), box, keypoints, np.zeros(5, bool))
+            Detections(
+                np.full(5, 0.8),
+                np.full(5, 0.8),
+                box,
+                keypoints,
+                np.zeros(5, bool),
+                np.full(5, k),
+            )
         )
     people = selection.placed_people(Detections.cat(looks), sphere, plane, Config())
     middle = np.sort(people.box_px[:, [0, 2]].mean(axis=1))

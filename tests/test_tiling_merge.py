@@ -291,6 +291,8 @@ def test_body_parts_are_fragments_and_people_are_not() -> None:
     assert suppress_fragments(boxes, scores).tolist() == [False, True, False, True, False]
     stronger = np.array([0.2, 0.5, 0.7, 0.6, 0.3])
     assert not suppress_fragments(boxes, stronger).any()
+    both_people = suppress_fragments(boxes, scores, distinct=np.array([[1, 0], [0, 3], [4, 2]]))
+    assert both_people.tolist() == [False, False, False, True, False]
     assert suppress_fragments(np.empty((0, 4)), np.empty(0)).shape == (0,)
 
 

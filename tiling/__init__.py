@@ -1,7 +1,7 @@
 """Gigapixel pictures in tiles: reading, planning, merging what they show, resuming."""
 
 from .errors import ImageError, JournalError, MergeError, PlanError, TilingError
-from .fragments import suppress_fragments
+from .fragments import suppress_fragments, without_pairs
 from .journal import Journal, record_key
 from .merge import Merged, merge_detections, view_quality
 from .planner import Tile, plan_tiles, scout_tiles
@@ -31,4 +31,5 @@ __all__ = [
     "scout_tiles",
     "suppress_fragments",
     "view_quality",
+    "without_pairs",
 ]

@@ -16,6 +16,7 @@ def suppress_fragments(
     scores: npt.ArrayLike,
     expected_height_px: npt.ArrayLike | None = None,
     *,
+    distinct: npt.NDArray[np.int64] | None = None,
     min_containment: float = 0.8,
     max_height_ratio: float = 0.6,
     max_score_ratio: float = 1.2,
@@ -31,6 +32,7 @@ def suppress_fragments(
     Args:
         boxes_px: (N, 4) xyxy; scores: (N,).
         expected_height_px: (N,) predicted height of a person at each box, NaN where unknown.
+        distinct: (K, 2) pairs (box, larger box) that are known to be two people.
         plausible_height: lowest and highest ratio of a person's box to the predicted height.
 
     Returns:
@@ -52,9 +54,22 @@ def suppress_fragments(
     for big, small in _centers_inside(boxes, whole, part):
         alike = height[small] <= max_height_ratio * height[big]
         alike &= score[small] <= max_score_ratio * score[big]
-        big, small = big[alike], small[alike]
+        small, big = without_pairs(small[alike], big[alike], distinct)
         fragment[small[containment(boxes[small], boxes[big]) >= min_containment]] = True
     return fragment
+
+
+def without_pairs(
+    first: npt.NDArray[np.int64],
+    second: npt.NDArray[np.int64],
+    excluded: npt.NDArray[np.int64] | None,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Pairs of indices (first, second), without those among the rows of `excluded` (K, 2)."""
+    if excluded is None or not (len(first) and len(excluded)):
+        return first, second
+    n = 1 + max(int(second.max()), int(excluded.max()))
+    keep = ~np.isin(first * n + second, excluded[:, 0] * n + excluded[:, 1])
+    return first[keep], second[keep]
 
 
 def containment(inner: FloatArray, outer: FloatArray) -> FloatArray:

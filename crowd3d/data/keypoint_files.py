@@ -214,6 +214,7 @@ def _detections(people: list[_Person]) -> Detections:
         box_px=np.array([p.box_px for p in seen]),
         keypoints_px=np.array([p.points for p in seen]),
         is_cut=np.zeros(len(seen), bool),
+        tile=np.zeros(len(seen), np.int64),
     )
 
 

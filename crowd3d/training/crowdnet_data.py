@@ -172,7 +172,8 @@ def as_detections(keypoints_px: FloatArray, boxes_px: FloatArray) -> Detections:
     """Given 2D poses as if they had been detected."""
     score = np.full(len(boxes_px), 0.5)
     cut = np.zeros(len(boxes_px), bool)
-    return Detections(score, score, boxes_px, keypoints_px, cut)
+    one_tile = np.zeros(len(boxes_px), np.int64)
+    return Detections(score, score, boxes_px, keypoints_px, cut, one_tile)
 
 
 def true_fit(setting: Setting) -> Fitted:

@@ -6,15 +6,14 @@ import dataclasses
 import difflib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_type_hints
-
-import yaml
+from typing import Any
 
 from crowd3d import config
 from crowd3d.errors import ConfigError
 from crowd3d.training.augment import AugmentRecipe
 from crowd3d.training.head_keep import KeepRecipe
 from crowd3d.training.head_loss import HeadLossWeights
+from crowd3d.training.recipe import read_page
 from crowd3d.training.tiles import TileRecipe
 
 
@@ -95,16 +94,7 @@ def read_recipe(path: str | Path, *, tile_count: int | None = None, **changes: A
     Raises:
         ConfigError: the file cannot be read, or holds an unknown key or a value of the wrong kind.
     """
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(
-            f"cannot read the recipe {path}: {' '.join(str(error).split())}"
-        ) from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"the recipe {path} must hold keys and values")
-    values |= {key: value for key, value in changes.items() if value is not None}
-    recipe: HeadRecipe = _build(HeadRecipe, values, str(path))
+    recipe = read_page(HeadRecipe, path, **changes)
     if tile_count is not None:
         held_out = min(recipe.tiles.held_out, max(1, tile_count // 4))
         tiles = replace(recipe.tiles, count=tile_count, held_out=held_out)
@@ -114,37 +104,3 @@ def read_recipe(path: str | Path, *, tile_count: int | None = None, **changes: A
     if recipe.tiles.side_px % 32:
         raise ConfigError(f"{path}: side_px must be a multiple of 32, not {recipe.tiles.side_px}")
     return recipe
-
-
-def _build(cls: type[Any], values: dict[str, Any], where: str) -> Any:
-    """A dataclass from nested plain values; a value must be of the kind of its default."""
-    known = {f.name: f for f in dataclasses.fields(cls)}
-    kinds = get_type_hints(cls)
-    made = {}
-    for key, value in values.items():
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.4)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
-            raise ConfigError(f"{where}: unknown key {key!r}{hint}")
-        if dataclasses.is_dataclass(kinds[key]):
-            if not isinstance(value, dict):
-                raise ConfigError(f"{where}: {key} must hold keys and values")
-            made[key] = _build(kinds[key], value, f"{where}, {key}")
-        else:
-            made[key] = _checked(value, getattr(cls(), key), f"{where}: {key}")
-    return cls(**made)
-
-
-def _checked(value: Any, default: Any, where: str) -> Any:
-    """The value as the kind of the default: numbers, words, or as many of them."""
-    if isinstance(default, tuple):
-        items = list(value) if isinstance(value, (list, tuple)) else []
-        word = isinstance(default[0], str)
-        if not items or (not word and len(items) != len(default)):
-            raise ConfigError(f"{where} must be a list like {list(default)}, not {value!r}")
-        return tuple(_checked(item, default[0], where) for item in items)
-    if isinstance(default, float) and type(value) is int:
-        return float(value)
-    if type(value) is not type(default):
-        raise ConfigError(f"{where} must be {type(default).__name__}, not {value!r}")
-    return value

@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from crowd3d.errors import ConfigError
 from crowd3d.training.keypoint_noise import NoiseRecipe
 from crowd3d.training.lift_data import CameraRecipe, PopulationRecipe, PoseRecipe
 from crowd3d.training.lift_loss import LossWeights
+from crowd3d.training.recipe import read_page
 
 
 @dataclass(frozen=True)
@@ -46,30 +44,4 @@ def read_recipe(path: str | Path, **changes: Any) -> Recipe:
     Raises:
         ConfigError: the file cannot be read, or holds an unknown key or a value of the wrong type.
     """
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"cannot read the recipe {path}: {error}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"the recipe {path} must hold keys and values")
-    values |= {key: value for key, value in changes.items() if value is not None}
-    recipe: Recipe = _build(Recipe, values, str(path))
-    return recipe
-
-
-def _build(cls: type[Any], values: dict[str, Any], where: str) -> Any:
-    """A dataclass from nested plain values; lists become tuples, unknown keys are errors."""
-    parts = {"loss": LossWeights, "poses": PoseRecipe, "camera": CameraRecipe}
-    parts |= {"population": PopulationRecipe, "noise": NoiseRecipe} if cls is Recipe else {}
-    known = {f.name for f in dataclasses.fields(cls)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise ConfigError(
-            f"{where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}"
-        )
-    made = {}
-    for key, value in values.items():
-        if cls is Recipe and key in parts:
-            value = _build(parts[key], value or {}, f"{where}, {key}")
-        made[key] = tuple(value) if isinstance(value, list) else value
-    return cls(**made)
+    return read_page(Recipe, path, **changes)

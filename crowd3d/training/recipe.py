@@ -1,0 +1,80 @@
+"""Recipes of trainings: one YAML page each, read into dataclasses whose defaults say what kind a value is."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_type_hints
+
+import yaml
+
+from crowd3d.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def read_page(kind: type[T], path: str | Path, **changes: Any) -> T:
+    """A recipe from YAML; `changes` that are not None override its top level.
+
+    Args:
+        kind: the dataclass, every field of which has a default; it may hold further ones, and
+            dictionaries of them.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds an unknown key or a value of the wrong kind.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"cannot read the recipe {path}: {reason}") from None
+    changed = {key: value for key, value in changes.items() if value is not None}
+    recipe: T = _build(kind, _mapping(values, f"the recipe {path}") | changed, str(path))
+    return recipe
+
+
+def _mapping(values: Any, where: str) -> dict[str, Any]:
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where} must hold keys and values")
+    return values
+
+
+def _build(kind: type[Any], values: dict[str, Any], where: str) -> Any:
+    """A dataclass from nested plain values."""
+    defaults, kinds = kind(), get_type_hints(kind)
+    known = [f.name for f in dataclasses.fields(kind)]
+    made: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.4)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
+            raise ConfigError(f"{where}: unknown key {key!r}{hint}")
+        place = f"{where}, {key}"
+        inner: Any = (kinds[key], *get_args(kinds[key]))[-1]  # of a dictionary, its values
+        is_recipe = dataclasses.is_dataclass(inner)
+        if not is_recipe:
+            made[key] = _checked(value, getattr(defaults, key), f"{where}: {key}")
+        elif inner is kinds[key]:
+            made[key] = _build(inner, _mapping(value or {}, place), place)
+        else:
+            made[key] = {
+                name: _build(inner, _mapping(page or {}, f"{place}, {name}"), f"{place}, {name}")
+                for name, page in _mapping(value or {}, place).items()
+            }
+    return kind(**made)
+
+
+def _checked(value: Any, default: Any, where: str) -> Any:
+    """The value as the kind of the default: a number, a word, a dictionary, or as many numbers or any words."""
+    if isinstance(default, tuple):
+        items = list(value) if isinstance(value, (list, tuple)) else None
+        words = not default or isinstance(default[0], str)
+        if items is None or (not words and len(items) != len(default)):
+            raise ConfigError(f"{where} must be a list like {list(default)}, not {value!r}")
+        return tuple(_checked(item, default[0] if default else "", where) for item in items)
+    if isinstance(default, float) and type(value) is int:
+        return float(value)
+    if type(value) is not type(default):
+        raise ConfigError(f"{where} must be {type(default).__name__}, not {value!r}")
+    return value
