@@ -80,12 +80,12 @@ def coco_pictures(folder: Path) -> Iterator[Picture]:
             yield Picture(folder / "images" / image["file_name"], boxes, seen_by_keypoints(points))
 
 
-def pets_pictures(folder: Path, scratch: Path, every: int) -> Iterator[Picture]:
+def pets_pictures(folder: Path, scratch: Path, every: int, first: int = 0) -> Iterator[Picture]:
     values = json.loads((folder / "view1_frames_0_399.json").read_text(encoding="utf-8"))
     video = cv2.VideoCapture(str(folder / "vtest.avi"))
     for index in range(len(values["frames"])):
         good, frame = video.read()
-        if not good or index % every:
+        if not good or index % every != first % every:
             continue
         box = np.array([p["box_xcycwh"] for p in values["frames"][str(index)]]).reshape(-1, 4)
         boxes = np.concatenate([box[:, :2] - box[:, 2:] / 2, box[:, :2] + box[:, 2:] / 2], axis=1)

@@ -1,0 +1,180 @@
+"""One static camera against its calibration: python benchmarks/pets.py PETS
+
+PETS 2009 view 1 (`vtest.avi`, `view1_frames_0_399.json` with camera, boxes and feet in metres). Every frame is
+reconstructed on its own, which tells how many people are found; then all people are pooled in one solve, with
+the edges of the median picture and without, focal length given or not.
+
+Feet are compared after one common scale, twice. A camera frame looks along its own principal point, and the
+calibration has it 60 px beside the centre, which nobody can see in the picture (docs/principal_point.md): that
+alone turns one frame against the other by 3 degrees, 1.3 m at 26 m. So the frames are also brought together by
+the rays of a grid of pixels, which both cameras know; no people and no ground are used for it.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import cv2
+import numpy as np
+import numpy.typing as npt
+from realism import MATCH_IOU, pets_pictures
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.transform import Rotation
+
+from crowd3d import models
+from crowd3d.camera import Camera
+from crowd3d.config import Config
+from crowd3d.detections import Detections
+from crowd3d.detector import Detector
+from crowd3d.fitting import Fitted, fit_camera
+from crowd3d.pipeline import find_people
+from crowd3d.progress import Progress
+from crowd3d.scene import Plane
+from crowd3d.structure import Structure, find_structure
+from tiling import box_iou, open_image
+
+FloatArray = npt.NDArray[np.float64]
+_ANKLES = [15, 16]
+_ANKLE_HEIGHT_M = 0.14  # of a shod adult of 1.70 m; Drillis & Contini 1966: 0.039, and the sole
+_GRID = (24, 18)  # of pixels whose rays bring the frames together
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The calibration: K (3, 3), ground in its camera frame."""
+
+    K: FloatArray
+    normal: FloatArray
+    offset_m: float
+    size: tuple[int, int]
+
+    @property
+    def focal_px(self) -> float:
+        """Mean of both axes."""
+        return float(self.K[0, 0] + self.K[1, 1]) / 2
+
+    def rays(self, pixels: FloatArray) -> FloatArray:
+        """(N, 2) -> (N, 3) of unit length."""
+        homogeneous = np.concatenate([pixels, np.ones((len(pixels), 1))], axis=1)
+        rays = homogeneous @ np.linalg.inv(self.K).T
+        return np.asarray(rays / np.linalg.norm(rays, axis=1, keepdims=True))
+
+
+def read_truth(values: dict[str, Any]) -> Truth:
+    """Of the annotation's page."""
+    camera = values["camera"]
+    return Truth(
+        np.array(camera["K"]),
+        np.array(camera["ground_normal_cam"]),
+        float(camera["ground_offset_m"]),
+        (int(camera["width"]), int(camera["height"])),
+    )
+
+
+def pair_up(people: Detections, boxes_px: FloatArray) -> npt.NDArray[np.int64]:
+    """(N,) row of the annotated box of each found person, -1 for nobody's."""
+    owner = np.full(len(people), -1)
+    if len(people) and len(boxes_px):
+        overlap = np.array([box_iou(np.tile(b, (len(people), 1)), people.box_px) for b in boxes_px])
+        row, column = linear_sum_assignment(-overlap)
+        good = overlap[row, column] > MATCH_IOU
+        owner[column[good]] = row[good]
+    return owner
+
+
+def to_truth(camera: Camera, truth: Truth) -> FloatArray:
+    """(3, 3) turn of our camera frame into the calibration's that brings the rays of a pixel grid together."""
+    axes = [(np.arange(n) + 0.5) * side / n for n, side in zip(_GRID, truth.size, strict=True)]
+    pixels = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
+    ours = camera.rays(pixels)
+    ours = ours / np.linalg.norm(ours, axis=1, keepdims=True)
+    turn, _ = Rotation.align_vectors(truth.rays(pixels), ours)
+    return np.asarray(turn.as_matrix())
+
+
+def compared(
+    fitted: Fitted, keypoints_px: FloatArray, feet_m: FloatArray, truth: Truth
+) -> dict[str, float]:
+    """Errors of a fit; feet (N, 3) in the calibration's frame, NaN of people who are not annotated."""
+    camera, plane = fitted.camera, fitted.planes[0]
+    ankles = keypoints_px[:, _ANKLES, :2].mean(axis=1)
+    at_ankles = Plane(plane.normal, plane.offset_m - _ANKLE_HEIGHT_M)
+    ours = at_ankles.intersect_m(camera.rays(ankles)) - _ANKLE_HEIGHT_M * plane.normal
+    known = np.isfinite(feet_m[:, 0]) & np.isfinite(ours[:, 0])
+    turn = to_truth(camera, truth)
+    errors = {}
+    for name, moved in (("as it is", np.eye(3)), ("same rays", turn)):
+        a, b = ours[known] @ moved.T, feet_m[known]
+        scale = (a * b).sum() / (a * a).sum()
+        cosine = np.clip((moved @ plane.normal) @ truth.normal, -1, 1)
+        errors[f"normal_deg, {name}"] = float(np.degrees(np.arccos(cosine)))
+        errors[f"feet_m, {name}"] = float(np.median(np.linalg.norm(scale * a - b, axis=1)))
+    return {
+        "focal": camera.focal_px / truth.focal_px - 1,
+        "height": plane.offset_m / truth.offset_m - 1,
+        "center_px": camera.center_px[0] - truth.size[0] / 2,
+        **errors,
+    }
+
+
+def solve(
+    people: Detections, structure: Structure | None, truth: Truth, focal_px: float | None
+) -> Fitted:
+    """Everybody together, the principal point free."""
+    width, height = truth.size
+    middle = Camera(width, height, focal_px or truth.focal_px, (width / 2, height / 2))
+    given = middle if focal_px is not None else None
+    fitted = fit_camera(people, middle, given, Config(), free_center=True, structure=structure)
+    if fitted is None:
+        raise click.ClickException("these people do not determine a camera")
+    return fitted
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, path_type=Path))
+@click.option("--first", default=10, show_default=True, help="First frame.")
+@click.option("--every", default=20, show_default=True, help="Frames between two.")
+@click.option("--out", default="pets.json", type=click.Path(path_type=Path), show_default=True)
+def main(folder: Path, first: int, every: int, out: Path) -> None:
+    """Count, pool, compare with the calibration."""
+    values = json.loads((folder / "view1_frames_0_399.json").read_text(encoding="utf-8"))
+    truth, config = read_truth(values), Config()
+    detector = Detector(models.build(), "cpu", config.batch_size, config.min_center_score)
+    seen, feet, extra, annotated = [], [], [], 0
+    with tempfile.TemporaryDirectory() as scratch:
+        frames = list(pets_pictures(folder, Path(scratch), every, first))
+        for frame in frames:
+            with open_image(frame.path) as source:
+                people = find_people(source, detector, None, config, Progress(False)).people
+            owner = pair_up(people, frame.boxes_px)
+            index = frame.path.stem.removeprefix("pets_")
+            foot = np.array([p["foot_cam_m"] for p in values["frames"][index]]).reshape(-1, 3)
+            feet.append(np.where(owner[:, None] >= 0, foot[owner], np.nan))
+            extra.append(int((owner < 0).sum()))
+            seen.append(people)
+            annotated += len(foot)
+        middle = np.median([cv2.imread(str(f.path)) for f in frames], axis=0).astype(np.uint8)
+        cv2.imwrite(f"{scratch}/median.png", middle)
+        with open_image(f"{scratch}/median.png") as source:
+            edges = find_structure(source, np.zeros((0, 4)), config)
+    everybody, feet_m = Detections.cat(seen), np.concatenate(feet)
+    found = int(np.isfinite(feet_m[:, 0]).sum())
+    click.echo(f"{len(frames)} frames: {found} of {annotated} annotated people, others {extra}")
+    measured: dict[str, Any] = {"found": found, "annotated": annotated, "others": extra}
+    for row, structure in (("people", None), ("people and edges", edges)):
+        for kind, focal_px in (("focal given", truth.focal_px), ("focal free", None)):
+            fitted = solve(everybody, structure, truth, focal_px)
+            result = compared(fitted, everybody.keypoints_px, feet_m, truth)
+            measured[f"{row}, {kind}"] = result
+            numbers = "  ".join(f"{key} {value:+.3f}" for key, value in result.items())
+            click.echo(f"{row}, {kind}: {numbers}")
+    out.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
