@@ -18,7 +18,7 @@ test-slow: $(VENV)/dev
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy crowd3d tiling optim
+	$(BIN)/mypy crowd3d tiling optim benchmarks/*.py
 
 # torch first and pinned: its newer releases on PyPI bring gigabytes of CUDA libraries.
 $(VENV)/torch:

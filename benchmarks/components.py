@@ -63,7 +63,7 @@ ALONE: dict[str, Any] = {"refiner": "none", "depth_prior": "none", "fuse_looks":
 ROWS: dict[str, dict[str, Any]] = {
     "default network alone": {},
     **{f"+ refiner {name}": {"refiner": name} for name in ("crowdnet-s", "3dcrowdnet")},
-    **{f"+ depth prior {name}": {"depth_prior": name} for name in ("body", "rootnet")},
+    **{f"+ depth prior {name}": {"depth_prior": name} for name in ("body", "rootnet", "rootnet-s")},
     "+ posterior fusion": {"fuse_looks": True},
 }
 

@@ -48,6 +48,12 @@ class Scenario:
         return normal_from_pitch_roll(math.radians(self.pitch_deg), math.radians(self.roll_deg))
 
     @property
+    def heights_m(self) -> FloatArray:
+        """(P,) of the camera above every level."""
+        steps = [0.0, self.step_m] if self.step_m else [0.0]
+        return self.height_m + np.array(steps)
+
+    @property
     def center_px(self) -> FloatArray:
         return np.array([self.width, self.height]) / 2
 
@@ -68,7 +74,9 @@ SCENARIOS = [
     Scenario("upward 25 %", 300, 65, -8, 5, 60, 0.25),
     Scenario("steep rolled", 300, 60, 45, 12, 40, roll_deg=10),
     Scenario("steep rolled 25 %", 300, 60, 45, 12, 40, 0.25, roll_deg=10),
+    Scenario("terraced", 300, 60, 20, 9, 45, step_m=2.7),
     Scenario("terraced 10 %", 300, 60, 20, 9, 45, 0.10, step_m=2.7),
+    Scenario("platform 10 %", 300, 60, 20, 9, 45, 0.10, step_m=-1.5),
     Scenario("60 people 10 %", 60, 36.4, 10, 16, 150, 0.10, **LARGE),
     Scenario("phone", 40, 65, 3, 1.7, 25),
 ]
@@ -148,38 +156,51 @@ def _sticks(
     return pixels + noise, level[inside]
 
 
-def bound(scenario: Scenario, keypoints: FloatArray) -> FloatArray:
-    """(4, 4) Cramer-Rao bound over (log focal, pitch, roll, log height) if all people were upright
-    adults.
+def bound(scenario: Scenario, people: Crowd) -> FloatArray:
+    """(3 + P, 3 + P) Cramer-Rao bound over (log focal, pitch, roll, log height above each level) if all
+    people were upright adults and their levels known.
 
     Stature and lean are marginalised; the place of every person is unknown. Numerical derivatives
     of the mean; the little that the covariances tell about the camera is left out.
     """
+    heights = scenario.heights_m
     truth = np.array(
         [math.log(scenario.focal_px), math.radians(scenario.pitch_deg),
-         math.radians(scenario.roll_deg), math.log(scenario.height_m)]
+         math.radians(scenario.roll_deg), *np.log(heights)]
     )  # fmt: skip
-    normal = scenario.normal
+    normal, keypoints = scenario.normal, people.keypoints
     rays = np.ones((len(keypoints), 3))
     rays[:, :2] = (keypoints[:, 15, :2] - scenario.center_px) / scenario.focal_px
-    rays = rays[rays @ normal < -1e-4]
+    meets = rays @ normal < -1e-4
+    rays, level = rays[meets], people.level[meets]
     ahead, right = ground_axes(normal)
 
     def ends(camera: FloatArray, latent: FloatArray) -> FloatArray:
-        """(N, 4) pixels for unknowns (4,) and (N, 5) place, log stature, lean about the truth."""
+        """(N, 4) pixels for unknowns (3 + P,) and (N, 5) place, log stature, lean about the truth."""
         up = normal_from_pitch_roll(camera[1], camera[2])
         # Places are offsets on the plane of this camera, reached along the ray of the true ankle.
         falling = -(rays @ up)
-        ground = rays * ((math.exp(camera[3]) - ANKLE_FRACTION * STATURE_M) / falling)[:, None]
+        above = np.exp(camera[3:][level]) - ANKLE_FRACTION * STATURE_M
+        ground = rays * (above / falling)[:, None]
         ground = ground + latent[:, :1] * ahead + latent[:, 1:2] * right
         length = (SHOULDER_FRACTION - ANKLE_FRACTION) * STATURE_M * np.exp(latent[:, 2:3])
         top = ground + length * (up + latent[:, 3:4] * right + latent[:, 4:] * ahead)
         pixels = project(np.stack([ground, top], axis=1), math.exp(camera[0]), scenario.center_px)
         return np.asarray(pixels.reshape(-1, 4))
 
-    zero = np.zeros((len(rays), 5))
+    weight, by_camera = _information(ends, truth, len(rays))
+    return np.linalg.inv(np.einsum("nap,nab,nbq->pq", by_camera, weight, by_camera))
+
+
+def _information(
+    ends: Callable[[FloatArray, FloatArray], FloatArray], truth: FloatArray, n: int
+) -> tuple[FloatArray, FloatArray]:
+    """(N, 4, 4) inverse covariances of the ends, places eliminated, and their derivative (N, 4, 3 + P)."""
+    zero = np.zeros((n, 5))
     at = ends(truth, zero)
-    by_camera = np.stack([_central(lambda c: ends(c, zero), truth, k) for k in range(4)], axis=-1)
+    by_camera = np.stack(
+        [_central(lambda c: ends(c, zero), truth, k) for k in range(len(truth))], axis=-1
+    )
     by_latent = np.stack([_central(lambda x: ends(truth, x), zero, k) for k in range(5)], axis=-1)
     length = np.linalg.norm(at[:, :2] - at[:, 2:], axis=1)
     covariance = np.eye(4) * (NOISE * length[:, None, None]) ** 2
@@ -189,8 +210,7 @@ def bound(scenario: Scenario, keypoints: FloatArray) -> FloatArray:
     weight = np.linalg.inv(covariance)
     place = by_latent[:, :, :2]
     normal_matrix = np.linalg.inv(place.transpose(0, 2, 1) @ weight @ place)
-    weight = weight - weight @ place @ normal_matrix @ place.transpose(0, 2, 1) @ weight
-    return np.linalg.inv(np.einsum("nap,nab,nbq->pq", by_camera, weight, by_camera))
+    return weight - weight @ place @ normal_matrix @ place.transpose(0, 2, 1) @ weight, by_camera
 
 
 def _central(function: Callable[[FloatArray], FloatArray], at: FloatArray, k: int) -> FloatArray:

@@ -187,4 +187,5 @@ def _true_people(truth: Truth) -> Detections:
     keypoints[..., 2] = np.where(keypoints[..., 2] == 2, _KEYPOINT_SCORE, 0.0)
     seen = (keypoints[..., 2] > 0).sum(axis=1) >= 6
     one = np.ones(seen.sum())
-    return Detections(one, one, truth.boxes_px[seen], keypoints[seen], np.zeros(len(one), bool))
+    none = np.zeros(len(one), np.int64)
+    return Detections(one, one, truth.boxes_px[seen], keypoints[seen], none > 0, none)

@@ -11,6 +11,7 @@ from crowd3d.models import catalog
 # Key and value of the configuration -> networks whose weights it takes; all of them look at crops.
 _NETWORKS = {
     ("depth_prior", "rootnet"): ("rootnet",),
+    ("depth_prior", "rootnet-s"): ("rootnet-s",),
     ("refiner", "crowdnet-s"): ("crowdnet-s",),
     ("refiner", "3dcrowdnet"): ("3dcrowdnet", "vposer"),
 }

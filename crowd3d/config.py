@@ -14,7 +14,7 @@ import yaml
 from crowd3d.errors import ConfigError
 
 CHOICES = {  # values of the keys that hold a word
-    "depth_prior": ("none", "body", "rootnet"),
+    "depth_prior": ("none", "body", "rootnet", "rootnet-s"),
     "refiner": ("none", "3dcrowdnet", "crowdnet-s"),
 }
 
@@ -42,6 +42,7 @@ class Config:
     min_keypoint_score: float = 0.15  # of the sixth-best keypoint
     min_quality_unplaced: float = 0.42  # people in a picture whose camera could not be determined
     # -- camera and people
+    max_planes: int = 1  # levels of ground to look for: terraces, platforms
     min_people: int = 3  # fewer people in standing posture say nothing about a camera
     # Of the distance from the centre, in picture widths: crops and surveillance cameras shift it.
     principal_point_sd: float = 0.08
@@ -52,7 +53,7 @@ class Config:
     refine_pose: bool = True  # fit limbs to the keypoints after the lift
     refine: bool = False  # then everybody together; worth it where the camera is known well
     fuse_looks: bool = True  # lift every look at a person, and add up what the poses say
-    depth_prior: str = "none"  # distances by people's size, from their "body" fit or from "rootnet"
+    depth_prior: str = "none"  # by people's size: from their "body" fit, "rootnet" or "rootnet-s"
     refiner: str = "none"  # network for people who overlap: "3dcrowdnet" or "crowdnet-s"
     # -- output
     overlay_px: int = 4096  # longest side of overlay.jpg

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,15 @@ class PersonWindow(Upright):
     def axes(self, tile: Tile) -> FloatArray:
         """(3, 3) right, down and forward of the virtual camera, as rows, in the camera's frame."""
         return self._virtual(tile)[1]
+
+    def height_m(self, tile: Tile, point_m: FloatArray) -> float:
+        """What the window measures from top to bottom at the depth of a point (3,), in metres."""
+        _, axes, focal = self._virtual(tile)
+        return float(tile.out_h * (axes[2] @ point_m) / focal)
+
+    def depth_m(self, tile: Tile, height_m: float) -> float:
+        """The way back of `height_m`: how far along the window's axis it measures so much."""
+        return height_m * self._virtual(tile)[2] / tile.out_h
 
     def from_points(self, tile: Tile, points_m: FloatArray) -> FloatArray:
         """Points or rays (..., 3) in the camera frame -> x, y in the window's pixels, and depth."""
@@ -83,9 +93,16 @@ def window_of(fitted: Fitted, plane: int) -> PersonWindow:
 def read_crops(source: ImageSource, people: People, fitted: Fitted) -> tuple[Pixels, list[Tile]]:
     """Everybody's window (N, H, W, 3) RGB, and where it lies."""
     tiles = [tile_of_pose(row) for row in people.keypoints_px]
-    views = [window_of(fitted, plane) for plane in people.plane]
+    return read_windows(source, people.plane, tiles, fitted), tiles
+
+
+def read_windows(
+    source: ImageSource, plane: npt.NDArray[np.int64], tiles: Sequence[Tile], fitted: Fitted
+) -> Pixels:
+    """The given windows (N, H, W, 3) RGB about people on planes (N,)."""
+    views = [window_of(fitted, k) for k in plane]
     pixels = [view.read(source, tile) for view, tile in zip(views, tiles, strict=True)]
-    return np.array(pixels, np.uint8).reshape(-1, CROP_H, CROP_W, 3), tiles
+    return np.array(pixels, np.uint8).reshape(-1, CROP_H, CROP_W, 3)
 
 
 def crop_inputs(
@@ -96,28 +113,48 @@ def crop_inputs(
     with torch.inference_mode():
         betas, transl = (torch.from_numpy(a).float() for a in (people.betas, people.transl_m))
         joints_m = body.joints_only(rotations, betas, transl).double().numpy()
-    rays = fitted.camera.rays(people.keypoints_px[..., :2])
-    n = len(people)
-    keypoints, joints, forward = np.zeros((n, 17, 3)), np.zeros((n, 24, 3)), np.zeros((n, 1, 3))
+    told = told_poses(people.keypoints_px, people.plane, tiles, fitted)
+    joints = np.zeros((len(people), 24, 3))
     for i, tile in enumerate(tiles):
-        view = window_of(fitted, people.plane[i])
-        forward[i, 0] = view.axes(tile)[2]
-        keypoints[i, :, :2] = view.from_points(tile, rays[i])[:, :2]
-        joints[i] = view.from_points(tile, joints_m[i])
+        joints[i] = window_of(fitted, people.plane[i]).from_points(tile, joints_m[i])
     joints[..., 2] -= joints[:, :1, 2]
-    size = (CROP_W, CROP_H)
-    inside = ((keypoints[..., :2] >= 0) & (keypoints[..., :2] < size)).all(axis=-1)
-    score = people.keypoints_px[..., 2]
-    keypoints[..., 2] = np.where(inside & (score > MIN_SCORE), score, 0.0)
-    keypoints[keypoints[..., 2] == 0] = 0
-    normals = np.array([plane.normal for plane in fitted.planes]).reshape(-1, 3)[people.plane]
-    _, elevation, turn = lift.to_upright(forward, np.ones((n, 1)), normals)
     fisher = torch.from_numpy(people.fisher).clone()
-    fisher[:, 0] = turn @ fisher[:, 0]
+    fisher[:, 0] = told.R_upright_cam @ fisher[:, 0]
     return CropInputs(
-        torch.from_numpy(keypoints).float(),
+        told.keypoints,
         torch.from_numpy(joints).float(),
         fisher.float(),
-        elevation.float(),
-        turn,
+        told.elevation,
+        told.R_upright_cam,
     )
+
+
+class Told(NamedTuple):
+    """2D poses in windows: as in `CropInputs`."""
+
+    keypoints: Tensor
+    elevation: Tensor
+    R_upright_cam: Tensor
+
+
+def told_poses(
+    keypoints_px: FloatArray,
+    plane: npt.NDArray[np.int64],
+    tiles: Sequence[Tile],
+    fitted: Fitted,
+) -> Told:
+    """2D poses (N, 17, 3) of people on planes (N,) in their windows."""
+    rays = fitted.camera.rays(keypoints_px[..., :2])
+    n = len(keypoints_px)
+    keypoints, forward = np.zeros((n, 17, 3)), np.zeros((n, 1, 3))
+    for i, tile in enumerate(tiles):
+        view = window_of(fitted, plane[i])
+        forward[i, 0] = view.axes(tile)[2]
+        keypoints[i, :, :2] = view.from_points(tile, rays[i])[:, :2]
+    inside = ((keypoints[..., :2] >= 0) & (keypoints[..., :2] < (CROP_W, CROP_H))).all(axis=-1)
+    score = keypoints_px[..., 2]
+    keypoints[..., 2] = np.where(inside & (score > MIN_SCORE), score, 0.0)
+    keypoints[keypoints[..., 2] == 0] = 0
+    normals = np.array([plane.normal for plane in fitted.planes]).reshape(-1, 3)[plane]
+    _, elevation, turn = lift.to_upright(forward, np.ones((n, 1)), normals)
+    return Told(torch.from_numpy(keypoints).float(), elevation.float(), turn)

@@ -215,7 +215,7 @@ def _stand_on(
     camera = fitted.camera
     rotations, betas = answer.rotations.float(), torch.from_numpy(people.betas).float()
     stood = stand_on(
-        plane, rotations, betas, people.keypoints_px, people.box_px, fitted, body, config
+        plane.offset_m, rotations, betas, people.keypoints_px, people.box_px, fitted, body, config
     )
     placed = stood.placed
     hvip_m = plane.foot_m(placed.torso_m)

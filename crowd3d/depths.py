@@ -7,20 +7,27 @@ gamma, k gives depth over focal length, whatever the focal length.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from crowd3d import models
+from crowd3d import crop_inputs, models
 from crowd3d.camera import Camera
 from crowd3d.config import Config
 from crowd3d.crops import Crops, boxes_of_people
 from crowd3d.detections import Detections
 from crowd3d.fitting import Fitted, fit_camera
+from crowd3d.models.crowd3ds import Crowd3dS
+from crowd3d.models.crowdnet_s import pyramid
 from crowd3d.models.depth_prior import gamma_of_extent, k_m
 from crowd3d.models.rootnet import INPUT_PX, Root
+from crowd3d.models.rootnet_s import RootNetS
 from crowd3d.structure import Structure
+from tiling import Tile
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -28,6 +35,9 @@ FloatArray = npt.NDArray[np.float64]
 # found in renders (constant gamma: 0.08 and 0.145); RootNet: its published error on people in the wild.
 BODY_LOG_SD, ROOTNET_LOG_SD = 0.10, 0.10
 _BORDER_PX = 2.0  # a box that ends so near the picture's border may go on beyond it
+_T_SD = 1.29  # standard deviation over scale of Student's t with the 5 degrees of rootnet-s
+MIN_SEEN = 4  # keypoints of somebody of whom rootnet-s is asked
+_BATCH = 32
 _MOST_SD = 3.0  # a judged depth farther off than that is of somebody else's size: it counts less
 
 
@@ -88,6 +98,45 @@ def depths_of_rootnet(people: Detections, crops: Crops) -> Depths:
     gamma = np.full(len(people), np.nan)
     gamma[rows] = np.concatenate([np.zeros(0), *crops.ask(network, boxes, INPUT_PX, gamma_of)])
     return _depths(gamma, people, crops.size_px, ROOTNET_LOG_SD, is_new=True)
+
+
+def depths_of_rootnet_s(people: Detections, fitted: Fitted, crops: Crops) -> Depths:
+    """From rootnet-s, which tells what each person's upright window measures from top to bottom.
+
+    Unknown of those with fewer than `MIN_SEEN` keypoints, and of those outside the picture.
+
+    Raises:
+        ModelError: its weights are not installed.
+    """
+    network = cast(RootNetS, models.build("rootnet-s"))
+    trunk = cast(Crowd3dS, models.build("crowd3d-s")).trunk
+    rows = boxes_of_people(people.box_px, crops.size_px)[1]
+    seen = (people.keypoints_px[rows, :, 2] > crop_inputs.MIN_SCORE).sum(axis=1)
+    rows = rows[seen >= MIN_SEEN]
+    over_focal, log_sd = np.full(len(people), np.nan), np.full(len(people), ROOTNET_LOG_SD)
+    for part in (rows[i : i + _BATCH] for i in range(0, len(rows), _BATCH)):
+        poses, plane = people.keypoints_px[part], np.zeros(len(part), np.int64)
+        tiles = [crop_inputs.tile_of_pose(pose) for pose in poses]
+        pixels = crop_inputs.read_windows(crops.source, plane, tiles, fitted)
+        told = crop_inputs.told_poses(poses, plane, tiles, fitted)
+        with torch.inference_mode():
+            maps = pyramid(trunk, torch.from_numpy(pixels).permute(0, 3, 1, 2).float())
+            extent = network(maps, told.keypoints, told.elevation)
+        height_m = extent.log_m.exp().double().numpy()
+        over_focal[part] = _along_axis(height_m, people.box_px[part], tiles, fitted)
+        log_sd[part] = _T_SD * extent.log_sd.double().numpy()
+    return Depths(over_focal, log_sd, is_new=True)
+
+
+def _along_axis(
+    height_m: FloatArray, box_px: FloatArray, tiles: Sequence[Tile], fitted: Fitted
+) -> FloatArray:
+    """(N,) depth over focal length at the middle of boxes, in whose windows so much is seen there."""
+    camera, view = fitted.camera, crop_inputs.window_of(fitted, 0)
+    rays = camera.rays((box_px[:, :2] + box_px[:, 2:]) / 2)
+    depth = [view.depth_m(tile, h) for tile, h in zip(tiles, height_m, strict=True)]
+    ahead = [view.axes(tile)[2] @ ray for tile, ray in zip(tiles, rays, strict=True)]
+    return np.asarray(np.array(depth) / np.array(ahead) * rays[:, 2] / camera.focal_px)
 
 
 def _depths(

@@ -14,14 +14,13 @@ from crowd3d.camera import Camera
 from crowd3d.config import Config
 from crowd3d.detections import Detections
 from crowd3d.errors import CameraError
-from crowd3d.plane_regions import plane_regions
+from crowd3d.plane_regions import feet_px, plane_regions
 from crowd3d.scene import Plane
 from crowd3d.structure import Structure
 
 _ASSUMED_FOV_DEG = 55.0  # of a camera of which nothing is known: phones and kit lenses
 _ASSUMED_PANORAMA_DEG = 180.0
 _LOWEST_CAMERA_M = 0.3
-_ANKLES = [15, 16]
 # Of the embedded network: turn photographs by 8 degrees, and the people found in them turn by a tenth less
 # (213 people, 0.11 +- 0.02 as a mean, 0.07 as a median); of own renders it takes 0.12 +- 0.02 of the lean.
 _LEAN_SHRINKAGE = (0.09, 0.04)
@@ -66,7 +65,6 @@ def fit_camera(
     structure: Structure | None = None,
     focal_prior: tuple[float, float] | None = None,
     depth_prior: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None,
-    max_planes: int = 1,
     repeats: float = 1.0,
 ) -> Fitted | None:
     """Camera and ground of a picture, or None where its people do not determine them.
@@ -80,7 +78,9 @@ def fit_camera(
         depth_prior: (N,) depths over focal length, NaN where unknown, and standard deviations of their
             logarithms; not of panoramas.
         repeats: how often each person is among joined frames, on average.
-        max_planes: how many parallel levels of ground to look for; each gets its region.
+
+    Returns:
+        Where `config.max_planes` allows several and people ask for them, each plane has its region.
 
     Raises:
         CameraError: the given camera contradicts the picture.
@@ -97,7 +97,7 @@ def fit_camera(
         "lines_px": structure.lines_px if structure is not None else None,
         "focal_prior": focal_prior,
         "depth_prior": depth_prior,
-        "max_planes": max_planes,
+        "max_planes": config.max_planes,
         "repeats": repeats,
     }
     try:
@@ -124,8 +124,7 @@ def fit_camera(
     camera = Camera(*size, fit.focal_px, fit.center_px, fit.distortion, projection)
     regions: list[Polygon | None] = [None]
     if len(fit.planes) > 1:
-        foot_px = people.keypoints_px[:, _ANKLES, :2].mean(axis=1)
-        regions = [*plane_regions(foot_px, fit.plane_index, len(fit.planes), size)]
+        regions = [*plane_regions(feet_px(people), fit.plane_index, len(fit.planes), size)]
     planes = [
         Plane(np.asarray(normal), float(offset_m), region)
         for (normal, offset_m), region in zip(fit.planes, regions, strict=True)

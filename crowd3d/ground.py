@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from crowd3d.camera import Camera
+from crowd3d.plane_regions import plane_at
 from crowd3d.scene import Plane
 
 FloatArray = npt.NDArray[np.float64]
@@ -45,3 +48,21 @@ def foot_below_px(
         raised = Plane(-plane.normal, height_m - plane.offset_m)
     point_m = raised.intersect_m(rays)
     return camera.unwrapped(camera.project(point_m - height_m * plane.normal), point_px)
+
+
+def on_levels(
+    planes: Sequence[Plane], at_px: FloatArray, value: Callable[[Plane], FloatArray]
+) -> FloatArray:
+    """(N,) of what `value` (N,) would be on each plane, that of the plane at pixels (N, 2)."""
+    values = np.stack([value(plane) for plane in planes])
+    return np.asarray(values[plane_at(planes, at_px), np.arange(len(at_px))])
+
+
+def offsets_m(planes: Sequence[Plane]) -> FloatArray:
+    """(P,) heights of the camera above the planes."""
+    return np.array([plane.offset_m for plane in planes])
+
+
+def feet_m(points_m: FloatArray, normal: FloatArray, offset_m: FloatArray) -> FloatArray:
+    """(N, 3) points -> (N, 3) their feet, each on the plane of that normal (3,) and its offset (N,)."""
+    return np.asarray(points_m - (points_m @ normal + offset_m)[:, None] * normal)

@@ -19,6 +19,7 @@ from crowd3d import config as configs
 from crowd3d.api import translated_errors
 from crowd3d.assembly import doubts, to_scene
 from crowd3d.config import Config
+from crowd3d.crops import Crops
 from crowd3d.data.folders import SceneFolder, find_scenes
 from crowd3d.data.scene_params import read_fitted
 from crowd3d.detections import Detections
@@ -206,8 +207,14 @@ class _Runner:
     def _frame(
         self, scene: SceneFolder, picture: Path, shared: Fitted | None, label: str
     ) -> Record:
+        given = shared.camera if shared is not None else None
         with self._open(picture) as source, self._tiles(scene) as tiles:
             size = (source.width, source.height)
+            if given is not None and (given.width, given.height) != size:
+                raise DataError(
+                    f"{picture} has {size[0]} x {size[1]} px, but the camera of {scene.name} is for "
+                    f"{given.width} x {given.height}"
+                )
             seen = find_people(
                 source,
                 self.detector,
@@ -217,13 +224,8 @@ class _Runner:
                 fixed=shared,
                 journal=tiles,
             )
-        given = shared.camera if shared is not None else None
-        if given is not None and (given.width, given.height) != size:
-            raise DataError(
-                f"{picture} has {size[0]} x {size[1]} px, but the camera of {scene.name} is for "
-                f"{given.width} x {given.height}"
-            )
-        result = to_scene(picture.name, seen, given, self.config, size)
+            crops = Crops(source, self.detector.device)
+            result = to_scene(picture.name, seen, given, self.config, size, crops=crops)
         return self._record(result)
 
     def _record(self, scene: Scene) -> Record:

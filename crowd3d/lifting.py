@@ -15,11 +15,18 @@ from crowd3d.body import BodyModel
 from crowd3d.camera import Camera
 from crowd3d.config import Config
 from crowd3d.crops import Crops
-from crowd3d.depths import Depths, depths_of_bodies, depths_of_rootnet, weighed_places
+from crowd3d.depths import (
+    Depths,
+    depths_of_bodies,
+    depths_of_rootnet,
+    depths_of_rootnet_s,
+    weighed_places,
+)
 from crowd3d.detections import Detections
 from crowd3d.fitting import Fitted
+from crowd3d.ground import feet_m, offsets_m
 from crowd3d.people import People
-from crowd3d.scene import Plane
+from crowd3d.plane_regions import feet_px, plane_at
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -43,7 +50,7 @@ def lift_people(
     crops: Crops | None = None,
     depths: Depths | None = None,
 ) -> People:
-    """Everybody as a posed body on the ground.
+    """Everybody as a posed body on the ground, on the plane that is where they are seen to stand.
 
     Rows keep the order of `people`; somebody who cannot stand on the ground where the picture shows them (rays
     above the horizon) is left out.
@@ -54,11 +61,12 @@ def lift_people(
     """
     if len(people) == 0:
         return People.empty()
-    camera, plane = fitted.camera, fitted.planes[0]
+    plane = plane_at(fitted.planes, feet_px(people))
+    offset_m = offsets_m(fitted.planes)[plane]
     lifted = lift_poses(people, fitted, body, lifter, config, crops)
     rotations, fisher = lifted.rotations, lifted.fisher
     stood = stand_on(
-        plane,
+        offset_m,
         rotations,
         lifted.betas,
         people.keypoints_px,
@@ -67,12 +75,9 @@ def lift_people(
         body,
         config,
     )
-    placed = stood.placed
-    if depths is not None and depths.is_new and not camera.is_panorama:
-        placed = _weighed(placed, plane, depths, camera.focal_px)
-    return _assemble(
-        people, fitted, placed, stood.posed, rotations, fisher, stood.betas, stood.stature_m
-    )
+    if depths is not None and depths.is_new and not fitted.camera.is_panorama:
+        stood = replace(stood, placed=_weighed(stood.placed, offset_m, depths, fitted))
+    return _assemble(people, plane, fitted, stood, rotations, fisher)
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ class Stood:
 
 
 def stand_on(
-    plane: Plane,
+    offset_m: FloatArray | float,
     rotations: torch.Tensor,
     betas: torch.Tensor,
     keypoints_px: FloatArray,
@@ -100,19 +105,21 @@ def stand_on(
     body: BodyModel,
     config: Config,
 ) -> Stood:
-    """Sets bodies of given poses on a plane where their keypoints are.
+    """Sets bodies of given poses on their planes where their keypoints are.
 
     Twice: first for the scale, which becomes the body's own stature, so that what is written is a body of the
     model and nothing else; then as that body.
 
     Args:
+        offset_m: of everybody's plane, or (N,).
         rotations: (N, 24, 3, 3) local, the root in the camera frame; betas: (N, 10) to begin with.
         keypoints_px: (N, 17, 3); box_px: (N, 4) xyxy.
     """
+    normal = fitted.planes[0].normal
     rays = fitted.camera.rays(keypoints_px[..., :2])
     px_per_rad = pixels_per_radian(fitted.camera, box_px)
     for is_last in (False, True):
-        posed = pose_bodies(body, rotations, betas, plane.normal)
+        posed = pose_bodies(body, rotations, betas, normal)
         stature_m = body.stature_m(betas).double().numpy()
         placed = optim.place_people(
             posed.keypoints - posed.torso[:, None],
@@ -120,8 +127,8 @@ def stand_on(
             keypoints_px[..., 2],
             rays,
             px_per_rad,
-            plane.normal,
-            plane.offset_m,
+            normal,
+            offset_m,
             stature_m=stature_m,
             stature_prior_m=(config.stature_m, config.stature_sd_m),
             camera_covariance=fitted.covariance,
@@ -174,19 +181,21 @@ def judged_depths(
         return None
     if config.depth_prior == "rootnet" and crops is not None:
         return depths_of_rootnet(people, crops)
+    if config.depth_prior == "rootnet-s" and crops is not None:
+        return depths_of_rootnet_s(people, fitted, crops)
     lifted = lift_poses(people, fitted, body, lifter, config, crops)
     posed = pose_bodies(body, lifted.rotations, lifted.betas, fitted.planes[0].normal)
     return depths_of_bodies(posed.vertices, people, fitted.camera)
 
 
 def _weighed(
-    placed: optim.Placement, plane: Plane, depths: Depths, focal_px: float
+    placed: optim.Placement, offset_m: FloatArray, depths: Depths, fitted: Fitted
 ) -> optim.Placement:
     """Places moved along the ground to where ground and judged depths agree best."""
-    torso = placed.torso_m
-    feet = plane.foot_m(torso)
+    torso, normal, focal_px = placed.torso_m, fitted.planes[0].normal, fitted.camera.focal_px
+    feet = feet_m(torso, normal, offset_m)
     move, covariance = weighed_places(feet, placed.position_cov_m2, torso, depths, focal_px)
-    moved = plane.foot_m(feet + move) - feet
+    moved = feet_m(feet + move, normal, offset_m) - feet
     return replace(placed, torso_m=torso + moved, position_cov_m2=covariance)
 
 
@@ -212,31 +221,29 @@ def pixels_per_radian(camera: Camera, box_px: FloatArray) -> FloatArray:
 
 def _assemble(
     people: Detections,
+    plane: npt.NDArray[np.int64],
     fitted: Fitted,
-    placed: optim.Placement,
-    posed: PosedBodies,
+    stood: Stood,
     rotations: torch.Tensor,
     fisher: torch.Tensor,
-    betas: torch.Tensor,
-    stature_m: FloatArray,
 ) -> People:
-    camera, plane = fitted.camera, fitted.planes[0]
-    n = len(people)
-    hvip_m = plane.foot_m(placed.torso_m)
+    camera, placed = fitted.camera, stood.placed
+    normal, offset_m = fitted.planes[0].normal, offsets_m(fitted.planes)[plane]
+    hvip_m = feet_m(placed.torso_m, normal, offset_m)
     everybody = People(
-        id=np.arange(n),
+        id=np.arange(len(people)),
         score=people.score,
         box_px=people.box_px,
         keypoints_px=people.keypoints_px,
         pose=roma.rotmat_to_rotvec(rotations).double().numpy(),
-        betas=betas.double().numpy(),
-        transl_m=placed.torso_m - posed.torso,
+        betas=stood.betas.double().numpy(),
+        transl_m=placed.torso_m - stood.posed.torso,
         torso_px=camera.project(placed.torso_m),
         torso_m=placed.torso_m,
         hvip_px=camera.project(hvip_m),
         hvip_m=hvip_m,
-        plane=np.zeros(n, dtype=np.int64),
-        stature_m=stature_m,
+        plane=plane,
+        stature_m=stood.stature_m,
         position_cov_m2=placed.position_cov_m2,
         fisher=fisher.double().numpy(),
     )

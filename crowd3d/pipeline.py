@@ -17,7 +17,7 @@ from crowd3d.config import Config
 from crowd3d.detections import Detections
 from crowd3d.detector import Detector
 from crowd3d.fitting import Fitted, fit_camera
-from crowd3d.ground import foot_below_px, person_height_px
+from crowd3d.ground import foot_below_px, on_levels, person_height_px
 from crowd3d.looks import PeopleSeen
 from crowd3d.scene import Plane
 from crowd3d.second_look import FEW_PEOPLE, settle_sides
@@ -99,7 +99,7 @@ def find_people(
         return Detections.cat(list(detector.detect(source, tiles, report.advance, journal, view)))
 
     def look_closer(fitted: Fitted) -> tuple[Detections, int]:
-        tiles = _plan(source, fitted.camera, fitted.planes[0], config)
+        tiles = _plan(source, fitted.camera, fitted.planes, config)
         view = windows(fitted.camera, fitted.planes[0].normal)
         closer = look(tiles, "infer", view)
         closer.tile += len(scouts)
@@ -107,13 +107,13 @@ def find_people(
         return Detections.cat([scouted, closer]), len(tiles)
 
     def settle(found: Detections, fitted: Fitted) -> Detections:
-        camera, plane = fitted.camera, fitted.planes[0]
-        people = selection.placed_people(found, camera, plane, config)
+        camera, planes = fitted.camera, fitted.planes
+        people = selection.placed_people(found, camera, planes, config)
         wanted = config.second_look and len(people) >= FEW_PEOPLE
         if not (wanted and isinstance(people, PeopleSeen)):
             return people
-        view = windows(camera, plane.normal)
-        return settle_sides(people, source, detector, camera, plane, view, config, report, journal)
+        view = windows(camera, planes[0].normal)
+        return settle_sides(people, source, detector, camera, planes, view, config, report, journal)
 
     scouted = found = look(scouts, "scout", windows(given))
     n_tiles, rounds = len(scouts), 0
@@ -139,7 +139,7 @@ def find_people(
         found, n_planned = look_closer(fitted)
         n_tiles += n_planned
         rounds += 1
-        people = selection.placed_people(found, fitted.camera, fitted.planes[0], config)
+        people = selection.placed_people(found, fitted.camera, fitted.planes, config)
         before, fitted = fitted, fit(people)
         settled = fitted is not None and _height_change(people, before, fitted) < _SETTLED
     if fitted is not None and free_center and projection == "perspective":
@@ -154,17 +154,25 @@ def find_people(
 def _height_change(people: Detections, before: Fitted, after: Fitted) -> float:
     """Largest relative change of a predicted height where people are; it decides the size of tiles."""
     foot_px = np.stack([people.box_px[:, [0, 2]].mean(axis=1), people.box_px[:, 3]], axis=1)
-    heights = [person_height_px(f.camera, f.planes[0], foot_px) for f in (before, after)]
+    heights = [
+        on_levels(f.planes, foot_px, partial(person_height_px, f.camera, foot_px=foot_px))
+        for f in (before, after)
+    ]
     change = np.abs(np.log(heights[0] / heights[1]))
     return float(np.nanmax(change, initial=0.0))
 
 
-def _plan(source: ImageSource, camera: Camera, plane: Plane, config: Config) -> list[Tile]:
+def _plan(
+    source: ImageSource, camera: Camera, planes: Sequence[Plane], config: Config
+) -> list[Tile]:
     """Tiles in which everybody whom the ground allows fills the right part."""
 
     def height_px(middle_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        foot_px = foot_below_px(camera, plane, middle_px, config.stature_m / 2)
-        return person_height_px(camera, plane, foot_px, config.stature_m)
+        def on(plane: Plane) -> npt.NDArray[np.float64]:
+            foot_px = foot_below_px(camera, plane, middle_px, config.stature_m / 2)
+            return person_height_px(camera, plane, foot_px, config.stature_m)
+
+        return on_levels(planes, middle_px, on)
 
     return plan_tiles(
         _planned_width(source, camera.turn_px),

@@ -118,7 +118,7 @@ def settle_sides(
     source: ImageSource,
     detector: Detector,
     camera: Camera,
-    plane: Plane,
+    planes: Sequence[Plane],
     view: Windows,
     config: Config,
     report: Reporter,
@@ -127,14 +127,14 @@ def settle_sides(
     """Everybody with left and right as the looks and the readout have it together.
 
     Args:
-        people: on that ground; view: how windows are cut out of the picture.
+        people: on these planes; view: how windows are cut out of the picture.
         journal: of finished windows, so that a killed run need not look at them again.
 
     Raises:
         tiling.ImageError, tiling.JournalError.
     """
     readout = np.full(len(people), np.nan)
-    rows = np.flatnonzero(is_whole(people, camera, plane, config.stature_m))
+    rows = np.flatnonzero(is_whole(people, camera, planes, config.stature_m))
     if detector.weights_hash == facing.load().network:
         windows = [facing.person_window(people.box_px[row], i) for i, row in enumerate(rows)]
         readout[rows] = read_facing(source, windows, detector, view, report, journal)
@@ -144,10 +144,10 @@ def settle_sides(
 
 
 def is_whole(
-    people: PeopleSeen, camera: Camera, plane: Plane, stature_m: float
+    people: PeopleSeen, camera: Camera, planes: Sequence[Plane], stature_m: float
 ) -> npt.NDArray[np.bool_]:
     """(N,) who is seen from head to foot, standing, and large enough."""
-    ratio = size_evidence(people, camera, plane, stature_m).whole
+    ratio = size_evidence(people, camera, planes, stature_m).whole
     height = people.box_px[:, 3] - people.box_px[:, 1]
     return np.asarray((ratio > _WHOLE[0]) & (ratio < _WHOLE[1]) & (height >= _MIN_HEIGHT_PX))
 

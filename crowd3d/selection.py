@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy import sparse
 from crowd3d.camera import Camera
 from crowd3d.config import Config
 from crowd3d.detections import Detections
-from crowd3d.ground import FloatArray, foot_below_px, person_height_px
+from crowd3d.ground import FloatArray, foot_below_px, on_levels, person_height_px
 from crowd3d.looks import PeopleSeen, gather_looks
 from crowd3d.scene import Plane
 from tiling import box_iou, merge_detections, suppress_fragments, without_pairs
@@ -60,18 +61,26 @@ class SizeEvidence:
 
 
 def size_evidence(
-    detections: Detections, camera: Camera, plane: Plane, stature_m: float
+    detections: Detections, camera: Camera, planes: Sequence[Plane], stature_m: float
 ) -> SizeEvidence:
-    """Compares every detection with a standing person at its place."""
+    """Compares every detection with a person who stands at its place, on the plane there."""
     box = detections.box_px
     middle_u = (box[:, 0] + box[:, 2]) / 2
     top, bottom = (np.stack([middle_u, box[:, i]], axis=1) for i in (1, 3))
     height_px = box[:, 3] - box[:, 1]
-    expected_from_top = np.linalg.norm(foot_below_px(camera, plane, top, stature_m) - top, axis=1)
+
+    def from_top(plane: Plane) -> FloatArray:
+        feet = foot_below_px(camera, plane, top, stature_m)
+        return np.asarray(np.linalg.norm(feet - top, axis=1))
+
+    def from_bottom(plane: Plane) -> FloatArray:
+        return person_height_px(camera, plane, bottom, stature_m)
+
+    expected_from_top = on_levels(planes, bottom, from_top)
     points = detections.keypoints_px[..., :2]
     torso_px = np.linalg.norm(points[:, _SHOULDERS].mean(1) - points[:, _HIPS].mean(1), axis=1)
     return SizeEvidence(
-        whole=height_px / person_height_px(camera, plane, bottom, stature_m),
+        whole=height_px / on_levels(planes, bottom, from_bottom),
         visible=height_px / expected_from_top,
         torso=torso_px / (_TORSO_LENGTH * expected_from_top),
     )
@@ -106,10 +115,12 @@ def scout_people(found: Detections, config: Config, turn_px: float | None = None
     return _one_turn(_merge(good, good.quality).people, turn_px)
 
 
-def placed_people(found: Detections, camera: Camera, plane: Plane, config: Config) -> Detections:
+def placed_people(
+    found: Detections, camera: Camera, planes: Sequence[Plane], config: Config
+) -> Detections:
     """Everybody whose size fits the ground, one row a person, in reading order of the picture."""
     found = _with_copies(found, camera.turn_px)
-    agreement = size_agreement(size_evidence(found, camera, plane, config.stature_m))
+    agreement = size_agreement(size_evidence(found, camera, planes, config.stature_m))
     trust = found.quality * agreement * np.where(found.is_cut, _CUT_WEIGHT, 1.0)
     possible = trust >= config.min_trust
     joined = _merge(found.filter(possible), trust[possible])

@@ -56,7 +56,7 @@ class Fitter:
     def __init__(self, given: Given, measured: Measured, max_planes: int) -> None:
         self.given, self.measured, self.sticks = given, measured, measured.sticks
         self.weight = measured.weight / given.repeats
-        self.population = default_population(given.stature_sd_m / given.stature_m)
+        self.population = default_population(given.stature_sd_m / given.stature_m, given.grade_sd)
         self.prior = camera_prior(given, measured.sticks)
         self.grounds = Grounds(np.zeros(1), np.zeros(len(measured.sticks), dtype=np.int64))
         self.starts_tried = 0

@@ -92,6 +92,7 @@ def fit_ground_camera(
     repeats: float = 1.0,
     max_planes: int = 1,
     projection: str = "perspective",
+    grade_sd: float = body.GROUND_GRADE_SD,
 ) -> GroundCameraFit:
     """Fits one camera and its ground plane(s) to people, robustly, with covariance.
 
@@ -123,6 +124,7 @@ def fit_ground_camera(
         max_planes: how many parallel levels of ground to look for; one is never split by noise.
         projection: "perspective", "cylindrical" or "equirectangular"; of the last two `focal_px` is the
             pixels per radian and must be given (`fit_panorama` finds it).
+        grade_sd: of the ground's height above its plane over the distance, before people tell.
 
     Raises:
         BadInput: shapes or values that contradict each other.
@@ -142,6 +144,7 @@ def fit_ground_camera(
         repeats,
         projection,
         distortion_unit_px,
+        grade_sd,
     )
     if (keypoints is None) == (boxes_px is None):
         raise BadInput("give either keypoints or boxes_px")

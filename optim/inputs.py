@@ -58,6 +58,7 @@ class Given:
     focal_prior: tuple[float, float] | None
     repeats: float
     projection: str
+    grade_sd: float
 
     @property
     def unknowns(self) -> int:
@@ -84,6 +85,7 @@ def checked(
     repeats: float = 1.0,
     kind: str = "perspective",
     distortion_unit_px: float | None = None,
+    grade_sd: float = body.GROUND_GRADE_SD,
 ) -> Given:
     """The caller's values in one piece; raises BadInput naming the first that cannot be."""
     size = _vector(image_size, 2, "image_size must be (width, height) in pixels")
@@ -119,6 +121,8 @@ def checked(
         focal_prior = (float(guess), float(log_sd))
     if not (math.isfinite(repeats) and repeats >= 1):
         raise BadInput(f"repeats must be at least 1, not {repeats!r}")
+    if not 0 < grade_sd < 1:
+        raise BadInput(f"grade_sd must be between 0 and 1, not {grade_sd!r}")
     if kind not in PROJECTIONS:
         raise BadInput(f"projection must be one of {', '.join(PROJECTIONS)}, not {kind!r}")
     if kind != "perspective" and (focal_px is None or any((k1, k2))):
@@ -141,6 +145,7 @@ def checked(
         focal_prior=focal_prior,
         repeats=float(repeats),
         projection=kind,
+        grade_sd=float(grade_sd),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,14 +11,17 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
+from .anthropometry import GROUND_GRADE_SD
 from .errors import FitFailed
 from .ground_camera import GroundCameraFit, fit_ground_camera
 from .inputs import PRIOR_LOG_FOCAL_SD
+from .projection import FloatArray
 
 _SWEEP_FOV_DEG = (60.0, 90.0, 120.0, 150.0, 180.0, 220.0, 265.0, 310.0, 360.0)
 _PRIOR_FOV_DEG = 180.0
 _Z90 = 1.645
 _DETERMINED_SD = 0.4 * PRIOR_LOG_FOCAL_SD
+_NARROW_SD = 0.12  # of log focal; the sweep sees wider posteriors well enough
 _STEP = 0.03  # of log focal, for the curvature at the optimum
 
 
@@ -31,8 +35,9 @@ def fit_panorama(
 ) -> GroundCameraFit:
     """`fit_ground_camera` for pictures on a cylinder or a sphere.
 
-    Where the pixels per radian are not known, the posterior profiled over everything else is searched;
-    its curvature gives their variance and what it adds to the other unknowns' (Laplace).
+    Where the pixels per radian are not known, the posterior profiled over everything else is searched. Its
+    curvature at the peak, or its moments where it is wide, give their variance and what it adds to the other
+    unknowns'.
 
     Args:
         keypoints: (N, 17, 3) COCO-17 pixels and score; columns beyond a border of a whole turn are fine.
@@ -43,46 +48,71 @@ def fit_panorama(
     Raises:
         As `fit_ground_camera`.
     """
+    prior = math.log(image_size[0] / math.radians(_PRIOR_FOV_DEG))
 
-    def fit_at(log_focal: float) -> GroundCameraFit:
+    def fit_at(log_focal: float, grade_sd: float = GROUND_GRADE_SD) -> GroundCameraFit:
         focal = math.exp(log_focal)
         return fit_ground_camera(
-            keypoints, image_size, focal_px=focal, projection=projection, **options
+            keypoints,
+            image_size,
+            focal_px=focal,
+            projection=projection,
+            grade_sd=grade_sd,
+            **options,
         )
+
+    def compared(log_focal: float) -> GroundCameraFit:
+        """With ground as uneven in pixels as any: how even it is must not tell how far away it lies."""
+        return fit_at(log_focal, GROUND_GRADE_SD * math.exp(prior - log_focal))
 
     if focal_px is not None:
         return fit_at(math.log(focal_px))
-    prior = math.log(image_size[0] / math.radians(_PRIOR_FOV_DEG))
 
     def posterior(fit: GroundCameraFit) -> float:
         return fit.total_cost + 0.5 * float((fit.unknowns[0] - prior) / PRIOR_LOG_FOCAL_SD) ** 2
 
     def cost(log_focal: float) -> float:
         try:
-            return posterior(fit_at(log_focal))
+            return posterior(compared(log_focal))
         except FitFailed:
             return math.inf
 
-    sweep = [
-        math.log(image_size[0] / math.radians(fov)) for fov in sorted(_SWEEP_FOV_DEG, reverse=True)
-    ]
-    costs = [cost(place) for place in sweep]
-    best = int(np.argmin(costs))
-    bounds = sweep[max(best - 1, 0)], sweep[min(best + 1, len(sweep) - 1)]
-    found = minimize_scalar(cost, bounds=bounds, method="bounded", options={"xatol": 1e-3})
-    around = [fit_at(float(found.x) + step) for step in (-_STEP, 0.0, _STEP)]
-    return _with_focal_doubt(around, [posterior(fit) for fit in around])
+    sweep = np.log(image_size[0] / np.radians(_SWEEP_FOV_DEG[::-1]))
+    place, variance = _moments(sweep, np.array([cost(place) for place in sweep]))
+    if variance < _NARROW_SD**2:
+        place, variance = _peak(cost, sweep, place)
+    around = [compared(place + step) for step in (-_STEP, 0.0, _STEP)]
+    return _with_focal_doubt(around, variance)
 
 
-def _with_focal_doubt(around: list[GroundCameraFit], costs: list[float]) -> GroundCameraFit:
-    """The fit at the optimum, its covariance widened by what the focal length may still be.
+def _moments(places: FloatArray, costs: FloatArray) -> tuple[float, float]:
+    """Mean and variance of a posterior whose negative logarithm (M,) is known at some places (M,).
+
+    An all but flat posterior often peaks at the border of what is possible, where its curvature says nothing.
+    """
+    weight = np.exp(costs.min() - costs) * np.gradient(places)
+    weight /= weight.sum()
+    mean = float(weight @ places)
+    return mean, float(weight @ (places - mean) ** 2)
+
+
+def _peak(cost: Callable[[float], float], places: FloatArray, near: float) -> tuple[float, float]:
+    """Place and variance of a peak between two of the places where the costs were looked at (Laplace)."""
+    best = int(np.argmin(np.abs(places - near)))
+    bounds = places[max(best - 1, 0)], places[min(best + 1, len(places) - 1)]
+    place = float(minimize_scalar(cost, bounds=bounds, method="bounded", options={"xatol": 1e-3}).x)
+    low, middle, high = (cost(place + step) for step in (-_STEP, 0.0, _STEP))
+    curvature = (low - 2 * middle + high) / _STEP**2
+    return place, 1.0 / max(curvature, PRIOR_LOG_FOCAL_SD**-2)
+
+
+def _with_focal_doubt(around: list[GroundCameraFit], variance: float) -> GroundCameraFit:
+    """A fit, its covariance widened by what the focal length may still be.
 
     Args:
-        around: fits one `_STEP` of log focal below the optimum, at it, and above; costs: theirs.
+        around: fits one `_STEP` of log focal below the answer, at it, and above; variance: of log focal.
     """
     low, middle, high = around
-    curvature = (costs[0] - 2 * costs[1] + costs[2]) / _STEP**2
-    variance = 1.0 / max(curvature, PRIOR_LOG_FOCAL_SD**-2)
     along = (high.unknowns - low.unknowns) / (2 * _STEP)
     covariance = middle.covariance + variance * np.outer(along, along)
     sd = math.sqrt(variance)

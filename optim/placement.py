@@ -60,7 +60,7 @@ def place_people(
     rays: FloatArray,
     px_per_rad: FloatArray,
     normal: FloatArray,
-    offset_m: float,
+    offset_m: npt.ArrayLike,
     *,
     stature_m: FloatArray,
     stature_prior_m: tuple[float, float] = (1.70, 0.10),
@@ -74,7 +74,7 @@ def place_people(
         scores: (N, 17) of the seen keypoints.
         rays: (N, 17, 3) unit directions of the seen keypoints.
         px_per_rad: (N,) picture pixels per radian at each person.
-        normal, offset_m: the plane n.X + d = 0, n up.
+        normal: (3,) up; offset_m: of the plane n.X + d = 0, or (N,) of that under each person.
         stature_m: (N,) standing height of the given bodies.
         stature_prior_m: mean and standard deviation of the population.
         camera_covariance: (4, 4) over log focal, pitch, roll and log offset of a perspective
@@ -85,18 +85,15 @@ def place_people(
     """
     normal = np.asarray(normal, dtype=np.float64)
     check_shapes(keypoints_m, torso_height_m, scores, rays, px_per_rad, stature_m)
-    if not (np.isfinite(offset_m) and offset_m > 0):
-        raise BadInput(f"the camera must be above the plane, not at {offset_m!r} m")
+    offset = _offsets(offset_m, len(scores))
     scores, rays = clean_rays(scores, rays)
-    scene = _Scene(
-        rays, keypoints_m + (torso_height_m[:, None] * normal)[:, None], normal, offset_m
-    )
+    scene = _Scene(rays, keypoints_m + (torso_height_m[:, None] * normal)[:, None], normal, offset)
     weights, sigma_rad = keypoint_noise(keypoints_m, scores, rays, px_per_rad)
     prior_mean = np.log(stature_prior_m[0] / np.asarray(stature_m, dtype=np.float64))
     scale_sd = stature_prior_m[1] / stature_prior_m[0]
     seen = scene.observations(weights, sigma_rad, prior_mean, scale_sd)
     start = np.zeros((len(weights), 3))
-    foot = initial_foot(keypoints_m, weights, rays, normal, offset_m)
+    foot = initial_foot(keypoints_m, weights, rays, normal, offset)
     start[:, :2] = (foot - scene.origin) @ scene.axes.T
     start[:, 2] = prior_mean
     solution = _solve(seen, start)
@@ -122,15 +119,24 @@ def place_people(
     )
 
 
+def _offsets(offset_m: npt.ArrayLike, n: int) -> FloatArray:
+    """(N,) heights of the camera above everybody's plane."""
+    offset = np.asarray(offset_m, dtype=np.float64)
+    if offset.shape not in ((), (n,)):
+        raise BadInput(f"offset_m must be a number or ({n},), not {offset.shape}")
+    if not np.all(np.isfinite(offset) & (offset > 0)):
+        raise BadInput(f"the camera must be above the plane, not at {offset_m!r} m")
+    return np.broadcast_to(offset, (n,))
+
+
 class _Scene:
-    """Bodies above a plane, and the rays they were seen along."""
+    """Bodies above their planes, which are parallel, and the rays they were seen along."""
 
     def __init__(
-        self, rays: FloatArray, body: FloatArray, normal: FloatArray, offset: float
+        self, rays: FloatArray, body: FloatArray, normal: FloatArray, offset: FloatArray
     ) -> None:
-        self.rays, self.body, self.normal = rays, body, normal
-        self.log_offset = np.log(offset)
-        self.origin = -offset * normal
+        self.rays, self.body, self.normal, self.offset = rays, body, normal, offset
+        self.origin = -offset[:, None] * normal
         self.axes = tangent_basis(normal)
 
     def observations(
@@ -138,7 +144,7 @@ class _Scene:
     ) -> Observations:
         frames = np.concatenate([tangents(self.rays), self.rays[..., None, :]], axis=-2)
         return Observations(
-            origin=frames @ self.origin,
+            origin=(frames @ self.origin[:, None, :, None])[..., 0],
             axes=frames @ self.axes.T,
             body=(frames @ self.body[..., None])[..., 0],
             weights=weights,
@@ -152,7 +158,7 @@ class _Scene:
 
         The bodies turn with the plane, because their pose was found relative to gravity.
         """
-        rays, rotation, offset = self.rays, np.eye(3), float(np.exp(self.log_offset))
+        rays, rotation, offset = self.rays, np.eye(3), self.offset
         if parameter == 0:
             rays = unit(self.rays * [np.exp(-step), np.exp(-step), 1.0])
         elif parameter in (1, 2):
@@ -163,7 +169,7 @@ class _Scene:
             x, y, z = turn
             rotation = np.eye(3) + np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
         else:
-            offset *= float(np.exp(step))
+            offset = offset * np.exp(step)
         scene = _Scene(rays, self.body @ rotation.T, unit(rotation @ self.normal), offset)
         scene.axes = self.axes @ rotation.T
         return scene, rotation

@@ -64,9 +64,9 @@ def initial_foot(
     weights: FloatArray,
     rays: FloatArray,
     normal: FloatArray,
-    offset_m: float,
+    offset_m: FloatArray,
 ) -> FloatArray:
-    """(N, 3) on the plane: where the body's spread appears as large as it was seen."""
+    """(N, 3) on the plane of offset (N,): where the body's spread appears as large as it was seen."""
     weights = weights + _TINY
     total = weights.sum(axis=1, keepdims=True)
     mean_ray = (weights[..., None] * rays).sum(axis=1) / total

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from .population import Population, densities, reestimated
+from .population import Components, Population, densities, reestimated
 from .projection import FloatArray
-from .residuals import View, adult_sd, log_offsets
-from .solver import Problem, minimise, objective, score_and_hessian
+from .residuals import Prediction, View, adult_sd, log_offsets
+from .solver import Problem, cost_of, minimise, objective, score_and_hessian
 
 _NEIGHBOURS = 6
 _MIN_PEOPLE, _MIN_SHARE = 12, 0.03
@@ -31,8 +31,10 @@ _LEVEL_COST, _LEVEL_COST_PER_LOG = 20.0, 5.0  # nats that a level must gain: a +
 _ROUNDS, _JOINT_STEPS = 8, 6
 _SETTLED_GAIN = 1e-3  # nats
 _MAX_STEP = 0.3
-_LABEL_ROUNDS = 2
-_SMOOTHING = 0.3  # neighbours that every level has for free
+_SMOOTHING = 0.1  # neighbours that every level has for free
+# A border drawn before the camera was right can only move if neighbours do not count at first.
+_FIRST_ROUNDS, _FIRST_SMOOTHINGS = 2, (1000.0, 3.0, _SMOOTHING)
+_SMOOTHINGS = (_SMOOTHING, _SMOOTHING)
 
 
 @dataclass(frozen=True)
@@ -145,10 +147,12 @@ def _refine(
     """Camera, ratios, labels and population in turn; ends with the cost."""
     view, grounds = _first_as_reference(view, grounds)
     view = minimise(_levelled(problem, grounds), view, population)
-    for _ in range(_ROUNDS):
+    for k in range(_ROUNDS):
         view, grounds = _settled(problem, view, population, grounds)
         before = grounds.label
-        grounds = replace(grounds, label=_labels(problem, view, population, grounds, near))
+        smoothings = _FIRST_SMOOTHINGS if k < _FIRST_ROUNDS else _SMOOTHINGS
+        label = _labels(problem, view, population, grounds, near, smoothings)
+        grounds = replace(grounds, label=label)
         levelled = _levelled(problem, grounds)
         prediction = levelled.predict(view)
         parts = levelled.components(prediction, population)
@@ -166,6 +170,26 @@ def _first_as_reference(view: View, grounds: Grounds) -> tuple[View, Grounds]:
     return moved, replace(grounds, log_ratio=grounds.log_ratio - base)
 
 
+@dataclass(frozen=True)
+class _Guess:
+    """View and levels with what they predict; `problem` is that of these levels."""
+
+    problem: Problem
+    view: View
+    grounds: Grounds
+    prediction: Prediction
+    parts: Components
+    cost: float
+
+    @classmethod
+    def of(cls, problem: Problem, view: View, population: Population, grounds: Grounds) -> _Guess:
+        levelled = _levelled(problem, grounds)
+        prediction = levelled.predict(view)
+        parts = levelled.components(prediction, population)
+        cost = cost_of(levelled, view, prediction, parts)
+        return cls(levelled, view, grounds, prediction, parts, cost)
+
+
 def _settled(
     problem: Problem, view: View, population: Population, grounds: Grounds
 ) -> tuple[View, Grounds]:
@@ -173,48 +197,38 @@ def _settled(
 
     One after the other would creep: a camera that tilts and a level that sinks look much alike.
     """
-    cost = objective(_levelled(problem, grounds), view, population)
+    guess = _Guess.of(problem, view, population, grounds)
     for _ in range(_JOINT_STEPS):
-        step = _newton_step(problem, view, population, grounds)
+        step = _newton_step(guess)
         for shrink in (1.0, 0.3, 0.1):
-            trial_view = view.moved(shrink * step[:4])
-            ratio = grounds.log_ratio + shrink * np.append(0.0, step[4:])
-            trial = replace(grounds, log_ratio=ratio)
-            trial_cost = objective(_levelled(problem, trial), trial_view, population)
-            if trial_cost < cost:
+            ratio = guess.grounds.log_ratio + shrink * np.append(0.0, step[4:])
+            moved = replace(guess.grounds, log_ratio=ratio)
+            trial = _Guess.of(problem, guess.view.moved(shrink * step[:4]), population, moved)
+            if trial.cost < guess.cost:
                 break
         else:
-            return view, grounds
-        gain, view, grounds, cost = cost - trial_cost, trial_view, trial, trial_cost
+            break
+        gain, guess = guess.cost - trial.cost, trial
         if gain < _SETTLED_GAIN:
             break
-    return view, grounds
+    return guess.view, guess.grounds
 
 
-def _newton_step(
-    problem: Problem, view: View, population: Population, grounds: Grounds
-) -> FloatArray:
+def _newton_step(guess: _Guess) -> FloatArray:
     """(4 + P - 1,) for the view and the logarithms of the levels' ratios but the first.
 
     A level's ratio moves its own people as the view's log offset moves everybody.
     """
+    problem, grounds, jacobian = guess.problem, guess.grounds, guess.prediction.jacobian
     count = len(grounds.log_ratio)
-    slope, curvature = problem.expand_beside_people(view)
-    gradient, hessian = np.zeros(3 + count), np.zeros((3 + count, 3 + count))
-    gradient[:4], hessian[:4, :4] = slope, curvature
-    levelled = _levelled(problem, grounds)
-    for k in range(count):
-        own = levelled.take(np.flatnonzero(grounds.label == k))
-        prediction = own.predict(view)
-        parts = own.components(prediction, population)
-        scores, information = score_and_hessian(own, view, prediction, parts)
-        pull = own.weight @ scores
-        gradient[:4] -= pull
-        hessian[:4, :4] += information
-        if k:
-            gradient[3 + k] = -pull[3]
-            hessian[3 + k, 3 + k] = information[3, 3]
-            hessian[:4, 3 + k] = hessian[3 + k, :4] = information[:, 3]
+    own = grounds.label[:, None] == np.arange(1, count)
+    by_ratio = jacobian[:, :, 3:] * own[:, None]
+    prediction = replace(guess.prediction, jacobian=np.concatenate([jacobian, by_ratio], axis=2))
+    scores, hessian = score_and_hessian(problem, guess.view, prediction, guess.parts)
+    gradient = -problem.weight @ scores
+    slope, curvature = problem.expand_beside_people(guess.view)
+    gradient[:4] += slope
+    hessian[:4, :4] += curvature
     free = np.append(problem.prior.is_free, np.ones(count - 1, dtype=bool))
     keep = np.ix_(free, free)
     step = np.zeros(3 + count)
@@ -232,6 +246,7 @@ def _labels(
     population: Population,
     grounds: Grounds,
     near: npt.NDArray[np.int64],
+    smoothings: tuple[float, ...],
 ) -> npt.NDArray[np.int64]:
     """(N,) the likeliest level of everybody, with the neighbours' levels as prior."""
     evidence = []
@@ -240,23 +255,23 @@ def _labels(
         prediction = level.predict(view)
         evidence.append(densities(prediction, level.components(prediction, population))[0])
     label = grounds.label
-    for _ in range(_LABEL_ROUNDS):
-        prior = _log_label_prior(label, len(evidence), near)
+    for smoothing in smoothings:
+        prior = _log_label_prior(label, len(evidence), near, smoothing)
         label = np.argmax(np.stack(evidence) + prior, axis=0)
     return label
 
 
 def _log_label_prior(
-    label: npt.NDArray[np.int64], count: int, near: npt.NDArray[np.int64]
+    label: npt.NDArray[np.int64], count: int, near: npt.NDArray[np.int64], smoothing: float
 ) -> FloatArray:
     """(P, N) logarithm of each level's share among everybody's neighbours."""
     beside = np.stack([(label[near[:, 1:]] == k).sum(axis=1) for k in range(count)])
-    return np.asarray(np.log((beside + _SMOOTHING) / (_NEIGHBOURS + count * _SMOOTHING)))
+    return np.asarray(np.log((beside + smoothing) / (_NEIGHBOURS + count * smoothing)))
 
 
 def _label_cost(problem: Problem, grounds: Grounds, near: npt.NDArray[np.int64]) -> float:
     """What it costs to say who stands on which level: little where the levels do not mingle."""
-    prior = _log_label_prior(grounds.label, len(grounds.log_ratio), near)
+    prior = _log_label_prior(grounds.label, len(grounds.log_ratio), near, _SMOOTHING)
     return -float(problem.weight @ prior[grounds.label, np.arange(len(grounds.label))])
 
 

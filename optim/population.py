@@ -27,7 +27,7 @@ _PRIOR_COUNT = 20.0  # people that the assumed shares and spreads are worth
 _LEAN_RANGE_RAD = (math.radians(1.0), math.radians(8.0))
 _LOG_STATURE_RANGE = (0.03, 0.12)
 _NOISE_RANGE = (0.1, 4.0)
-_GRADE_RANGE = (0.001, 0.02)
+_GRADE_RANGE = (0.1, 2.0)  # of what is usual
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Population:
         log_stature: (K,) mean of the log of stature over that of the adults.
         log_stature_sd, lean_sd_rad: (K,).
         noise_factor: multiplies the keypoints' variance.
-        grade_sd: of the ground's height above the plane, over the distance.
+        grade_sd: of the ground's height above the plane, over the distance; usual_grade_sd: before
+            anybody was seen.
     """
 
     share: FloatArray
@@ -48,6 +49,7 @@ class Population:
     lean_sd_rad: FloatArray
     noise_factor: float = 1.0
     grade_sd: float = body.GROUND_GRADE_SD
+    usual_grade_sd: float = body.GROUND_GRADE_SD
 
     def widened(self, factor: float) -> Population:
         """With all spreads multiplied, for the first steps from a poor start."""
@@ -59,13 +61,17 @@ class Population:
         )
 
 
-def default_population(log_stature_sd: float = body.LOG_STATURE_SD) -> Population:
+def default_population(
+    log_stature_sd: float = body.LOG_STATURE_SD, grade_sd: float = body.GROUND_GRADE_SD
+) -> Population:
     """Mostly adults. Sitting on a chair takes about 30 % off the height of the shoulders."""
     return Population(
         share=np.array([0.80, 0.08, 0.07, 0.05]),
         log_stature=np.array([0.0, -0.35, 0.0]),
         log_stature_sd=np.array([log_stature_sd, 0.20, 0.10]),
         lean_sd_rad=np.array([body.UPRIGHT_LEAN_SD_RAD, math.radians(6.0), math.radians(20.0)]),
+        grade_sd=grade_sd,
+        usual_grade_sd=grade_sd,
     )
 
 
@@ -127,8 +133,11 @@ def densities(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Log density (N,), memberships (K, N), and residuals less the components' means (K, N, 2)."""
     apart = prediction.residual - parts.mean
-    weighted = np.matmul(parts.information, apart[..., None])[..., 0]
-    exponent = parts.log_scale - 0.5 * np.sum(apart * weighted, axis=-1)
+    weighted = (
+        parts.information[..., 0] * apart[..., :1] + parts.information[..., 1] * apart[..., 1:]
+    )
+    distance2 = apart[..., 0] * weighted[..., 0] + apart[..., 1] * weighted[..., 1]
+    exponent = parts.log_scale - 0.5 * distance2
     exponent = np.where(prediction.is_valid, exponent, -np.inf)
     highest = np.maximum(exponent.max(axis=0), parts.log_junk)
     terms = np.exp(exponent - highest)
@@ -149,6 +158,7 @@ def reestimated(
     across, along, by_grade = _spread_ratios(population, prediction, parts, membership[0] * weight)
     lean = population.lean_sd_rad.copy()
     lean[0] = np.clip(lean[0] * math.sqrt(across), *_LEAN_RANGE_RAD)
+    least, most = (population.usual_grade_sd * limit for limit in _GRADE_RANGE)
     stature = population.log_stature_sd.copy()
     stature[0] = np.clip(stature[0] * math.sqrt(along), *_LOG_STATURE_RANGE)
     return replace(
@@ -157,7 +167,7 @@ def reestimated(
         lean_sd_rad=lean,
         log_stature_sd=stature,
         noise_factor=float(np.clip(population.noise_factor * across, *_NOISE_RANGE)),
-        grade_sd=float(np.clip(population.grade_sd * math.sqrt(by_grade), *_GRADE_RANGE)),
+        grade_sd=float(np.clip(population.grade_sd * math.sqrt(by_grade), least, most)),
     )
 
 

@@ -65,7 +65,8 @@ class Prediction:
         jacobian: (N, 2, 4) of the predicted top.
         along: (N, 2) derivative of the top by the logarithm of stature, px.
         by_bottom: (N, 2, 2) derivative of the predicted top by the bottom's pixel.
-        by_point: (N, 2, 3) derivative of the predicted top's pixel by its place, px per m.
+        tangent: (N, 2) place of the predicted top, in focal lengths from the principal point.
+        px_per_m: (N,) across the line of sight, at the top.
         depth_growth: (N,) change of depth from bottom to top over the depth of the bottom.
         reach: (N,) horizontal distance of the bottom over the camera's height above it.
         is_valid: (N,) the bottom is below the horizon and the top in front of the camera.
@@ -75,7 +76,8 @@ class Prediction:
     jacobian: FloatArray
     along: FloatArray
     by_bottom: FloatArray
-    by_point: FloatArray
+    tangent: FloatArray
+    px_per_m: FloatArray
     depth_growth: FloatArray
     reach: FloatArray
     is_valid: BoolArray
@@ -98,59 +100,86 @@ def predict(
     camera_height = np.exp(view.log_offset) * offset_ratio
     offset = camera_height - sticks.bottom_height * stature_m
     length = (sticks.top_height - sticks.bottom_height) * stature_m
-    n = len(sticks)
-    ray = np.ones((n, 3))
-    ray[:, :2] = (sticks.bottom_px - center_px) / focal
-    fall = -np.sum(ray * normal, axis=1)
-    depth = offset / np.maximum(fall, _MIN_FALL)
-    bottom = ray * depth[:, None]
-    top = bottom + length * normal
-    is_valid = (fall > _MIN_FALL) & (offset > 0) & (top[:, 2] > _MIN_DEPTH_RATIO * depth)
-    top_depth = np.where(is_valid, top[:, 2], 1.0)
-    normalised = top[:, :2] / top_depth[:, None]
-
-    projection = np.zeros((n, 2, 3))  # of points to pixels, at the tops
-    normalised = np.where(is_valid[:, None], normalised, 0.0)
-    projection[:, 0, 0] = projection[:, 1, 1] = focal / top_depth
-    projection[:, :, 2] = -normalised * (focal / top_depth)[:, None]
-
-    # How the top moves in space with the parameters and with the bottom's pixel.
-    rate = depth / np.maximum(fall, _MIN_FALL)
-    moves = np.empty((n, 3, 4))
-    to_center = ray * [-1.0, -1.0, 0.0]
-    moves[:, :, 0] = (
-        to_center * depth[:, None] + ray * (rate * np.sum(to_center * normal, axis=1))[:, None]
-    )
-    for k, axis in enumerate(tangents, start=1):
-        moves[:, :, k] = ray * (rate * np.sum(ray * axis, axis=1))[:, None] + length * axis
-    moves[:, :, 3] = bottom * np.reshape(camera_height / offset, (-1, 1))
-    jacobian = _projected(moves, normalised, focal / top_depth)
-    jacobian[:, :, 0] += normalised * focal
-    by_bottom = ray[:, :, None] * (rate[:, None] * normal[:, :2] / focal)[:, None, :]
-    by_bottom[:, [0, 1], [0, 1]] += (depth / focal)[:, None]
-
-    predicted = normalised * focal + center_px
-    residual = np.where(is_valid[:, None], sticks.top_px - predicted, 0.0)
-    mask = is_valid[:, None, None]
+    ray = (sticks.bottom_px - center_px) / focal  # of depth 1
+    fall = -_along(ray, normal)
+    steep = np.maximum(fall, _MIN_FALL)
+    depth = offset / steep
+    top_depth = depth + length * normal[:, 2]
+    is_valid = (fall > _MIN_FALL) & (offset > 0) & (top_depth > _MIN_DEPTH_RATIO * depth)
+    # Who cannot stand there yet is near and blurred: the spreads that a search starts with let them in.
+    top_depth = np.where(is_valid, top_depth, 1.0)
+    tangent = (ray * depth[:, None] + length * normal[:, :2]) / top_depth[:, None]
+    tangent = np.where(is_valid[:, None], tangent, 0.0)
+    px_per_m = focal / top_depth
+    moves = np.where(is_valid, px_per_m, 0.0)
     return Prediction(
-        residual=residual,
-        jacobian=np.where(mask, jacobian, 0.0),
-        along=(projection @ normal[:, :, None])[..., 0] * length,
-        by_bottom=np.where(mask, _projected(by_bottom, normalised, focal / top_depth), 0.0),
-        by_point=projection,
+        residual=np.where(is_valid[:, None], sticks.top_px - tangent * focal - center_px, 0.0),
+        jacobian=_jacobian(focal, ray, tangent, moves, depth, steep, camera_height, length,
+                           normal, tangents),
+        along=_seen(normal, tangent, px_per_m * length),
+        by_bottom=_by_bottom(focal, ray, tangent, moves, depth, steep, normal),
+        tangent=tangent,
+        px_per_m=px_per_m,
         depth_growth=length * normal[:, 2] / depth,
-        reach=np.linalg.norm(ray + fall[:, None] * normal, axis=1) / np.maximum(fall, _MIN_FALL),
+        reach=np.sqrt(np.maximum(1 + np.sum(ray**2, axis=1) - fall**2, 0.0)) / steep,
         is_valid=is_valid,
-    )
+    )  # fmt: skip
 
 
-def _projected(moves: FloatArray, normalised: FloatArray, scale: FloatArray) -> FloatArray:
-    """(N, 2, K) pixels by which points seen at `normalised` move when they move by (N, 3, K).
+def _jacobian(
+    focal: float,
+    ray: FloatArray,
+    tangent: FloatArray,
+    px_per_m: FloatArray,
+    depth: FloatArray,
+    steep: FloatArray,
+    camera_height: FloatArray | float,
+    length: float,
+    normal: FloatArray,
+    tangents: tuple[FloatArray, FloatArray],
+) -> FloatArray:
+    """(N, 2, 4) of the top by (log focal, two tangents of the normal, log offset), px.
 
-    The same as multiplying with the projection's derivative, without its zeros.
+    Tops move with their bottoms, which move along their rays, and turn with the normal.
     """
-    aside = moves[:, :2] - normalised[:, :, None] * moves[:, 2:]
-    return np.asarray(aside * scale[:, None, None])
+    nearer = (ray - tangent) * px_per_m[:, None]  # by a metre of the bottom's depth
+    rate = depth / steep
+    out = np.empty((len(ray), 2, 4))
+    sinks = rate * (steep + normal[:, 2])
+    out[:, :, 0] = tangent * focal - ray * (px_per_m * depth)[:, None] + nearer * sinks[:, None]
+    for k, axis in enumerate(tangents, start=1):
+        out[:, :, k] = nearer * (rate * _along(ray, axis))[:, None]
+        out[:, :, k] += _seen(axis, tangent, px_per_m * length)
+    out[:, :, 3] = nearer * (camera_height / steep)[:, None]
+    return out
+
+
+def _by_bottom(
+    focal: float,
+    ray: FloatArray,
+    tangent: FloatArray,
+    px_per_m: FloatArray,
+    depth: FloatArray,
+    steep: FloatArray,
+    normal: FloatArray,
+) -> FloatArray:
+    """(N, 2, 2) of the top by the bottom's pixel."""
+    toward = (ray - tangent) * (px_per_m * depth / steep / focal)[:, None]
+    out = toward[:, :, None] * normal[:, None, :2]
+    out[:, [0, 1], [0, 1]] += (px_per_m * depth / focal)[:, None]
+    return np.asarray(out)
+
+
+def _along(ray: FloatArray, axis: FloatArray) -> FloatArray:
+    """(N,) component of rays (N, 2), their third being 1, along axes (N, 3) or (1, 3)."""
+    if len(axis) == 1:
+        return np.asarray(ray @ axis[0, :2] + axis[0, 2])
+    return np.asarray(np.sum(ray * axis[:, :2], axis=1) + axis[:, 2])
+
+
+def _seen(axis: FloatArray, tangent: FloatArray, px_per_unit: FloatArray) -> FloatArray:
+    """(N, 2) pixels by which points at `tangent` move when they move along axes (N, 3) or (1, 3)."""
+    return np.asarray((axis[:, :2] - tangent * axis[:, 2:]) * px_per_unit[:, None])
 
 
 def _own(
@@ -167,15 +196,17 @@ def _own(
 def sway(prediction: Prediction, sticks: Sticks, stature_m: float) -> FloatArray:
     """(N, 2, 2) covariance of the tops for leans of 1 rad standard deviation, px^2."""
     length = (sticks.top_height - sticks.bottom_height) * stature_m
-    everywhere = prediction.by_point @ prediction.by_point.transpose(0, 2, 1) * length**2
-    along = prediction.along
+    tangent, along = prediction.tangent, prediction.along
+    everywhere = np.eye(2) + tangent[:, :, None] * tangent[:, None, :]
+    everywhere *= ((prediction.px_per_m * length) ** 2)[:, None, None]
     return np.asarray(everywhere - along[:, :, None] * along[:, None, :])
 
 
 def end_noise(prediction: Prediction, sticks: Sticks) -> FloatArray:
     """(N, 2, 2) covariance of observed minus predicted top from the noise of both ends, px^2."""
     by_bottom = prediction.by_bottom
-    square = by_bottom @ by_bottom.transpose(0, 2, 1)
+    first, second = by_bottom[:, :, :1], by_bottom[:, :, 1:]
+    square = first * first.transpose(0, 2, 1) + second * second.transpose(0, 2, 1)
     both = by_bottom + by_bottom.transpose(0, 2, 1)
     noise = sticks.var_bottom[:, None, None] * square - sticks.cov[:, None, None] * both
     noise[:, 0, 0] += sticks.var_top

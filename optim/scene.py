@@ -46,6 +46,8 @@ from .scene_view import (
 
 __all__ = ["Bodies", "RefineNoise", "RefinedScene", "refine_scene"]
 
+_TINY = 1e-15
+
 
 @dataclass(frozen=True)
 class RefineNoise:
@@ -59,7 +61,7 @@ class RefineNoise:
         camera_counts: how often the camera's prior counts what the keypoints say: 2 where it was
             fitted to the same keypoints, 1 where it was found otherwise. Equal parts of two estimates
             whose correlation is not known (covariance intersection, Julier & Uhlmann 1997) have twice
-            the variance.
+            the variance, but for what comes with the population's mean stature, which neither knows.
     """
 
     contact_m: float = 0.02
@@ -83,7 +85,7 @@ class RefinedScene:
         scale: (N,) factor on the given bodies.
         pose: (N, Q) change of pose, before `turn`.
         position_cov_m2: (N, 3, 3) of the foot point, the camera's part included.
-        costs: total before every step taken, and at the end; never rising.
+        costs: of every search, the total before every step taken, and at the end; never rising in one.
     """
 
     log_focal: float
@@ -96,7 +98,7 @@ class RefinedScene:
     scale: FloatArray
     pose: FloatArray
     position_cov_m2: FloatArray
-    costs: Sequence[float]
+    costs: Sequence[Sequence[float]]
 
 
 def refine_scene(
@@ -168,14 +170,28 @@ def refine_scene(
         log_scale_sd=stature_prior_m[1] / stature_prior_m[0],
         pose_information=pose_information,
     )
-    # People first: a camera that moves while bodies still bend is pinned by those who cannot follow.
-    held = replace(problem, shared=problem.shared.with_camera_held())
-    solution = minimise(held, _start(problem, torso_m, scale, offsets_m))
-    costs = solution.costs
+    state, costs = _search(problem, _start(problem, torso_m, scale, offsets_m), move_camera)
+    return _result(problem, state, costs, noise.camera_counts)
+
+
+def _search(problem: Problem, start: State, move_camera: bool) -> tuple[State, list[list[float]]]:
+    """The scene of least cost near the start, in searches of which each begins where the last one ended.
+
+    People first: a camera that moves while bodies still bend is pinned by those who cannot follow. Then all
+    together. Last, people who are within one another move apart; that says nothing of what all share, and
+    while it counts, every step that lets two of them touch is refused to everybody.
+    """
+    mingled = replace(problem, separate=False)
+    searches = [replace(mingled, shared=problem.shared.with_camera_held())]
     if move_camera:
-        solution = minimise(problem, solution.state)
-        costs = costs + solution.costs[1:]
-    return _result(problem, solution.state, costs, noise.camera_counts)
+        searches.append(mingled)
+    searches.append(replace(problem, shared=problem.shared.held()))
+    state, costs = start, []
+    for search in searches:
+        solution = minimise(search, state)
+        state = solution.state
+        costs.append(solution.costs)
+    return state, costs
 
 
 def _check(
@@ -219,14 +235,14 @@ def _start(
 
 
 def _result(
-    problem: Problem, state: State, costs: Sequence[float], camera_counts: float
+    problem: Problem, state: State, costs: Sequence[Sequence[float]], camera_counts: float
 ) -> RefinedScene:
-    factor = factorise(
-        problem, normal_equations(problem, state, separate=False), np.zeros(len(state.people))
-    )
+    observed = replace(problem, separate=False)
+    factor = factorise(observed, normal_equations(observed, state), np.zeros(len(state.people)))
     view = np.zeros((problem.shared.size,) * 2)
     free = problem.shared.free
-    view[np.ix_(free, free)] = np.linalg.inv(factor.schur) * camera_counts
+    view[np.ix_(free, free)] = np.linalg.inv(factor.schur)
+    view = _counted(view, camera_counts)
     by_camera = np.array([FOCAL, TURN.start, TURN.start + 1, PLANES])
     rotation = turn(problem.shared, state.theta)
     pitch, _ = pitch_roll_from_normal(rotation @ problem.shared.normals[0])
@@ -244,6 +260,15 @@ def _result(
         position_cov_m2=_position_covariance(problem, state, factor, view, rotation),
         costs=costs,
     )
+
+
+def _counted(view: FloatArray, counts: float) -> FloatArray:
+    """A covariance (T, T) of what is shared, for a prior that counts the keypoints so many times.
+
+    What comes with the population's mean stature, the last unknown, is not counted: no keypoint tells it.
+    """
+    by_stature = np.outer(view[-1], view[-1]) / max(view[-1, -1], _TINY)
+    return np.asarray(counts * (view - by_stature) + by_stature)
 
 
 def _position_covariance(

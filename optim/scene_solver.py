@@ -15,6 +15,7 @@ from .scene_terms import (
     Problem,
     State,
     normal_equations,
+    own_overlap_costs,
     person_costs,
     state_at,
     total_cost,
@@ -132,10 +133,11 @@ def _better_of_both(
     trial_costs = person_costs(problem, trial)
     stay = State(trial.theta, state.people, state.points, state.by_pose)
     stay_costs = person_costs(problem, stay)
-    back = stay_costs < trial_costs
+    with_others = trial_costs + own_overlap_costs(problem, trial)
+    back = stay_costs + own_overlap_costs(problem, stay) < with_others
     if not back.any():
         return trial, trial_costs, back
-    return _mixed(trial, state, back), np.minimum(stay_costs, trial_costs), back
+    return _mixed(trial, state, back), np.where(back, stay_costs, trial_costs), back
 
 
 def _mixed(trial: State, state: State, back: BoolArray) -> State:

@@ -74,6 +74,7 @@ class Problem:
     log_scale_sd: float
     pose_information: FloatArray
     axes_of_first: FloatArray  # (2, 3) tangents of the first plane
+    separate: bool = True  # whether people within one another cost anything
 
 
 @dataclass(frozen=True)
@@ -142,8 +143,20 @@ def person_costs(problem: Problem, state: State) -> FloatArray:
 
 def total_cost(problem: Problem, state: State, costs: FloatArray) -> float:
     """Of everybody, the camera's prior and people within one another."""
-    prior = float(state.theta @ problem.shared.information @ state.theta)
-    return float(costs.sum()) + prior + overlap_cost(scene_overlaps(problem, state))
+    total = float(costs.sum()) + float(state.theta @ problem.shared.information @ state.theta)
+    if problem.separate:
+        total += overlap_cost(scene_overlaps(problem, state))
+    return total
+
+
+def own_overlap_costs(problem: Problem, state: State) -> FloatArray:
+    """(N,) of everybody with all others; pairs count for both."""
+    if not problem.separate:
+        return np.zeros(len(state.people))
+    found = scene_overlaps(problem, state)
+    both = np.repeat(found.missing**2, 2)
+    each = np.bincount(found.pairs.ravel(), both, minlength=len(state.people))
+    return np.asarray(each, dtype=np.float64)
 
 
 def scene_overlaps(problem: Problem, state: State) -> Overlaps:
@@ -154,8 +167,8 @@ def scene_overlaps(problem: Problem, state: State) -> Overlaps:
     return overlaps(centre @ axes.T, centre @ normal, radii, np.zeros(2))
 
 
-def normal_equations(problem: Problem, state: State, *, separate: bool = True) -> Equations:
-    """All blocks at a guess; `separate=False` leaves out the term that is no observation."""
+def normal_equations(problem: Problem, state: State) -> Equations:
+    """All blocks at a guess."""
     n, unknowns = state.people.shape
     size = problem.shared.size
     residual, _, weight, by_person, by_shared = _keypoint_rows(problem, state)
@@ -177,7 +190,7 @@ def normal_equations(problem: Problem, state: State, *, separate: bool = True) -
     shared_gradient = scaled.T @ values.ravel() + problem.shared.information @ state.theta
     equations = Equations(people, border, shared, gradient, shared_gradient)
     _add_priors(problem, state, equations)
-    if separate:
+    if problem.separate:
         _add_overlaps(scene_overlaps(problem, state), problem, equations)
     return equations
 

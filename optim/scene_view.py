@@ -56,6 +56,10 @@ class Shared:
         """Where the bodies' common tilt is in `theta`; the mean stature follows it, at -1."""
         return slice(self.size - 3, self.size - 1)
 
+    def held(self) -> Shared:
+        """The same, of which nothing is free."""
+        return replace(self, free=self.free[:0])
+
     def with_camera_held(self) -> Shared:
         """The same, of which only the bodies' common errors are free."""
         return replace(self, free=self.free[self.free >= self.tilt.start])

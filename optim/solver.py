@@ -102,10 +102,11 @@ def objective(problem: Problem, view: View, population: Population) -> float:
     """Negative log posterior, with the covariances of this very view; compares different starts."""
     prediction = problem.predict(view)
     parts = problem.components(prediction, population)
-    return _cost(problem, view, prediction, parts)
+    return cost_of(problem, view, prediction, parts)
 
 
-def _cost(problem: Problem, view: View, prediction: Prediction, parts: Components) -> float:
+def cost_of(problem: Problem, view: View, prediction: Prediction, parts: Components) -> float:
+    """Negative log posterior with covariances of another view."""
     log_density, _, _ = densities(prediction, parts)
     return problem.cost_beside_people(view) - float(problem.weight @ log_density)
 
@@ -115,13 +116,14 @@ def score_and_hessian(
 ) -> tuple[FloatArray, FloatArray]:
     """People's gradients (N, 4) of the log density, and the EM Hessian (4, 4) without the prior."""
     _, membership, pull = densities(prediction, parts)
-    jacobian = prediction.jacobian
-    blend = np.einsum("kn,knab->nab", membership, parts.information)
-    force = np.einsum("kn,kna->na", membership, pull)
-    scores = np.matmul(force[:, None, :], jacobian)[:, 0]
-    weighted = np.matmul(blend, jacobian) * problem.weight[:, None, None]
-    hessian = np.einsum("nap,naq->pq", jacobian, weighted)
-    return scores, hessian
+    u, v = prediction.jacobian[:, 0], prediction.jacobian[:, 1]
+    blend = np.sum(membership[..., None, None] * parts.information, axis=0)
+    blend *= problem.weight[:, None, None]
+    force = np.sum(membership[..., None] * pull, axis=0)
+    scores = force[:, :1] * u + force[:, 1:] * v
+    across = (u * blend[:, 0, 1, None]).T @ v
+    hessian = (u * blend[:, 0, 0, None]).T @ u + (v * blend[:, 1, 1, None]).T @ v
+    return scores, hessian + across + across.T
 
 
 def minimise(
@@ -140,7 +142,7 @@ def minimise(
     for _ in range(renewals):
         prediction = problem.predict(view)
         parts = problem.components(prediction, population)
-        cost = start_cost = _cost(problem, view, prediction, parts)
+        cost = start_cost = cost_of(problem, view, prediction, parts)
         for _ in range(steps):
             scores, hessian = score_and_hessian(problem, view, prediction, parts)
             slope, curvature = problem.expand_beside_people(view)
@@ -150,7 +152,7 @@ def minimise(
                 step = _step(gradient, hessian, damping, free)
                 trial = view.moved(step)
                 trial_prediction = problem.predict(trial)
-                trial_cost = _cost(problem, trial, trial_prediction, parts)
+                trial_cost = cost_of(problem, trial, trial_prediction, parts)
                 if trial_cost < cost:
                     improved = True
                     break

@@ -29,7 +29,7 @@ from crowd3d.lifting import lift_people, pose_bodies
 from crowd3d.models.crowdnet3d import CrowdNet3D, PoseDecoder
 from crowd3d.people import People
 from crowd3d.scene import Plane
-from crowd3d.training import crowdnet_data as data
+from crowd3d.training import crowdnet_scene as scenes
 from crowd3d.training.lift_metrics import JOINTS_14, procrustes
 
 JUST_LIFTED = Config(refine_pose=False)
@@ -58,7 +58,7 @@ def scene(body):
     up = np.array([0.0, -np.cos(tilt), -np.sin(tilt)])
     fitted = Fitted(camera, [Plane(up, 3.0)], np.zeros((4, 4)), {})
     rng = np.random.default_rng(4)
-    pose = data.rule_poses(400, 5)[:COUNT]
+    pose = scenes.rule_poses(400, 5)[:COUNT]
     to_camera = np.array(
         [[1, 0, 0], [0, -np.cos(tilt), np.sin(tilt)], [0, -np.sin(tilt), -np.cos(tilt)]]
     )
@@ -289,7 +289,7 @@ def test_unknown_names_and_missing_weights_are_errors(scene, body, tmp_path, mon
 
 def painted(width, height):
     u, v = np.meshgrid(np.arange(width), np.arange(height))
-    return data.PictureArray(np.stack([u % 256, v % 256, (u + v) % 256], -1).astype(np.uint8))
+    return scenes.PictureArray(np.stack([u % 256, v % 256, (u + v) % 256], -1).astype(np.uint8))
 
 
 def somebody(camera, azimuth_rad):

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from crowd3d import body, crop_inputs, lift, models, posterior
+from crowd3d.body.tree import JOINT_MIRROR
 from crowd3d.camera import Camera
 from crowd3d.config import Config
 from crowd3d.errors import ConfigError
@@ -18,14 +19,20 @@ from crowd3d.lifting import lift_people
 from crowd3d.models.crowdnet_s import CROP_H, CROP_W, STRIDE, CrowdNetS, heatmaps, pyramid
 from crowd3d.people import People
 from crowd3d.scene import Plane
+from crowd3d.training import crop_steps, crowdnet_fit
 from crowd3d.training import crowdnet_data as data
-from crowd3d.training import crowdnet_fit
+from crowd3d.training import crowdnet_prompts as prompts
+from crowd3d.training import crowdnet_scene as scenes
+from crowd3d.training.crowdnet_data import read_shards
+from crowd3d.training.crowdnet_examples import Looks, in_a_mirror, load_examples, seen_otherwise
 from crowd3d.training.crowdnet_recipe import CrowdNetRecipe, read_recipe
-from crowd3d.training.crowdnet_train import save_crowdnet
+from crowd3d.training.crowdnet_train import save_head
+from crowd3d.training.lift_metrics import joints_of
+from crowd3d.training.schedule import learning_rate
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = ROOT / "configs" / "crowdnet_s_recipe.yaml"
-SMALL = data.SceneRecipe(width=480, height=360, people=12, poses=300, person_px=110.0, draws=1)
+SMALL = scenes.SceneRecipe(width=480, height=360, people=12, poses=300, person_px=110.0, wrong=1)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +70,7 @@ def test_a_fresh_head_changes_nothing():
 def test_the_shipped_head_is_small():
     network = models.build("crowdnet-s")
     assert sum(p.numel() for p in network.parameters()) < 3e6
-    assert (ROOT / "crowd3d/weights/crowdnet-s.safetensors").stat().st_size < 6e6
+    assert (ROOT / "crowd3d/weights/crowdnet-s.safetensors").stat().st_size < 4e6
 
 
 def test_heatmaps_are_as_high_as_scores_and_lie_on_the_keypoints():
@@ -160,7 +167,7 @@ def test_covered_shares_match_a_naive_count():
     cells = np.zeros((6, 40, 40), bool)
     for i, (x1, y1, x2, y2) in enumerate(boxes.astype(int)):
         cells[i, y1:y2, x1:x2] = True
-    share = data.covered(boxes)
+    share = prompts.covered(boxes)
     for i in range(6):
         for j in range(6):
             naive = 0.0 if i == j else (cells[i] & cells[j]).sum() / cells[i].sum()
@@ -170,7 +177,7 @@ def test_covered_shares_match_a_naive_count():
 def test_a_picture_in_memory_reads_like_a_file():
     gradient = np.zeros((60, 80, 3), np.uint8)
     gradient[..., 0], gradient[..., 1] = np.arange(80)[None], np.arange(60)[:, None]
-    picture = data.PictureArray(gradient)
+    picture = scenes.PictureArray(gradient)
     np.testing.assert_array_equal(picture.read(10, 20, 8, 6), gradient[20:26, 10:18])
     bigger = picture.read(10, 20, 8, 6, (16, 12)).astype(int)
     assert abs(bigger[0, :, 0] - (10 + (np.arange(16) + 0.5) / 2 - 0.5)).max() <= 1
@@ -180,7 +187,7 @@ def test_a_picture_in_memory_reads_like_a_file():
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shards")
-    poses = data.rule_poses(SMALL.poses, 1)
+    poses = scenes.rule_poses(SMALL.poses, 1)
     counts = [data.write_shard(folder, SMALL, seed, poses) for seed in (81001, 81002)]
     return folder, poses, counts
 
@@ -190,7 +197,7 @@ def test_shards_are_made_once_and_always_the_same(rows, tmp_path):
     assert data.write_shard(folder, SMALL, 81001, poses) == counts[0]  # from the file
     assert data.write_shard(tmp_path, SMALL, 81001, poses) == counts[0]
     assert (tmp_path / "00081001.npz").read_bytes() == (folder / "00081001.npz").read_bytes()
-    (shard,) = data.read_shards(folder, range(81001, 81002))
+    (shard,) = read_shards(folder, range(81001, 81002))
     assert shard["pixels"].shape == (counts[0], CROP_H, CROP_W, 3)
     turned = torch.from_numpy(shard["rotations"])
     torch.testing.assert_close(
@@ -205,7 +212,7 @@ def test_the_pose_told_decides_who_is_meant(rows, rig):
     """One crop, two people's 2D poses: the answer is that of the one who was asked about."""
     folder, _, counts = rows
     assert min(counts) > 1
-    shown = crowdnet_fit.load_examples(folder, range(81001, 81003)).rows(slice(None))
+    shown = load_examples([(folder, range(81001, 81003))]).rows(slice(None))
     network = models.build("crowdnet-s")
     other = torch.roll(torch.arange(len(shown)), 1)
     asked = ("keypoints", "joints", "fisher", "elevation")
@@ -223,12 +230,127 @@ def test_the_pose_told_decides_who_is_meant(rows, rig):
     assert error(same, shown.rotations) > 0.9 * error(same, shown.rotations[other])
 
 
+def test_a_mirror_shows_mirrored_people(rows, rig):
+    """Joints of mirrored rotations are the joints in a mirror; what the head is told is mirrored alike."""
+    (shard,) = read_shards(rows[0], range(81001, 81002))
+    seen = shard | in_a_mirror(shard)
+    betas = torch.from_numpy(shard["betas"])
+    plain, other = (joints_of(rig, torch.from_numpy(r["rotations"]), betas) for r in (shard, seen))
+    flip = torch.tensor([-1.0, 1.0, 1.0])
+    torch.testing.assert_close(other[:, list(JOINT_MIRROR)] * flip, plain, atol=5e-3, rtol=0)
+    assert (other - plain).abs().max() > 0.1  # the control
+    again = seen | in_a_mirror(seen)
+    for name in ("pixels", "keypoints", "joints", "fisher", "rotations"):
+        np.testing.assert_allclose(again[name], shard[name], atol=1e-4)
+    away = np.linalg.norm(seen["joints"][:, 1, :2] - seen["keypoints"][:, 11, :2], axis=1)
+    before = np.linalg.norm(shard["joints"][:, 2, :2] - shard["keypoints"][:, 12, :2], axis=1)
+    told = shard["keypoints"][:, 12, 2] > 0
+    np.testing.assert_allclose(
+        away[told], before[told], atol=1e-3
+    )  # the left hip was the right one
+
+
+def test_crops_seen_otherwise_are_the_same_people(rows):
+    (shard,) = read_shards(rows[0], range(81001, 81002))
+    seen = seen_otherwise(shard, Looks(mirror=0.0), np.random.default_rng(0))
+    same = seen_otherwise(shard, Looks(mirror=0.0), np.random.default_rng(0))
+    np.testing.assert_array_equal(seen["pixels"], same["pixels"])
+    np.testing.assert_array_equal(seen["keypoints"], shard["keypoints"])
+    assert (seen["pixels"] != shard["pixels"]).mean() > 0.5
+    turned = seen_otherwise(shard, Looks(mirror=1.0), np.random.default_rng(0))
+    np.testing.assert_array_equal(turned["joints"], in_a_mirror(shard)["joints"])
+
+
+def test_the_temperature_makes_answers_as_sure_as_they_are_right(rows):
+    examples = load_examples([(rows[0], range(81001, 81003))])
+    network = CrowdNetS(**TINY.network).eval()
+    before = crowdnet_fit.coverage(network, examples)
+    crowdnet_fit.calibrate(network, examples)
+    assert crowdnet_fit.coverage(network, examples) == pytest.approx(0.9, abs=0.01)
+    assert abs(before - 0.9) > 0.01 and network.temperature != 1
+    with torch.inference_mode():
+        told = examples.rows(slice(0, 2))
+        torch.testing.assert_close(told.ask(network), network.temperature * told.fisher)
+
+
+def test_2d_poses_err_as_they_should():
+    truth = data.truth_of(scenes.sample_scene(SMALL, 81001, scenes.rule_poses(300, 1)))
+    who, rng = np.flatnonzero(truth.inside > 0.9), np.random.default_rng(0)
+    tall = (truth.boxes_px[who, 3] - truth.boxes_px[who, 1])[:, None]
+
+    def off(told):
+        found = told(truth, who, SMALL, rng)
+        gap = np.linalg.norm(found[..., :2] - truth.keypoints_px[who][..., :2], axis=2) / tall
+        assert (found[truth.keypoints_px[who][..., 2] == 0] == 0).all()
+        assert (found[..., 2] <= 1.05).all() and (found[..., 2] > 0).mean() > 0.5
+        return gap[found[..., 2] > 0]
+
+    right, detected, wrong = map(
+        off, (prompts.right_poses, prompts.detected_poses, prompts.wrong_poses)
+    )
+    assert right.max() == 0
+    assert 0.01 < np.median(detected) < 0.06 and 0.01 < np.median(wrong) < 0.08
+    assert np.quantile(wrong, 0.95) > 0.1  # grossly wrong ones too
+
+
+def test_windows_that_are_moved_still_show_the_person():
+    tile = crop_inputs.tile_of_pose(np.array([[100.0, 50, 0.9], [150, 250, 0.9]]))
+    recipe = dataclasses.replace(SMALL, shift=0.1, zoom=(0.85, 1.3))
+    rng = np.random.default_rng(0)
+    moved = [prompts.moved(tile, recipe, rng) for _ in range(50)]
+    assert prompts.moved(tile, SMALL, rng) == tile
+    for other in moved:
+        assert other.side_w / other.side_h == pytest.approx(tile.side_w / tile.side_h)
+        assert 0.85 <= other.side_h / tile.side_h <= 1.3
+        middle = [other.x + other.side_w / 2 - 125, other.y + other.side_h / 2 - 150]
+        assert (np.abs(middle) <= 0.1001 * np.array([tile.side_w, tile.side_h])).all()
+    assert len({other.x for other in moved}) > 40
+
+
+def test_recorded_poses_must_be_given_where_the_recipe_wants_them():
+    recipe = dataclasses.replace(SMALL, recorded=0.5)
+    with pytest.raises(ConfigError, match="motion capture"):
+        scenes.cast_poses(recipe, 0)
+    made, stored = scenes.rule_poses(SMALL.poses, 0), np.full((7, 24, 3), 0.25)
+    both = scenes.cast_poses(recipe, 0, stored)
+    assert (both == 0.25).all(axis=(1, 2)).mean() == pytest.approx(0.5, abs=0.01)
+    np.testing.assert_array_equal(both[: len(made)], made)
+
+
+def test_the_learning_rate_falls_twice_where_there_is_a_restart():
+    plain = dataclasses.replace(TINY, steps=100, warmup=5)
+    twice = dataclasses.replace(plain, restart=40)
+    rates = [crop_steps.rate(twice, step) for step in range(100)]
+    assert rates[4] == max(rates) and rates[39] < 0.01 * max(rates) < 0.3 * rates[40]
+    assert rates[40:] == [learning_rate(plain, step) for step in range(40, 100)]
+    assert [crop_steps.rate(plain, k) for k in range(100)] == [
+        learning_rate(plain, k) for k in range(100)
+    ]
+
+
+def test_the_best_average_is_kept_and_not_the_last(rows, rig):
+    """Early stopping: a check that gets worse after the first look."""
+    examples = load_examples([(rows[0], range(81001, 81002))])
+    seen = []
+
+    def check(network):
+        seen.append({k: v.clone() for k, v in network.state_dict().items()})
+        return {"after_mpjpe_mm": float(len(seen))}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crop_steps, "_SAVE_EVERY", 2)
+        kept = crowdnet_fit.fit(examples, rig, TINY, check=check).state_dict()
+    assert len(seen) == 2
+    assert all(torch.equal(kept[k], seen[0][k]) for k in kept)
+    assert not all(torch.equal(kept[k], seen[1][k]) for k in kept)
+
+
 TINY = CrowdNetRecipe(seed=3, steps=4, batch=6, warmup=1, network={"width": 16, "depth": 1})
 
 
 def test_training_goes_on_exactly_where_it_stopped(rows, rig, tmp_path, monkeypatch):
-    monkeypatch.setattr(crowdnet_fit, "_SAVE_EVERY", 2)
-    examples = crowdnet_fit.load_examples(rows[0], range(81001, 81002))
+    monkeypatch.setattr(crop_steps, "_SAVE_EVERY", 2)
+    examples = load_examples([(rows[0], range(81001, 81002))])
     whole = crowdnet_fit.fit(examples, rig, TINY, tmp_path / "whole")
     half = tmp_path / "half"
 
@@ -245,7 +367,7 @@ def test_training_goes_on_exactly_where_it_stopped(rows, rig, tmp_path, monkeypa
 
 
 def test_the_head_can_learn(rows, rig):
-    examples = crowdnet_fit.load_examples(rows[0], range(81001, 81002))
+    examples = load_examples([(rows[0], range(81001, 81002))])
     recipe = dataclasses.replace(
         TINY, steps=15, batch=16, warmup=0, learning_rate=3e-3, average=0.5
     )
@@ -256,14 +378,14 @@ def test_the_head_can_learn(rows, rig):
 
 
 def test_weights_can_be_read_back(tmp_path):
-    save_crowdnet(CrowdNetS(), {"x": 1}, tmp_path / "w.safetensors")
+    save_head(CrowdNetS(), {"x": 1}, tmp_path / "w.safetensors")
     assert isinstance(models.build("crowdnet-s", tmp_path / "w.safetensors"), CrowdNetS)
 
 
 def test_the_shipped_recipe_is_read_and_unknown_keys_are_named(tmp_path):
     recipe = read_recipe(SHIPPED, steps=7)
-    assert recipe.steps == 7 and recipe.scene.fov_deg == (35, 75)
-    (tmp_path / "r.yaml").write_text("scene: {peple: 3}\n")
+    assert recipe.steps == 7 and recipe.groups["plain"].scene.fov_deg == (35, 75)
+    (tmp_path / "r.yaml").write_text("groups: {plain: {scene: {peple: 3}}}\n")
     with pytest.raises(ConfigError, match="peple"):
         read_recipe(tmp_path / "r.yaml")
 
@@ -278,13 +400,13 @@ def test_the_trunk_shows_crops_at_three_scales():
 def test_lifted_people_are_what_training_sees(rows):
     """The shard's numbers are those that the pipeline would make of the same 2D poses."""
     _, poses, _ = rows
-    setting = data.sample_scene(SMALL, 81001, poses)
+    setting = scenes.sample_scene(SMALL, 81001, poses)
     truth = data.truth_of(setting)
     who = data.chosen(truth, SMALL, np.random.default_rng(0))
-    keypoints = data.wrong_poses(truth, who, SMALL, np.random.default_rng(1))
+    keypoints = prompts.wrong_poses(truth, who, SMALL, np.random.default_rng(1))
     people = lift_people(
         data.as_detections(keypoints, truth.boxes_px[who]),
-        data.true_fit(setting),
+        scenes.true_fit(setting),
         body.load("open", "crowd"),
         lift.load(),
         Config(),
@@ -300,11 +422,11 @@ def test_lifted_people_are_what_training_sees(rows):
 def crowd(tmp_path_factory):
     """Pictures of seeds that training never saw, in its own style; isolated people too."""
     folder = tmp_path_factory.mktemp("crowd")
-    recipe = dataclasses.replace(read_recipe(SHIPPED).scene, isolated=1.0, draws=1)
-    poses = data.rule_poses(3000, 2)
+    recipe = dataclasses.replace(read_recipe(SHIPPED).groups["plain"].scene, isolated=1.0, wrong=1)
+    poses = scenes.rule_poses(3000, 2)
     for seed in range(97001, 97005):
         data.write_shard(folder, recipe, seed, poses)
-    return crowdnet_fit.load_examples(folder, range(97001, 97005))
+    return load_examples([(folder, range(97001, 97005))])
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ def _source(world: World) -> SimpleNamespace:
 
 def test_terraces_become_planes_with_regions():
     world, people, first = _terrace(0.6, 3)
-    fitted = fit_camera(_detections(people), _source(world), None, Config(), max_planes=2)
+    fitted = fit_camera(_detections(people), _source(world), None, Config(max_planes=2))
     assert len(fitted.planes) == 2
     ratio = fitted.planes[1].offset_m / fitted.planes[0].offset_m
     assert ratio == pytest.approx(0.6, rel=0.1)

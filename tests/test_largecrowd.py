@@ -13,7 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from crowd3d import body, largecrowd
+from crowd3d import body, crop_refiner, largecrowd
 from crowd3d import config as configs
 from crowd3d.cli import main
 from crowd3d.data import largecrowd as annotations
@@ -24,6 +24,7 @@ from crowd3d.evaluate.scene import scene_metrics
 from crowd3d.export import predict_json
 from crowd3d.fitting import fit_camera
 from crowd3d.largecrowd import Options, predict_folder
+from crowd3d.people import People
 from crowd3d.pipeline import Seen
 from crowd3d.synth import Truth, mini
 
@@ -277,7 +278,11 @@ def test_what_is_read_back_scores_like_what_was_in_memory(
 ) -> None:
     scenes: dict[str, Any] = {}
     make = largecrowd.to_scene
-    monkeypatch.setattr(largecrowd, "to_scene", lambda *a: scenes.setdefault(a[0], make(*a)))
+
+    def kept(name: str, *rest: Any, **more: Any) -> Any:
+        return scenes.setdefault(name, make(name, *rest, **more))
+
+    monkeypatch.setattr(largecrowd, "to_scene", kept)
     run(small, tmp_path / "predict.json")
     model, truth = body.load("open", "crowd"), annotations.load(small).frames
     for name, read in predict_json.read(tmp_path / "predict.json").items():
@@ -414,6 +419,21 @@ def test_other_settings_or_pictures_are_looked_at_again(
 def json_bytes(root: Path, out: Path, **options: Any) -> bytes:
     run(root, out, **options)
     return out.read_bytes()
+
+
+def test_the_refiner_sees_every_picture(
+    small: Path, tmp_path: Path, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def refined(people: People, source: Any, *rest: Any) -> People:
+        seen.append(source.path.name)
+        return people
+
+    monkeypatch.setattr(crop_refiner, "refine_crops", refined)
+    config = CONFIG.replace(refiner="crowdnet-s")
+    predict_folder(small, tmp_path / "p.json", Options(), config=config)
+    assert sorted(seen) == sorted(eyes.looks)
 
 
 def test_damaged_records_are_named(small: Path, tmp_path: Path, eyes: Eyes) -> None:

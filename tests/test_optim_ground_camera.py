@@ -207,6 +207,8 @@ def test_people_seen_in_many_frames_count_once():
     assert naive.covariance[0, 0] < 0.5 * once.covariance[0, 0]
     with pytest.raises(optim.BadInput, match="repeats"):
         world.fit(people, repeats=0.5)
+    with pytest.raises(optim.BadInput, match="grade_sd"):
+        world.fit(people, grade_sd=0.0)
 
 
 def test_given_values_are_honoured_exactly():

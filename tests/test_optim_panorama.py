@@ -17,19 +17,19 @@ NORMAL = normal_from_pitch_roll(np.radians(6.0), np.radians(2.0))
 HEIGHT_M = 5.0
 
 
-def _crowd(kind: str, fov_deg: float, seed: int, n: int = 300, noise: float = 0.01):
+def _crowd(kind: str, fov_deg: float, seed: int, n: int = 300, noise: float = 0.01, normal=NORMAL):
     """People all around, at 6 to 40 m: keypoints (N, 17, 3) and pixels per radian."""
     rng = np.random.default_rng(seed)
     focal = SIZE[0] / np.radians(fov_deg)
-    ahead = np.array([0.0, 0, 1]) - NORMAL[2] * NORMAL
+    ahead = np.array([0.0, 0, 1]) - normal[2] * normal
     ahead /= np.linalg.norm(ahead)
-    right = np.cross(-NORMAL, ahead)
+    right = np.cross(-normal, ahead)
     azimuth = rng.uniform(-0.49, 0.49, n) * np.radians(fov_deg)
     way = np.cos(azimuth)[:, None] * ahead + np.sin(azimuth)[:, None] * right
-    foot = -HEIGHT_M * NORMAL + rng.uniform(6, 40, n)[:, None] * way
-    up = NORMAL + rng.normal(0, 0.03, (n, 3))
+    foot = -HEIGHT_M * normal + rng.uniform(6, 40, n)[:, None] * way
+    up = normal + rng.normal(0, 0.03, (n, 3))
     up /= np.linalg.norm(up, axis=1, keepdims=True)
-    aside = np.cross(foot, NORMAL)
+    aside = np.cross(foot, normal)
     aside /= np.linalg.norm(aside, axis=1, keepdims=True)
     shape = np.asarray(HEIGHT_FRACTION)[:, None] * up[:, None] + SIDES[:, None] * aside[:, None]
     joints = foot[:, None] + rng.normal(1.70, 0.08, n)[:, None, None] * shape
@@ -62,6 +62,20 @@ def test_unknown_scale_of_a_cylinder() -> None:
     assert (np.abs(np.subtract(found, truth)) < 3.5 * sd).all()
     low, high = fit.report["focal_interval_90_px"]
     assert low < fit.focal_px < high and fit.report["focal_determined"]
+
+
+@pytest.mark.parametrize("fov_deg", [150.0, 240.0])
+def test_a_level_cylinder_says_nothing_of_its_scale(fov_deg: float) -> None:
+    """Heights in it are measured in camera heights, whatever a column means; flat ground must not tempt."""
+    for seed in range(4):
+        level = np.array([0.0, -1.0, 0.0])
+        keypoints, focal = _crowd("cylindrical", fov_deg, seed, n=100, normal=level)
+        fit = optim.fit_panorama(keypoints, SIZE, projection="cylindrical")
+        assert not fit.report["focal_determined"]
+        assert np.sqrt(fit.covariance[0, 0]) > 0.33
+        low, high = fit.report["focal_interval_90_px"]
+        assert low < focal < high
+        assert fit.offset_m == pytest.approx(HEIGHT_M, rel=0.05)
 
 
 def test_columns_may_be_counted_from_anywhere_in_a_whole_turn() -> None:

@@ -14,16 +14,8 @@ from optim.scene import refine_scene
 from optim.scene_separation import penetration_m
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from scene_refine import (
-    KNOWN,
-    STATURE_M,
-    Crowd,
-    Sticks,
-    deepest_m,
-    distances,
-    foot_points,
-    measure,
-)
+from scene_crowds import KNOWN, STATURE_M, STREET, Crowd, Sticks, foot_points
+from scene_refine import IN_90, deepest_m, distances, measure
 
 
 def _known(crowd: Crowd) -> dict:
@@ -56,45 +48,41 @@ def test_a_perfect_start_stays():
     assert fit.log_focal == 0 and fit.offsets_m[0] == pytest.approx(crowd.height_m)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_with_a_known_camera_places_get_better(seed):
-    row = measure(Crowd(n=100, seed=seed, lift="poor", camera_sd=KNOWN, outliers=0.1))
-    assert row["after"] < 0.9 * row["before"]
-    assert row["bent_after"] < 0.8 * row["bent_before"]
-    assert row["deepest_m"] < 0.05
-
-
-def test_bent_people_are_twice_as_good_over_scenes():
+@pytest.mark.parametrize(("lift", "outliers", "most"), [("good", 0.03, 0.8), ("poor", 0.1, 0.7)])
+def test_with_a_known_camera_no_scene_gets_worse_and_nobody_is_left_within_another(
+    lift, outliers, most
+):
     rows = [
-        measure(Crowd(n=60, seed=100 + s, lift="poor", camera_sd=KNOWN, outliers=0.1))
-        for s in range(6)
+        measure(Crowd(n=100, seed=s, lift=lift, camera_sd=KNOWN, outliers=outliers))
+        for s in range(10)
     ]
-    ratio = [r["bent_after"] / r["bent_before"] for r in rows]
-    assert np.median(ratio) < 0.55
+    ratio = np.array([row["after"] / row["before"] for row in rows])
+    assert (ratio < 1.0).all() and np.median(ratio) < most
+    assert max(row["deepest_m"] for row in rows) < 0.05
+
+
+def test_bent_people_of_poor_lifts_are_twice_as_good():
+    rows = [measure(Crowd(n=200, seed=s, lift="poor", camera_sd=KNOWN)) for s in range(8)]
+    ratio = [row["bent_after"] / row["bent_before"] for row in rows]
+    assert np.median(ratio) < 0.5
 
 
 def test_good_lifts_and_cameras_are_not_spoilt():
+    """Up to one scale: no picture tells how tall this crowd is, so that one may win or lose by chance."""
     rows = [measure(Crowd(n=50, seed=s, camera_sd=(0.01, 0.002, 0.002, 0.01))) for s in range(8)]
-    ratio = np.array([r["after"] / r["before"] for r in rows])
-    assert np.exp(np.log(ratio).mean()) < 0.95
+    ratio = np.array([r["scaled_after"] / r["scaled_before"] for r in rows])
+    assert np.exp(np.log(ratio).mean()) < 0.9 and ratio.max() < 1.25
     assert np.mean([r["ppds_after"] - r["ppds_before"] for r in rows]) > 0.001
 
 
 def test_places_are_as_sure_as_they_say_with_a_known_camera():
-    errors = []
-    for seed in range(4):
-        crowd = Crowd(n=100, seed=seed, camera_sd=KNOWN)
-        fit = crowd.refine()
-        errors.append(distances(fit.position_cov_m2, _feet(fit) - crowd.foot_m, fit.normals[0]))
-    k = np.concatenate(errors)
-    # Of a two-dimensional normal distribution 39 %, 86 % and 98.9 % lie within 1, 2 and 3.
-    assert 0.33 < (k < 1).mean() < 0.58
-    assert 0.80 < (k < 2).mean() < 0.96
-    assert (k < 3).mean() > 0.92
+    rows = [measure(Crowd(n=100, seed=seed, camera_sd=KNOWN)) for seed in range(6)]
+    assert 0.42 < np.mean([row["in_50"] for row in rows]) < 0.66
+    assert 0.85 < np.mean([row["in_90"] for row in rows]) < 0.97
 
 
-def test_cameras_and_places_are_as_sure_as_they_say_with_a_fitted_one():
-    squares, within = [], []
+def test_cameras_and_places_are_as_sure_as_they_say_with_an_uncertain_one():
+    squares, inside = [], []
     for seed in range(25):
         crowd = Crowd(n=40, seed=seed)
         fit = crowd.refine()
@@ -106,17 +94,65 @@ def test_cameras_and_places_are_as_sure_as_they_say_with_a_fitted_one():
         error = np.array(found) - crowd.theta
         squares.append(error @ np.linalg.solve(fit.camera_covariance, error))
         k = distances(fit.position_cov_m2, _feet(fit) - crowd.foot_m, fit.normals[0])
-        within.append((k < 2).mean())
+        inside.append((k < IN_90).mean())
     # Chi-square with four degrees of freedom: mean 4, and the mean of 25 has a spread of 0.57.
-    assert 2.0 < np.mean(squares) < 6.5
-    assert np.mean(within) > 0.65
+    assert 2.3 < np.mean(squares) < 5.7
+    # In each scene all are right or wrong together, with one camera.
+    assert np.mean(inside) > 0.72
+
+
+def _with_fitted_cameras(n: int, scenes: int, spread_m: tuple[float, float]) -> list[dict]:
+    crowds = [
+        Crowd(n=n, seed=s, kinds=STREET, camera_sd=None, spread_m=spread_m) for s in range(scenes)
+    ]
+    return [measure(crowd) for crowd in crowds]
+
+
+def _assert_sure(rows: list[dict]) -> None:
+    """The truth in the 50 % and 90 % ellipses about so often; scenes are one draw of a camera each."""
+    assert 0.35 < np.mean([row["in_50"] for row in rows]) < 0.8
+    assert 0.78 < np.mean([row["in_90"] for row in rows])
+    ratio = np.array([row["scaled_after"] / row["scaled_before"] for row in rows])
+    assert np.exp(np.log(ratio).mean()) < 0.85 and np.mean(ratio > 1) <= 0.3
+    assert max(row["deepest_m"] for row in rows) < 0.05
+
+
+def test_places_are_better_and_as_sure_as_they_say_with_a_camera_fitted_to_the_same_people():
+    _assert_sure(_with_fitted_cameras(120, 16, (30.0, 40.0)))
+
+
+@pytest.mark.slow
+def test_a_thousand_people_with_a_fitted_camera_are_as_sure_as_they_say():
+    _assert_sure(_with_fitted_cameras(1000, 14, (60.0, 60.0)))
+
+
+@pytest.mark.slow
+def test_a_thousand_people_and_an_uncertain_camera_come_to_rest_at_the_minimum():
+    """Camera within its error bars, which are a fifth of what was known before."""
+    squares = []
+    for seed in range(4):
+        crowd = Crowd(n=1000, seed=seed, spread_m=(60.0, 60.0))
+        fit = crowd.refine()
+        pitch_roll = np.array(pitch_roll_from_normal(fit.normals[0]))
+        error = np.array([crowd.camera[0] + fit.log_focal, *pitch_roll]) - crowd.theta[:3]
+        squares.append(error @ np.linalg.solve(fit.camera_covariance[:3, :3], error))
+        assert fit.camera_covariance[2, 2] < crowd.camera_covariance[2, 2] / 9
+    assert np.mean(squares) < 7.0  # 3, and the mean of four has a spread of 1.2
 
 
 def test_keypoints_counted_twice_double_the_camera_s_variance():
     crowd = Crowd(n=20, seed=3)
     once = crowd.refine(optim.RefineNoise(camera_counts=1.0))
     twice = crowd.refine(optim.RefineNoise(camera_counts=2.0))
-    np.testing.assert_allclose(twice.camera_covariance, 2 * once.camera_covariance)
+    np.testing.assert_allclose(
+        twice.camera_covariance[:3, :3], 2 * once.camera_covariance[:3, :3], rtol=0.1
+    )
+    # The height hangs on the mean stature, of which keypoints say nothing.
+    assert (
+        once.camera_covariance[3, 3]
+        < twice.camera_covariance[3, 3]
+        < 1.5 * once.camera_covariance[3, 3]
+    )
     np.testing.assert_array_equal(once.torso_m, twice.torso_m)
 
 
@@ -152,7 +188,8 @@ def test_people_within_one_another_are_moved_apart():
 def test_no_step_raises_the_cost_and_the_same_input_gives_the_same_bytes():
     crowd = Crowd(n=40, seed=2, lift="poor")
     a, b = crowd.refine(), crowd.refine()
-    assert (np.diff(a.costs) < 0).all() and len(a.costs) > 3
+    assert len(a.costs) == 3 and len(a.costs[1]) > 3
+    assert all((np.diff(costs) < 0).all() for costs in a.costs)
     for name in ("torso_m", "scale", "pose", "position_cov_m2", "normals", "camera_covariance"):
         assert getattr(a, name).tobytes() == getattr(b, name).tobytes()
 
@@ -250,9 +287,3 @@ def test_penetration_is_measured_as_told():
     heights = np.array([0, 0, 0, 3.0])  # the last one is on a balcony above
     pairs, depth = penetration_m(places, heights, np.full(4, 0.15))
     assert pairs.tolist() == [[0, 1]] and depth[0] == pytest.approx(0.2)
-
-
-@pytest.mark.slow
-def test_a_thousand_people():
-    row = measure(Crowd(n=1000, seed=0, spread_m=(60.0, 60.0)))
-    assert row["deepest_m"] < 0.05 and row["steps"] < 40

@@ -15,8 +15,7 @@ from optim.scene_solver import factorise
 from optim.scene_terms import normal_equations, person_costs, state_at, total_cost
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-import scene_refine
-from scene_refine import Crowd
+from scene_crowds import Crowd, Sticks
 
 VECTORS = np.array([[0, 0, 0], [1e-6, 0, 2e-6], [0.3, -0.2, 0.1], [2.0, 1.0, -1.5]])
 
@@ -56,7 +55,7 @@ def test_rotations_and_their_jacobian():
 
 def test_bodies_of_sticks_move_as_their_derivative_says():
     crowd = Crowd(n=5, seed=0)
-    bodies = scene_refine.Sticks(crowd.lifted)
+    bodies = Sticks(crowd.lifted)
     pose = np.random.default_rng(1).normal(0, 0.3, (5, 18))
     _, jacobian = bodies(pose)
     for q in range(18):

@@ -207,7 +207,7 @@ PLANE = Plane(np.array([0.0, -1, 0]), 1.5)
 def _settle(people, detector, picture, journal=None):
     quiet = Progress(enabled=False)
     return second_look.settle_sides(
-        people, picture, detector, CAMERA, PLANE, FLAT, Config(), quiet, journal
+        people, picture, detector, CAMERA, [PLANE], FLAT, Config(), quiet, journal
     )
 
 

@@ -54,7 +54,7 @@ def _shrunk(people: Detections, factor: float) -> Detections:
 
 
 def _placed(found: Detections) -> Detections:
-    return selection.placed_people(found, CAMERA, PLANE, Config())
+    return selection.placed_people(found, CAMERA, [PLANE], Config())
 
 
 def test_people_of_the_right_size_are_kept_in_reading_order():
@@ -64,7 +64,7 @@ def test_people_of_the_right_size_are_kept_in_reading_order():
 
 
 def test_size_evidence_is_one_for_a_standing_adult():
-    evidence = selection.size_evidence(_standing(5), CAMERA, PLANE, 1.7)
+    evidence = selection.size_evidence(_standing(5), CAMERA, [PLANE], 1.7)
     for ratio in (evidence.whole, evidence.visible, evidence.torso):
         np.testing.assert_allclose(ratio, 1.0, atol=0.06)
 
@@ -189,7 +189,7 @@ def test_somebody_on_the_seam_exists_once():
                 np.full(5, k),
             )
         )
-    people = selection.placed_people(Detections.cat(looks), sphere, plane, Config())
+    people = selection.placed_people(Detections.cat(looks), sphere, [plane], Config())
     middle = np.sort(people.box_px[:, [0, 2]].mean(axis=1))
     assert ((middle >= 0) & (middle < 8000)).all()
     np.testing.assert_allclose(middle, np.sort((azimuth / (2 * np.pi) + 0.5) * 8000), atol=6.0)

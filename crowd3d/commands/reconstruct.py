@@ -68,6 +68,11 @@ from crowd3d.errors import OutputError
     default=None,
     help="Pose from every look at a person, or from their keypoints joined.  [default: fuse]",
 )
+@click.option(
+    "--max-planes",
+    type=click.IntRange(1, 9),
+    help="Look for up to so many levels of ground: terraces, platforms.  [default: 1]",
+)
 @click.option("--max-pixels", type=int, help="Refuse larger pictures.  [default: 4000000000]")
 @click.option("--quiet", is_flag=True, help="No progress, no closing line.")
 def reconstruct(
@@ -84,6 +89,7 @@ def reconstruct(
     refiner: str | None,
     depth_prior: str | None,
     fuse_looks: bool | None,
+    max_planes: int | None,
     max_pixels: int | None,
     quiet: bool,
 ) -> None:
@@ -100,6 +106,7 @@ def reconstruct(
         "refiner": refiner,
         "depth_prior": depth_prior,
         "fuse_looks": fuse_looks,
+        "max_planes": max_planes,
         "max_pixels": max_pixels,
     }
     settings = settings.replace(**{k: v for k, v in chosen.items() if v is not None})

@@ -94,7 +94,12 @@ class CrowdNetS(nn.Module):
 
     Args:
         width: of a joint's state; depth: number of attention blocks.
+
+    Attributes:
+        temperature: factor of all answers, fitted after training so that they are as sure as they are right.
     """
+
+    temperature: Tensor
 
     def __init__(self, width: int = 160, depth: int = 4) -> None:
         super().__init__()
@@ -112,6 +117,7 @@ class CrowdNetS(nn.Module):
         self.change = nn.Linear(width, 10)
         nn.init.zeros_(self.change.weight)
         nn.init.zeros_(self.change.bias)
+        self.register_buffer("temperature", torch.ones(()))
 
     def forward(
         self, maps: Pyramid, keypoints: Tensor, joints: Tensor, fisher: Tensor, elevation: Tensor
@@ -154,7 +160,7 @@ class CrowdNetS(nn.Module):
         change = self.change(self.norm(self.blocks(state)))
         trust = torch.exp(change[..., :1].clamp(-3, 1))[..., None]
         better: Tensor = trust * fisher + _FISHER_UNIT * change[..., 1:].unflatten(-1, (3, 3))
-        return better
+        return self.temperature * better
 
 
 def _sample(level: Tensor, place: Tensor) -> Tensor:

@@ -22,10 +22,12 @@ from crowd3d.models.official import LAYOUTS, State, load_published
 from crowd3d.models.posenet import BINS, PoseNet
 from crowd3d.models.propose import ProPose
 from crowd3d.models.rootnet import RootNet
+from crowd3d.models.rootnet_s import RootNetS
 
 _NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "crowd3d-s": Crowd3dS,
     "crowdnet-s": CrowdNetS,
+    "rootnet-s": RootNetS,
     "crowd3dnet": Crowd3DNet,
     "3dcrowdnet": CrowdNet3D,
     "vposer": PoseDecoder,

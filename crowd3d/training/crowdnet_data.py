@@ -6,17 +6,16 @@ One shard a picture, made from its own seed, so that a run that was stopped goes
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import roma
 import torch
-from scipy.spatial.transform import Rotation
 
 from crowd3d import body as bodies
 from crowd3d import crop_inputs, lift
@@ -25,113 +24,26 @@ from crowd3d.detections import Detections
 from crowd3d.errors import DataError
 from crowd3d.fitting import Fitted
 from crowd3d.lifting import lift_people
-from crowd3d.synth.motion import stands, without_heading
-from crowd3d.synth.presets import Preset
-from crowd3d.synth.render import Renderer, Setting, sample_setting
+from crowd3d.models.box import Box
+from crowd3d.models.depth_prior import k_m
+from crowd3d.people import People
+from crowd3d.synth.render import Setting
 from crowd3d.synth.truth import Truth, truth_of
-from crowd3d.training.everyday import everyday_poses
-from crowd3d.training.pose_errors import disturb
+from crowd3d.training.crowdnet_prompts import (
+    covered,
+    detected_poses,
+    moved,
+    right_poses,
+    wrong_poses,
+)
+from crowd3d.training.crowdnet_scene import PictureArray, SceneRecipe, paint, sample_scene, true_fit
+from tiling import Tile
 
 FloatArray = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.uint8]
 
 _JPEG_QUALITY = 92
-
-
-@dataclass(frozen=True)
-class SceneRecipe:
-    """What is rendered and who of it is used."""
-
-    width: int = 1280
-    height: int = 960
-    people: int = 45
-    fov_deg: tuple[float, float] = (35.0, 75.0)
-    height_m: tuple[float, float] = (1.5, 9.0)
-    pitch_deg: tuple[float, float] = (0.0, 26.0)
-    person_px: float = 85.0  # least height at the far end of a picture 1000 px high
-    children: float = 0.12
-    poses: int = 20_000  # made by rule, in place of the generator's own for most people
-    min_visible: float = 0.2
-    min_inside: float = 0.9
-    min_overlap: float = 0.3  # of a person's box that another's covers
-    isolated: float = 0.3  # share that is kept of those who overlap less
-    draws: int = 2  # wrong 2D poses of each person
-    dropout: float = 0.05
-    hidden_dropped: float = 0.3  # of joints behind others
-    score_gain: tuple[float, float] = (0.4, 1.05)  # of a person
-
-
-class PictureArray:
-    """A picture in memory that is read like a file."""
-
-    def __init__(self, pixels: Pixels) -> None:
-        self.pixels = pixels
-        self.height, self.width = pixels.shape[:2]
-
-    def read(
-        self, x: float, y: float, w: float, h: float, out_size: tuple[int, int] | None = None
-    ) -> Pixels:
-        """A region at a size; its border goes on outside the picture."""
-        out_w, out_h = out_size or (max(1, round(w)), max(1, round(h)))
-        warp = np.array([[out_w / w, 0, -x * out_w / w], [0, out_h / h, -y * out_h / h]])
-        warp[:, 2] += 0.5 * warp[:, :2].sum(axis=1) - 0.5  # from pixel corners to cv2's centres
-        shrinks = cv2.INTER_AREA if out_w < w else cv2.INTER_LINEAR
-        left, top = int(np.floor(x)), int(np.floor(y))
-        whole = (0 <= left, 0 <= top, x + w <= self.width, y + h <= self.height)
-        if shrinks == cv2.INTER_AREA and all(whole):
-            part = self.pixels[top : int(np.ceil(y + h)), left : int(np.ceil(x + w))]
-            return np.asarray(cv2.resize(part, (out_w, out_h), interpolation=cv2.INTER_AREA))
-        return np.asarray(
-            cv2.warpAffine(self.pixels, warp, (out_w, out_h), borderMode=cv2.BORDER_REPLICATE)
-        )
-
-
-def rule_poses(count: int, seed: int) -> FloatArray:
-    """Standing everyday poses (M, 24, 3) for the cast."""
-    model = bodies.load("open", "crowd")
-    rest = model.joints_only(torch.zeros(1, 24, 3), torch.zeros(1, 10))[0].double().numpy()
-    made = everyday_poses(np.random.default_rng([seed, 11]), count, rest)
-    flat = Rotation.from_matrix(made.reshape(-1, 3, 3)).as_rotvec().reshape(-1, 24, 3)
-    poses = without_heading(flat)
-    return np.asarray(poses[stands(poses)])
-
-
-def sample_scene(recipe: SceneRecipe, seed: int, poses: FloatArray | None) -> Setting:
-    """People close together before a camera near the ground."""
-    preset = Preset(
-        fov_deg=recipe.fov_deg,
-        height_m=recipe.height_m,
-        pitch_deg=recipe.pitch_deg,
-        activities=(0.2, 0.35, 0.35, 0.05, 0.05),
-        grounds=("paving", "slabs", "asphalt", "grass"),
-        walking=0.5,
-        children=recipe.children,
-        person_px=recipe.person_px,
-        depth_power=0.0,
-        min_elevation_deg=12.0,
-        sunny=0.5,
-    )
-    return sample_setting(seed, (recipe.width, recipe.height), recipe.people, preset, motion=poses)
-
-
-def paint(setting: Setting) -> Pixels:
-    """(h, w, 3) the whole picture."""
-    width, height = setting.size
-    picture = np.zeros((height, width, 3), np.uint8)
-    for (x, y, w, h), pixels, _ in Renderer(setting).tiles():
-        picture[y : y + h, x : x + w] = pixels
-    return picture
-
-
-def covered(boxes_px: FloatArray) -> FloatArray:
-    """(N, N) share of box i that box j covers; zero on the diagonal. Boxes (N, 4) xyxy."""
-    low = np.maximum(boxes_px[:, None, :2], boxes_px[None, :, :2])
-    high = np.minimum(boxes_px[:, None, 2:], boxes_px[None, :, 2:])
-    both = np.clip(high - low, 0, None).prod(axis=-1)
-    own = np.clip(boxes_px[:, 2:] - boxes_px[:, :2], 1e-9, None).prod(axis=1)
-    share = both / own[:, None]
-    np.fill_diagonal(share, 0.0)
-    return np.asarray(share)
+_WHOLE = 0.95  # of a box inside the picture: less is somebody whom the border cuts
 
 
 def chosen(truth: Truth, recipe: SceneRecipe, rng: np.random.Generator) -> npt.NDArray[np.int64]:
@@ -139,33 +51,6 @@ def chosen(truth: Truth, recipe: SceneRecipe, rng: np.random.Generator) -> npt.N
     seen = (truth.visibility >= recipe.min_visible) & (truth.inside >= recipe.min_inside)
     overlaps = covered(truth.boxes_px).max(axis=1, initial=0.0) >= recipe.min_overlap
     return np.flatnonzero(seen & (overlaps | (rng.random(len(truth)) < recipe.isolated)))
-
-
-def wrong_poses(
-    truth: Truth, who: npt.NDArray[np.int64], recipe: SceneRecipe, rng: np.random.Generator
-) -> FloatArray:
-    """(len(who), 17, 3) 2D poses as a detector in a crowd might give them."""
-    known, share = truth.keypoints_px[..., 2] > 0, covered(truth.boxes_px)
-    out = np.zeros((len(who), 17, 3))
-    for row, i in enumerate(who):
-        others = np.flatnonzero(share[i] > 0.1)
-        low, high = truth.boxes_px[i].reshape(2, 2)
-        places, _ = disturb(
-            truth.keypoints_px[i, :, :2],
-            known[i],
-            float((high - low).prod()),
-            truth.keypoints_px[others, :, :2],
-            known[others],
-            rng,
-            recipe.dropout,
-        )
-        hidden = truth.keypoints_px[i, :, 2] == 1
-        score = places[:, 2] * rng.uniform(*recipe.score_gain)
-        score = np.where(hidden, score * rng.uniform(0.3, 0.9, 17), score)
-        score[hidden & (rng.random(17) < recipe.hidden_dropped)] = 0.0
-        places[:, 2] = score
-        out[row] = places
-    return out
 
 
 def as_detections(keypoints_px: FloatArray, boxes_px: FloatArray) -> Detections:
@@ -176,13 +61,6 @@ def as_detections(keypoints_px: FloatArray, boxes_px: FloatArray) -> Detections:
     return Detections(score, score, boxes_px, keypoints_px, cut, one_tile)
 
 
-def true_fit(setting: Setting) -> Fitted:
-    """Camera and ground as they are."""
-    view = setting.world.view
-    planes = [view.plane(level) for level in setting.world.levels_m]
-    return Fitted(view.camera, planes, np.zeros((4, 4)), {})
-
-
 def examples(
     setting: Setting, recipe: SceneRecipe, lifter: lift.Lift, seed: int
 ) -> dict[str, npt.NDArray[Any]]:
@@ -191,33 +69,43 @@ def examples(
     who = chosen(truth, recipe, rng)
     picture = paint(setting) if len(who) else np.zeros((8, 8, 3), np.uint8)
     parts = []
-    for _ in range(recipe.draws):
-        keypoints = wrong_poses(truth, who, recipe, rng)
+    window_rng = np.random.default_rng([seed, 13])
+    kinds = [wrong_poses] * recipe.wrong + [detected_poses] * recipe.detected
+    for told in kinds + [right_poses] * recipe.right:
+        keypoints = told(truth, who, recipe, rng)
         enough = (keypoints[..., 2] > crop_inputs.MIN_SCORE).sum(axis=1) >= 4
         rows = who[enough]
         if len(rows):
-            parts.append(_rows(setting, truth, rows, keypoints[enough], picture, lifter))
+            tiles = [crop_inputs.tile_of_pose(points) for points in keypoints[enough]]
+            tiles = [moved(tile, recipe, window_rng) for tile in tiles]
+            made = rows_of(setting, truth, rows, keypoints[enough], tiles, picture, lifter)
+            right = np.full(len(made["who"]), told is right_poses)
+            parts.append(made | {"right": right})
     if not parts:
         return {}
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 
-def _rows(
+def rows_of(
     setting: Setting,
     truth: Truth,
     who: npt.NDArray[np.int64],
     keypoints: FloatArray,
+    tiles: Sequence[Tile],
     picture: Pixels,
     lifter: lift.Lift,
 ) -> dict[str, npt.NDArray[Any]]:
-    """One row a person, as `crop_refiner` will see them."""
+    """One row a person, as `crop_refiner` will see them; fewer if somebody finds no place on the ground.
+
+    Args:
+        who: (N,) rows of `truth`; keypoints: (N, 17, 3) and tiles: windows, theirs.
+    """
     body, fitted = bodies.load("open", "crowd"), true_fit(setting)
     found = as_detections(keypoints, truth.boxes_px[who])
     people = lift_people(found, fitted, body, lifter, Config())
-    who = who[people.id]
+    who, tiles = who[people.id], [tiles[i] for i in people.id]
     people = replace(people, plane=truth.plane[who])
-    source: Any = PictureArray(picture)
-    pixels, tiles = crop_inputs.read_crops(source, people, fitted)
+    pixels = crop_inputs.read_windows(cast(Any, PictureArray(picture)), people.plane, tiles, fitted)
     inputs = crop_inputs.crop_inputs(people, tiles, fitted, body)
     rotations = roma.rotvec_to_rotmat(torch.from_numpy(truth.pose[who]))
     rotations[:, 0] = inputs.R_upright_cam.to(rotations) @ rotations[:, 0]
@@ -235,7 +123,28 @@ def _rows(
         "betas": truth.betas[who].astype(np.float32),
         "overlap": overlap[who].astype(np.float32),
         "visibility": truth.visibility[who].astype(np.float32),
+        "window_m": windows_m(truth.torso_m[who], tiles, people, fitted).astype(np.float32),
+        "gamma": gammas(truth, who).astype(np.float32),
+        "unusual": truth.seated[who] | truth.child[who] | (truth.inside[who] < _WHOLE),
+        "who": who,
     }
+
+
+def windows_m(
+    torso_m: FloatArray, tiles: Sequence[Tile], people: People, fitted: Fitted
+) -> FloatArray:
+    """(N,) what each window measures from top to bottom where its person is, in metres."""
+    views = [crop_inputs.window_of(fitted, plane) for plane in people.plane]
+    return np.array(
+        [v.height_m(tile, at) for v, tile, at in zip(views, tiles, torso_m, strict=True)]
+    )
+
+
+def gammas(truth: Truth, who: npt.NDArray[np.int64]) -> FloatArray:
+    """(N,) true depth over k of the true box, which the picture's border may cut."""
+    size = (int(truth.image_size[0]), int(truth.image_size[1]))
+    boxes = Box(truth.boxes_px[who], "xyxy", extended=False).extend(size)
+    return np.asarray(truth.torso_m[who, 2] / k_m(boxes, float(truth.focal_px)))
 
 
 def write_shard(folder: Path, recipe: SceneRecipe, seed: int, poses: FloatArray) -> int:
@@ -253,20 +162,26 @@ def write_shard(folder: Path, recipe: SceneRecipe, seed: int, poses: FloatArray)
 
 
 def read_shards(folder: Path, seeds: range) -> Iterator[dict[str, npt.NDArray[Any]]]:
-    """The shards of some seeds that hold anybody, with `pixels` (N, H, W, 3) decoded."""
+    """The shards of some seeds that are there and hold anybody."""
     for seed in seeds:
         path = folder / f"{seed:08d}.npz"
-        if not path.exists():
-            continue
-        with np.load(path, allow_pickle=False) as stored:
-            rows = {name: stored[name] for name in stored.files}
-        if not rows:
-            continue
-        ends = np.cumsum(rows["jpeg_bytes"])[:-1]
-        coded = np.split(rows.pop("jpeg"), ends)
-        del rows["jpeg_bytes"]
+        rows = read_shard(path) if path.exists() else {}
+        if rows:
+            yield rows
+
+
+def read_shard(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """One shard, with `pixels` (N, H, W, 3) decoded; empty if it holds nobody.
+
+    Raises:
+        DataError: a crop is damaged.
+    """
+    with np.load(path, allow_pickle=False) as stored:
+        rows = {name: stored[name] for name in stored.files}
+    if rows:
+        coded = np.split(rows.pop("jpeg"), np.cumsum(rows.pop("jpeg_bytes"))[:-1])
         rows["pixels"] = np.stack([_decoded(c, path) for c in coded])
-        yield rows
+    return rows
 
 
 def _decoded(coded: Pixels, path: Path) -> Pixels:

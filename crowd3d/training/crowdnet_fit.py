@@ -1,90 +1,32 @@
-"""The training loop of crowdnet-s: features of the frozen trunk once, then the head alone."""
+"""How crowdnet-s and rootnet-s learn from rendered crops, and what they are worth."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from crowd3d import models, posterior
+from crowd3d import posterior
 from crowd3d.lift_rig import Rig, chain, place_joints, with_shape
-from crowd3d.models.crowd3ds import Crowd3dS, Trunk
-from crowd3d.models.crowdnet_s import CrowdNetS, pyramid
-from crowd3d.training.checkpoint import Checkpoint
-from crowd3d.training.crowdnet_data import read_shards
+from crowd3d.models.crowdnet_s import CrowdNetS
+from crowd3d.models.depth_prior import gamma_of_extent
+from crowd3d.models.rootnet_s import RootNetS
+from crowd3d.training.crop_steps import HeadRecipe, train_head
+from crowd3d.training.crowdnet_examples import Examples
 from crowd3d.training.crowdnet_recipe import CrowdNetRecipe
 from crowd3d.training.lift_metrics import JOINTS_14, joints_of, procrustes
-from crowd3d.training.schedule import follow, learning_rate
 
-_CLIP_NORM = 1.0
 _NODES = 20  # quadrature points; log c to 1e-3
 _LEAVES = (10, 11, 20, 21, 22, 23)  # toes, wrists and hands hardly show
 _LEAF_WEIGHT = 0.1
-_TRUNK_BATCH = 32
-_LOG_EVERY, _SAVE_EVERY = 25, 100
-
-
-@dataclass(frozen=True)
-class Examples:
-    """N rows: what the head sees (maps in half precision) and the truth.
-
-    Attributes:
-        fine, middle, coarse: the maps of `pyramid`.
-        keypoints (N, 17, 3), joints (N, 24, 3), fisher (N, 24, 3, 3), elevation (N,): as `CrowdNetS`
-            takes them.
-        rotations: (N, 24, 3, 3) and betas (N, 10), true; overlap: (N,) covered share of the box.
-    """
-
-    fine: Tensor
-    middle: Tensor
-    coarse: Tensor
-    keypoints: Tensor
-    joints: Tensor
-    fisher: Tensor
-    elevation: Tensor
-    rotations: Tensor
-    betas: Tensor
-    overlap: Tensor
-
-    def __len__(self) -> int:
-        return len(self.elevation)
-
-    def rows(self, index: Tensor | slice) -> Examples:
-        """Some rows, in single precision."""
-        return Examples(**{f.name: getattr(self, f.name)[index].float() for f in fields(self)})
-
-    def ask(self, network: CrowdNetS) -> Tensor:
-        """The head's answer (N, 24, 3, 3)."""
-        maps = (self.fine, self.middle, self.coarse)
-        answer: Tensor = network(maps, self.keypoints, self.joints, self.fisher, self.elevation)
-        return answer
-
-
-@torch.no_grad()
-def load_examples(shards: Path, seeds: range) -> Examples:
-    """All rows of some pictures, seen through the embedded trunk."""
-    trunk = cast(Crowd3dS, models.build("crowd3d-s")).trunk
-    parts: list[dict[str, Tensor]] = []
-    for rows in read_shards(shards, seeds):
-        fine, middle, coarse = _maps(trunk, torch.from_numpy(rows["pixels"]))
-        part = {"fine": fine, "middle": middle, "coarse": coarse}
-        names = [f.name for f in fields(Examples)][3:]
-        parts.append(part | {name: torch.from_numpy(rows[name]) for name in names})
-    return Examples(**{f.name: torch.cat([p[f.name] for p in parts]) for f in fields(Examples)})
-
-
-def _maps(trunk: Trunk, pixels: Tensor) -> tuple[Tensor, ...]:
-    found = [
-        pyramid(trunk, pixels[i : i + _TRUNK_BATCH].permute(0, 3, 1, 2).float())
-        for i in range(0, len(pixels), _TRUNK_BATCH)
-    ]
-    return tuple(torch.cat(level).half() for level in zip(*found, strict=True))
+# Root, hips, spine, knees, neck, head, shoulders and elbows: what keypoints show, and what is calibrated.
+JUDGED_JOINTS = (0, 1, 2, 3, 4, 5, 6, 9, 12, 15, 16, 17, 18, 19)
+_DEGREES_OF_FREEDOM = 5.0  # of Student's t: a few sizes are told quite wrongly
+_BATCH = 256
 
 
 def crowdnet_loss(
@@ -110,48 +52,120 @@ def fit(
     folder: Path | None = None,
     check: Callable[[CrowdNetS], dict[str, float]] | None = None,
 ) -> CrowdNetS:
-    """Train the head; with a folder, keep a checkpoint there and go on from it exactly.
+    """Train crowdnet-s; arguments as of `train_head`, `check` decides by "after_mpjpe_mm"."""
 
-    Args:
-        check: called at every checkpoint with the averaged head; its numbers go to the log.
-    """
-    torch.manual_seed(recipe.seed)
-    network, average = (CrowdNetS(**recipe.network) for _ in range(2))
-    average.load_state_dict(network.state_dict())
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=0.0, weight_decay=recipe.weight_decay, betas=(0.9, 0.98)
+    def loss(network: CrowdNetS, rows: Examples) -> tuple[Tensor, dict[str, Tensor]]:
+        return crowdnet_loss(rows.ask(network), rows, rig, recipe.joints)
+
+    return train_head(
+        lambda: CrowdNetS(**recipe.network),
+        loss,
+        examples,
+        recipe,
+        folder,
+        "crowdnet-s",
+        (check, "after_mpjpe_mm") if check else None,
     )
-    generator = torch.Generator().manual_seed(recipe.seed + 1)
-    state = Checkpoint(folder, "crowdnet-s_log.jsonl", network, average, optimizer, generator)
-    started = time.monotonic()
-    for step in range(state.restore(), recipe.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, step)
-        rows = examples.rows(torch.randint(len(examples), (recipe.batch,), generator=generator))
-        total, terms = crowdnet_loss(rows.ask(network), rows, rig, recipe.joints)
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(total)
-        torch.nn.utils.clip_grad_norm_(network.parameters(), _CLIP_NORM)
-        optimizer.step()
-        follow(average, network, recipe.average, step)
-        done = step + 1 == recipe.steps
-        if (step + 1) % _LOG_EVERY == 0 or done:
-            numbers = {k: round(v.item(), 5) for k, v in terms.items()}
-            state.log(step=step + 1, seconds=round(time.monotonic() - started, 1), **numbers)
-        if (step + 1) % _SAVE_EVERY == 0 or done:
-            state.save(step + 1)
-            if check is not None:
-                state.log(step=step + 1, check={k: round(v, 3) for k, v in check(average).items()})
-    return average.eval()
+
+
+def fit_extents(
+    examples: Examples,
+    recipe: HeadRecipe,
+    folder: Path | None = None,
+    check: Callable[[RootNetS], dict[str, float]] | None = None,
+) -> RootNetS:
+    """Train rootnet-s; arguments as of `train_head`, `check` decides by "nll"."""
+    return train_head(
+        RootNetS,
+        extent_loss,
+        examples,
+        recipe,
+        folder,
+        "rootnet-s",
+        (check, "nll") if check else None,
+    )
+
+
+def extent_loss(network: RootNetS, rows: Examples) -> tuple[Tensor, dict[str, Tensor]]:
+    """Negative log-likelihood of the log heights by Student's t, but for a constant; mean over the batch."""
+    told = network(rows.maps, rows.keypoints, rows.elevation)
+    nu = _DEGREES_OF_FREEDOM
+    z2 = ((rows.window_m.log() - told.log_m) / told.log_sd) ** 2
+    nll = (told.log_sd.log() + (nu + 1) / 2 * torch.log1p(z2 / nu)).mean()
+    away = (rows.window_m.log() - told.log_m).abs().mean()
+    return nll, {"nll": nll, "log_error": away}
+
+
+@torch.no_grad()
+def measure_extents(network: RootNetS, examples: Examples) -> dict[str, float]:
+    """Mean errors of log depth: of rootnet-s, and of constant gammas.
+
+    Of everybody, and of those who sit, are small, or are cut by the picture's border. The best constant is the
+    truth's median over everybody here, `own_constant` that over the group alone, `standing_constant` that of an
+    adult who stands. A control gives everybody the gamma of somebody else.
+    """
+    parts = [examples.rows(slice(i, i + _BATCH)) for i in range(0, len(examples), _BATCH)]
+    told = [network.eval()(rows.maps, rows.keypoints, rows.elevation) for rows in parts]
+    nll = sum(float(extent_loss(network, rows)[0]) * len(rows) for rows in parts) / len(examples)
+    network.train()
+    log_sd = torch.cat([t.log_sd for t in told])
+    error = torch.cat([t.log_m for t in told]) - examples.window_m.log()
+    # Depth over k is judged by the window's height: both err by the same factor.
+    gamma = examples.gamma.log()
+    shuffled = (gamma + error).roll(len(gamma) // 2) - gamma
+    table = {"nll": nll, "within_1_sd": float((error.abs() < log_sd).float().mean())}
+    unusual = examples.unusual > 0
+    for name, who in (("", torch.ones_like(unusual)), ("unusual_", unusual)):
+        if who.any():
+            rows = {
+                "rootnet_s": error[who],
+                "best_constant": gamma[who] - gamma.median(),
+                "own_constant": gamma[who] - gamma[who].median(),
+                "standing_constant": gamma[who] - float(np.log(gamma_of_extent(1.70))),
+                "shuffled": shuffled[who],
+            }
+            table |= {f"{name}{k}": float(v.abs().mean()) for k, v in rows.items()}
+    return table
+
+
+@torch.no_grad()
+def calibrate(network: CrowdNetS, examples: Examples, mass: float = 0.9) -> None:
+    """Fit the one temperature: credible balls of that mass shall hold as many of the true rotations."""
+    network.temperature.fill_(1.0)
+    fisher, truth = _answers(network, examples), examples.rotations.float()
+    picked = list(JUDGED_JOINTS)
+    fisher, truth = fisher[:, picked], truth[:, picked]
+    angle = posterior.angle_between(posterior.mode(fisher), truth)
+    low, high = 0.05, 4.0
+    for _ in range(10):
+        middle = (low * high) ** 0.5
+        held = (angle <= posterior.credible_angle(middle * fisher, mass, 32)).float().mean()
+        low, high = (middle, high) if held > mass else (low, middle)
+    network.temperature.fill_((low * high) ** 0.5)
+
+
+@torch.no_grad()
+def coverage(network: CrowdNetS, examples: Examples, mass: float = 0.9) -> float:
+    """Share of true rotations that lie in the credible ball of that mass."""
+    picked = list(JUDGED_JOINTS)
+    fisher = _answers(network, examples)[:, picked]
+    angle = posterior.angle_between(posterior.mode(fisher), examples.rotations.float()[:, picked])
+    return float((angle <= posterior.credible_angle(fisher, mass, 32)).float().mean())
+
+
+def _answers(network: CrowdNetS, examples: Examples) -> Tensor:
+    was_training = network.training
+    network.eval()
+    parts = [examples.rows(slice(i, i + _BATCH)) for i in range(0, len(examples), _BATCH)]
+    answers = torch.cat([rows.ask(network) for rows in parts])
+    network.train(was_training)
+    return answers
 
 
 @torch.no_grad()
 def measure(network: CrowdNetS, examples: Examples, rig: Rig) -> dict[str, float]:
     """Joint errors in millimetres, before and after the head, of everybody and of those who overlap."""
-    after = torch.cat(
-        [examples.rows(slice(i, i + 256)).ask(network.eval()) for i in range(0, len(examples), 256)]
-    )
-    network.train()
+    after = _answers(network, examples)
     truth = examples.rows(slice(None))
     overlapped = (examples.overlap >= 0.3).numpy()
     table: dict[str, float] = {

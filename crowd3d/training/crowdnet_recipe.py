@@ -7,40 +7,78 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
+from crowd3d.training.crowdnet_scene import SceneRecipe
+from crowd3d.training.recipe import read_page
 
-from crowd3d.errors import ConfigError
-from crowd3d.training.crowdnet_data import SceneRecipe
+
+@dataclass(frozen=True)
+class Group:
+    """Pictures of one kind, by their seeds: to learn from, to watch and calibrate by, and to judge by.
+
+    Attributes:
+        first_seed, pictures: of those that are learned from.
+        validation_seed, validation_pictures: of those that decide when to stop, and the temperature.
+        held_out_seed, held_out_pictures: of those that the table is made with.
+    """
+
+    first_seed: int = 70_000
+    pictures: int = 100
+    validation_seed: int = 90_000
+    validation_pictures: int = 5
+    held_out_seed: int = 95_000
+    held_out_pictures: int = 8
+    scene: SceneRecipe = field(default_factory=SceneRecipe)
+
+    def seeds(self, part: str) -> range:
+        """Seeds of "training", "validation" or "held_out"."""
+        first, count = {
+            "training": (self.first_seed, self.pictures),
+            "validation": (self.validation_seed, self.validation_pictures),
+            "held_out": (self.held_out_seed, self.held_out_pictures),
+        }[part]
+        return range(first, first + count)
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How rootnet-s learns; `crop_steps.HeadRecipe`."""
+
+    seed: int = 0
+    steps: int = 1200
+    batch: int = 128
+    learning_rate: float = 2.0e-3
+    warmup: int = 50
+    weight_decay: float = 0.02
+    average: float = 0.99
+    restart: int = 0
 
 
 @dataclass(frozen=True)
 class CrowdNetRecipe:
-    """Everything that decides the weights of crowdnet-s.
+    """Everything that decides the weights of crowdnet-s and rootnet-s, which share their pictures.
 
     Attributes:
-        first_seed, pictures: seeds of the rendered pictures that it learns from.
-        validation_seed, validation_pictures: of those that draw the learning curve.
-        held_out_seed, held_out_pictures: of those that the table is made with.
         joints: weight of the joints' error in metres against the negative log-likelihood of the rotations.
         average: of the weights, exponential.
+        restart: step at which the learning rate, which has fallen to nothing, rises again; 0 for none.
+        control_steps: of two short trainings, with all 2D poses and with the right ones alone.
+        rootnet: how rootnet-s learns.
+        groups: of pictures, by name.
     """
 
     seed: int = 0
-    first_seed: int = 70_000
-    pictures: int = 200
-    validation_seed: int = 90_000
-    validation_pictures: int = 6
-    held_out_seed: int = 95_000
-    held_out_pictures: int = 16
     steps: int = 1600
     batch: int = 128
     learning_rate: float = 1.0e-3
     warmup: int = 100
     weight_decay: float = 0.02
     average: float = 0.995
+    restart: int = 0
     joints: float = 15.0
+    control_steps: int = 0
     network: dict[str, int] = field(default_factory=lambda: {"width": 160, "depth": 4})
-    scene: SceneRecipe = field(default_factory=SceneRecipe)
+    rootnet: Learning = field(default_factory=Learning)
+    groups: dict[str, Group] = field(default_factory=lambda: {"plain": Group()})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -51,26 +89,6 @@ def read_recipe(path: str | Path, **changes: Any) -> CrowdNetRecipe:
     """A recipe from YAML; `changes` that are not None override its top level.
 
     Raises:
-        ConfigError: the file cannot be read, or holds an unknown key.
+        ConfigError: the file cannot be read, or holds an unknown key or a value of the wrong kind.
     """
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"cannot read the recipe {path}: {error}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"the recipe {path} must hold keys and values")
-    values |= {key: value for key, value in changes.items() if value is not None}
-    scene = _checked(SceneRecipe, values.pop("scene", None) or {}, f"{path}, scene")
-    values = _checked(CrowdNetRecipe, values, str(path))
-    return CrowdNetRecipe(**values, scene=SceneRecipe(**scene))
-
-
-def _checked(cls: type[Any], values: dict[str, Any], where: str) -> dict[str, Any]:
-    """Known keys only; lists become tuples."""
-    known = {f.name for f in dataclasses.fields(cls)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise ConfigError(
-            f"{where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}"
-        )
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+    return read_page(CrowdNetRecipe, path, **changes)
