@@ -44,6 +44,7 @@ from crowd3d.networks import build_detector
 from crowd3d.pipeline import Seen, find_people
 from crowd3d.progress import Progress
 from crowd3d.synth import Truth
+from crowd3d.training.lift_metrics import JUDGED
 from tiling import box_iou, open_image
 
 CROWDS = (
@@ -54,8 +55,6 @@ CROWDS = (
     Crowd("wide", "wide", (5000, 2500), 120, 821),
 )
 OVERLAP_IOU = 0.3
-# Root, hips, spine, knees, neck, head, shoulders and elbows: what keypoints show.
-_JUDGED_JOINTS = [0, 1, 2, 3, 4, 5, 6, 9, 12, 15, 16, 17, 18, 19]
 _MASS = 0.9
 
 
@@ -116,8 +115,8 @@ def _inside(
     scene: Scene, truth: Truth, true: npt.NDArray[np.int64], pred: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.bool_]:
     """(K, J) whether the true rotation lies within the angle that claims 90 % of the probability."""
-    fisher = torch.from_numpy(scene.people.fisher[pred][:, _JUDGED_JOINTS])
-    rotation = roma.rotvec_to_rotmat(torch.from_numpy(truth.pose[true][:, _JUDGED_JOINTS]))
+    fisher = torch.from_numpy(scene.people.fisher[pred][:, list(JUDGED)])
+    rotation = roma.rotvec_to_rotmat(torch.from_numpy(truth.pose[true][:, list(JUDGED)]))
     error = posterior.angle_between(posterior.mode(fisher), rotation)
     return np.asarray((error < posterior.credible_angle(fisher, _MASS)).numpy())
 

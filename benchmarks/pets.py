@@ -22,8 +22,7 @@ import click
 import cv2
 import numpy as np
 import numpy.typing as npt
-from realism import MATCH_IOU, pets_pictures
-from scipy.optimize import linear_sum_assignment
+from realism import owners, pets_pictures
 from scipy.spatial.transform import Rotation
 
 from crowd3d import models
@@ -36,7 +35,7 @@ from crowd3d.pipeline import find_people
 from crowd3d.progress import Progress
 from crowd3d.scene import Plane
 from crowd3d.structure import Structure, find_structure
-from tiling import box_iou, open_image
+from tiling import open_image
 
 FloatArray = npt.NDArray[np.float64]
 _ANKLES = [15, 16]
@@ -74,17 +73,6 @@ def read_truth(values: dict[str, Any]) -> Truth:
         float(camera["ground_offset_m"]),
         (int(camera["width"]), int(camera["height"])),
     )
-
-
-def pair_up(people: Detections, boxes_px: FloatArray) -> npt.NDArray[np.int64]:
-    """(N,) row of the annotated box of each found person, -1 for nobody's."""
-    owner = np.full(len(people), -1)
-    if len(people) and len(boxes_px):
-        overlap = np.array([box_iou(np.tile(b, (len(people), 1)), people.box_px) for b in boxes_px])
-        row, column = linear_sum_assignment(-overlap)
-        good = overlap[row, column] > MATCH_IOU
-        owner[column[good]] = row[good]
-    return owner
 
 
 def to_truth(camera: Camera, truth: Truth) -> FloatArray:
@@ -151,7 +139,7 @@ def main(folder: Path, first: int, every: int, out: Path) -> None:
         for frame in frames:
             with open_image(frame.path) as source:
                 people = find_people(source, detector, None, config, Progress(False)).people
-            owner = pair_up(people, frame.boxes_px)
+            owner = owners(people, frame.boxes_px)
             index = frame.path.stem.removeprefix("pets_")
             foot = np.array([p["foot_cam_m"] for p in values["frames"][index]]).reshape(-1, 3)
             feet.append(np.where(owner[:, None] >= 0, foot[owner], np.nan))

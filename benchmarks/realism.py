@@ -125,14 +125,15 @@ def found_in(path: Path, detector: Detector, config: Config) -> Detections:
     return selection.unplaced_people(found, config)
 
 
-def matched(boxes: FloatArray, people: Detections) -> BoolArray:
-    """(N,) which annotated boxes have a detection of their own."""
-    hit = np.zeros(len(boxes), bool)
+def owners(people: Detections, boxes: FloatArray) -> npt.NDArray[np.int64]:
+    """(N,) row of the annotated box that each found person has to themselves, -1 for nobody's."""
+    owner = np.full(len(people), -1)
     if len(boxes) and len(people):
         overlap = np.array([box_iou(np.tile(b, (len(people), 1)), people.box_px) for b in boxes])
         row, column = linear_sum_assignment(-overlap)
-        hit[row] = overlap[row, column] >= MATCH_IOU
-    return hit
+        good = overlap[row, column] >= MATCH_IOU
+        owner[column[good]] = row[good]
+    return owner
 
 
 def recall(
@@ -141,7 +142,8 @@ def recall(
     """Found and counted people, altogether and by height."""
     height, hits = [], []
     for picture in pictures:
-        hit = matched(picture.boxes_px, look(picture.path))
+        found = owners(look(picture.path), picture.boxes_px)
+        hit = np.isin(np.arange(len(picture.boxes_px)), found)
         tall = picture.boxes_px[:, 3] - picture.boxes_px[:, 1]
         chosen = picture.counts & (tall >= MIN_HEIGHT_PX) & (tall < tallest_px)
         height.append(tall[chosen])

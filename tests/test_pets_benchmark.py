@@ -69,5 +69,5 @@ def test_each_annotated_person_is_found_once():
     found = Detections(
         one, one, np.vstack([boxes[1], boxes[1] + 1, boxes[0]]), keypoints, none > 0, none
     )
-    assert pets.pair_up(found, boxes).tolist() == [1, -1, 0]
-    assert pets.pair_up(found, np.zeros((0, 4))).tolist() == [-1, -1, -1]
+    assert pets.owners(found, boxes).tolist() == [1, -1, 0]
+    assert pets.owners(found, np.zeros((0, 4))).tolist() == [-1, -1, -1]

@@ -31,7 +31,11 @@ def read_motion(folder: str | Path) -> FloatArray:
     model = body.load("open", "crowd")
     rest = model.joints_only(torch.zeros(1, 24, 3), torch.zeros(1, 10))[0].double().numpy()
     clips = mocap.load_cmu(folder, mocap.body_directions(rest))
-    rotations = np.concatenate([clip.rotations[::_STEP] for clip in clips])
+    return standing_poses(np.concatenate([clip.rotations[::_STEP] for clip in clips]))
+
+
+def standing_poses(rotations: FloatArray) -> FloatArray:
+    """Those of local rotations (M, 24, 3, 3) that stand, as axis-angle (K, 24, 3), heading taken off."""
     flat = Rotation.from_matrix(rotations.reshape(-1, 3, 3)).as_rotvec()
     poses = without_heading(flat.reshape(-1, 24, 3))
     return np.asarray(poses[stands(poses)])

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from crowd3d.training.checkpoint import Checkpoint
 from crowd3d.training.crowdnet_examples import Examples
-from crowd3d.training.schedule import Schedule, follow, learning_rate
+from crowd3d.training.crowdnet_recipe import Learning
+from crowd3d.training.schedule import follow, learning_rate
 
 _CLIP_NORM = 1.0
 _LOG_EVERY, _SAVE_EVERY = 25, 100
@@ -22,41 +23,17 @@ Head = TypeVar("Head", bound=nn.Module)
 Loss = Callable[[Head, Examples], tuple[Tensor, dict[str, Tensor]]]
 
 
-class HeadRecipe(Schedule, Protocol):
-    """The part of a recipe that decides the loop."""
-
-    @property
-    def seed(self) -> int: ...
-    @property
-    def batch(self) -> int: ...
-    @property
-    def weight_decay(self) -> float: ...
-    @property
-    def average(self) -> float: ...
-    @property
-    def restart(self) -> int: ...
-
-
-@dataclass(frozen=True)
-class Cycle:
-    """A `Schedule` of its own."""
-
-    learning_rate: float
-    warmup: int
-    steps: int
-
-
-def rate(recipe: HeadRecipe, step: int) -> float:
+def rate(recipe: Learning, step: int) -> float:
     """The learning rate: before `restart`, if there is one, that of a training which ends there."""
     ends = recipe.restart if step < recipe.restart else recipe.steps
-    return learning_rate(Cycle(recipe.learning_rate, recipe.warmup, ends), step)
+    return learning_rate(replace(recipe, steps=ends), step)
 
 
 def train_head(
     make: Callable[[], Head],
     loss: Loss[Head],
     examples: Examples,
-    recipe: HeadRecipe,
+    recipe: Learning,
     folder: Path | None = None,
     name: str = "head",
     check: tuple[Callable[[Head], dict[str, float]], str] | None = None,

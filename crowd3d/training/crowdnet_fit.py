@@ -15,16 +15,14 @@ from crowd3d.lift_rig import Rig, chain, place_joints, with_shape
 from crowd3d.models.crowdnet_s import CrowdNetS
 from crowd3d.models.depth_prior import gamma_of_extent
 from crowd3d.models.rootnet_s import RootNetS
-from crowd3d.training.crop_steps import HeadRecipe, train_head
+from crowd3d.training.crop_steps import train_head
 from crowd3d.training.crowdnet_examples import Examples
-from crowd3d.training.crowdnet_recipe import CrowdNetRecipe
-from crowd3d.training.lift_metrics import JOINTS_14, joints_of, procrustes
+from crowd3d.training.crowdnet_recipe import CrowdNetRecipe, Learning
+from crowd3d.training.lift_metrics import JOINTS_14, JUDGED, joints_of, procrustes
 
 _NODES = 20  # quadrature points; log c to 1e-3
 _LEAVES = (10, 11, 20, 21, 22, 23)  # toes, wrists and hands hardly show
 _LEAF_WEIGHT = 0.1
-# Root, hips, spine, knees, neck, head, shoulders and elbows: what keypoints show, and what is calibrated.
-JUDGED_JOINTS = (0, 1, 2, 3, 4, 5, 6, 9, 12, 15, 16, 17, 18, 19)
 _DEGREES_OF_FREEDOM = 5.0  # of Student's t: a few sizes are told quite wrongly
 _BATCH = 256
 
@@ -70,7 +68,7 @@ def fit(
 
 def fit_extents(
     examples: Examples,
-    recipe: HeadRecipe,
+    recipe: Learning,
     folder: Path | None = None,
     check: Callable[[RootNetS], dict[str, float]] | None = None,
 ) -> RootNetS:
@@ -133,7 +131,7 @@ def calibrate(network: CrowdNetS, examples: Examples, mass: float = 0.9) -> None
     """Fit the one temperature: credible balls of that mass shall hold as many of the true rotations."""
     network.temperature.fill_(1.0)
     fisher, truth = _answers(network, examples), examples.rotations.float()
-    picked = list(JUDGED_JOINTS)
+    picked = list(JUDGED)
     fisher, truth = fisher[:, picked], truth[:, picked]
     angle = posterior.angle_between(posterior.mode(fisher), truth)
     low, high = 0.05, 4.0
@@ -147,7 +145,7 @@ def calibrate(network: CrowdNetS, examples: Examples, mass: float = 0.9) -> None
 @torch.no_grad()
 def coverage(network: CrowdNetS, examples: Examples, mass: float = 0.9) -> float:
     """Share of true rotations that lie in the credible ball of that mass."""
-    picked = list(JUDGED_JOINTS)
+    picked = list(JUDGED)
     fisher = _answers(network, examples)[:, picked]
     angle = posterior.angle_between(posterior.mode(fisher), examples.rotations.float()[:, picked])
     return float((angle <= posterior.credible_angle(fisher, mass, 32)).float().mean())

@@ -41,7 +41,12 @@ class Group:
 
 @dataclass(frozen=True)
 class Learning:
-    """How rootnet-s learns; `crop_steps.HeadRecipe`."""
+    """How a head learns, by default rootnet-s.
+
+    Attributes:
+        average: of the weights, exponential.
+        restart: step at which the learning rate, which has fallen to nothing, rises again; 0 for none.
+    """
 
     seed: int = 0
     steps: int = 1200
@@ -54,26 +59,20 @@ class Learning:
 
 
 @dataclass(frozen=True)
-class CrowdNetRecipe:
+class CrowdNetRecipe(Learning):
     """Everything that decides the weights of crowdnet-s and rootnet-s, which share their pictures.
 
     Attributes:
         joints: weight of the joints' error in metres against the negative log-likelihood of the rotations.
-        average: of the weights, exponential.
-        restart: step at which the learning rate, which has fallen to nothing, rises again; 0 for none.
         control_steps: of two short trainings, with all 2D poses and with the right ones alone.
         rootnet: how rootnet-s learns.
         groups: of pictures, by name.
     """
 
-    seed: int = 0
     steps: int = 1600
-    batch: int = 128
     learning_rate: float = 1.0e-3
     warmup: int = 100
-    weight_decay: float = 0.02
     average: float = 0.995
-    restart: int = 0
     joints: float = 15.0
     control_steps: int = 0
     network: dict[str, int] = field(default_factory=lambda: {"width": 160, "depth": 4})

@@ -10,12 +10,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.spatial.transform import Rotation
 
 from crowd3d import body as bodies
 from crowd3d.errors import ConfigError
 from crowd3d.fitting import Fitted
-from crowd3d.synth.motion import stands, without_heading
+from crowd3d.synth.motion import standing_poses
 from crowd3d.synth.presets import Preset
 from crowd3d.synth.render import Renderer, Setting, sample_setting
 from crowd3d.training.everyday import everyday_poses
@@ -99,20 +98,14 @@ def cast_poses(recipe: SceneRecipe, seed: int, recorded: FloatArray | None = Non
 
 def recorded_poses(clips: Sequence[Clip], step: int = 3) -> FloatArray:
     """Every `step`-th frame (K, 24, 3) of motions in which somebody stands upright, heading taken off."""
-    rotations = np.concatenate([clip.rotations[::step] for clip in clips])
-    flat = Rotation.from_matrix(rotations.reshape(-1, 3, 3)).as_rotvec().reshape(-1, 24, 3)
-    poses = without_heading(flat)
-    return np.asarray(poses[stands(poses)])
+    return standing_poses(np.concatenate([clip.rotations[::step] for clip in clips]))
 
 
 def rule_poses(count: int, seed: int) -> FloatArray:
     """Standing everyday poses (M, 24, 3) for the cast."""
     model = bodies.load("open", "crowd")
     rest = model.joints_only(torch.zeros(1, 24, 3), torch.zeros(1, 10))[0].double().numpy()
-    made = everyday_poses(np.random.default_rng([seed, 11]), count, rest)
-    flat = Rotation.from_matrix(made.reshape(-1, 3, 3)).as_rotvec().reshape(-1, 24, 3)
-    poses = without_heading(flat)
-    return np.asarray(poses[stands(poses)])
+    return standing_poses(everyday_poses(np.random.default_rng([seed, 11]), count, rest))
 
 
 def sample_scene(recipe: SceneRecipe, seed: int, poses: FloatArray | None) -> Setting:

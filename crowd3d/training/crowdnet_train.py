@@ -92,9 +92,8 @@ def train(
     tables = {k: rounded(measure(network, e, rig)) for k, e in judged.items()}
     facts["held_out"] = tables
     facts["coverage_of_90"] = {k: round(coverage(network, e), 3) for k, e in judged.items()}
-    save_head(
-        network, facts, out / "crowdnet-s.safetensors"
-    )  # before the controls, which take time
+    # Before the controls, which take time.
+    save_head(network, facts, out / "crowdnet-s.safetensors")
     facts["robustness"] = robustness(network, examples, rig, recipe, shards)
     facts["seconds"] = round(time.monotonic() - started, 1)
     save_head(network, facts, out / "crowdnet-s.safetensors")
