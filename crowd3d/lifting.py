@@ -191,12 +191,17 @@ def judged_depths(
 def _weighed(
     placed: optim.Placement, offset_m: FloatArray, depths: Depths, fitted: Fitted
 ) -> optim.Placement:
-    """Places moved along the ground to where ground and judged depths agree best."""
+    """Places moved along the ground to where ground and judged depths agree best.
+
+    Only what is uncertain of each person alone is weighed: an error that everybody's place has by the camera is
+    none of one person against another, and would be made one.
+    """
     torso, normal, focal_px = placed.torso_m, fitted.planes[0].normal, fitted.camera.focal_px
     feet = feet_m(torso, normal, offset_m)
-    move, covariance = weighed_places(feet, placed.position_cov_m2, torso, depths, focal_px)
+    move, own = weighed_places(feet, placed.own_cov_m2, torso, depths, focal_px)
     moved = feet_m(feet + move, normal, offset_m) - feet
-    return replace(placed, torso_m=torso + moved, position_cov_m2=covariance)
+    covariance = placed.position_cov_m2 - placed.own_cov_m2 + own
+    return replace(placed, torso_m=torso + moved, position_cov_m2=covariance, own_cov_m2=own)
 
 
 def pose_bodies(

@@ -20,6 +20,7 @@ HEIGHT_FRACTION = np.array(
 )  # fmt: skip
 ANKLE_FRACTION = 0.082
 SHOULDER_FRACTION = 0.819
+HIP_FRACTION = 0.520
 
 # Joints that mark the same height; arms move too freely to be of use.
 LEVELS: tuple[tuple[int, ...], ...] = ((0, 1, 2, 3, 4), (5, 6), (11, 12), (13, 14), (15, 16))

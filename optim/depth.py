@@ -8,17 +8,22 @@ f is extent over side. It is good to 7-15 %.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from . import anthropometry as body
 from .errors import BadInput
 from .evidence import Mixture
+from .population import Population, densities
 from .projection import FloatArray
 from .residuals import View
 from .solver import Problem
 
 _JUNK_DENSITY, _GOOD_SHARE = 0.02, 0.9
+_STRAIGHT = 0  # component of the population
+_MIN_FALL = 1e-7
 
 
 def depth_over_focal(extent_m: npt.ArrayLike, boxes_px: npt.ArrayLike) -> FloatArray:
@@ -34,10 +39,25 @@ def depth_over_focal(extent_m: npt.ArrayLike, boxes_px: npt.ArrayLike) -> FloatA
         return np.asarray(np.where(side > 0, np.asarray(extent_m) / side, np.nan))
 
 
+@dataclass(frozen=True)
+class Depths:
+    """What was judged, one row a person of the input.
+
+    Attributes:
+        log_over_focal: (N,) logarithms of the hips' depth over the focal length, NaN where unknown.
+        log_sd: (N,) their spreads.
+        are_of_size: whether they were judged from how large somebody appears.
+    """
+
+    log_over_focal: FloatArray
+    log_sd: FloatArray
+    are_of_size: bool
+
+
 def checked_depths(
-    over_focal: npt.ArrayLike, log_sd: npt.ArrayLike, total: int
-) -> tuple[FloatArray, FloatArray]:
-    """Logarithms (N,) of depth over focal length, NaN where unknown, and their spreads (N,).
+    over_focal: npt.ArrayLike, log_sd: npt.ArrayLike, are_of_size: bool, total: int
+) -> Depths:
+    """Depths over focal length of everybody, checked.
 
     Raises:
         BadInput: lengths that are not the number of people, or spreads that are not positive.
@@ -50,24 +70,63 @@ def checked_depths(
         )
     known = np.isfinite(ratio) & (ratio > 0)
     log_ratio = np.log(np.where(known, ratio, 1.0))
-    return np.where(known, log_ratio, np.nan), np.broadcast_to(spread, (total,))
+    return Depths(
+        np.where(known, log_ratio, np.nan), np.broadcast_to(spread, (total,)), are_of_size
+    )
 
 
-def depth_evidence(problem: Problem, log_over_focal: FloatArray, log_sd: FloatArray) -> Mixture:
-    """People's depths against the ground under their feet; arguments of `checked_depths`."""
+def depth_evidence(
+    problem: Problem,
+    view: View,
+    population: Population,
+    judged: Depths,
+) -> Mixture:
+    """People's depths against the ground under their feet.
+
+    A depth judged from a body's size repeats what the person's stick says of an adult who stands straight:
+    both take the mean stature for this one's. It counts as far as somebody is something else. What the ground
+    says is uncertain as well: far away, a pixel of the foot or an uneven ground is many metres.
+
+    Args:
+        view, population: tell how far the ground can be trusted, and who is an adult who stands straight.
+    """
     sticks = problem.sticks
-    judged, sd = log_over_focal[sticks.index], log_sd[sticks.index]
+    log_depth = judged.log_over_focal[sticks.index]
+    sd = np.hypot(judged.log_sd[sticks.index], _ground_log_sd(problem, view, population))
+    weight = np.ones(len(sticks))
+    if judged.are_of_size:
+        prediction = problem.predict(view)
+        parts = problem.components(prediction, population)
+        weight -= densities(prediction, parts)[1][_STRAIGHT]
 
     def residual(view: View) -> FloatArray:
-        focal = math.exp(view.log_focal)
-        height = math.exp(view.log_offset) * problem.offset_ratio
-        ray = (sticks.bottom_px - problem.center_px) / focal
-        fall = -(ray @ view.normal[:2] + view.normal[2])
-        depth = (height - sticks.bottom_height * problem.stature_m) / np.where(
-            fall > 1e-9, fall, np.nan
-        )
+        depth = _hip_depth_m(problem, view)
         with np.errstate(invalid="ignore", divide="ignore"):
             seen = np.log(np.where(depth > 0, depth, np.nan)) - view.log_focal
-        return np.asarray((seen - judged) / sd)
+        return np.asarray((seen - log_depth) / sd)
 
-    return Mixture(residual, _GOOD_SHARE, _JUNK_DENSITY)
+    return Mixture(residual, _GOOD_SHARE, _JUNK_DENSITY, weight, compared=True)
+
+
+def _falls(problem: Problem, view: View) -> FloatArray:
+    """(N,) by how much the rays of the sticks' bottoms fall per unit of depth; NaN if they do not."""
+    ray = (problem.sticks.bottom_px - problem.center_px) / math.exp(view.log_focal)
+    fall = -(ray @ view.normal[:2] + view.normal[2])
+    return np.asarray(np.where(fall > _MIN_FALL, fall, np.nan))
+
+
+def _hip_depth_m(problem: Problem, view: View) -> FloatArray:
+    """(N,) depth of the hips of those who stand on the ground; NaN above the horizon."""
+    sticks = problem.sticks
+    height = math.exp(view.log_offset) * problem.offset_ratio
+    rise = (body.HIP_FRACTION - sticks.bottom_height) * problem.stature_m
+    bottom = (height - sticks.bottom_height * problem.stature_m) / _falls(problem, view)
+    return np.asarray(bottom + rise * view.normal[2])
+
+
+def _ground_log_sd(problem: Problem, view: View, population: Population) -> FloatArray:
+    """(N,) of the logarithm of depth by the ground, from the bottoms' noise and the ground's unevenness."""
+    sticks, prediction = problem.sticks, problem.predict(view)
+    by_pixel = np.hypot(*view.normal[:2]) / (math.exp(view.log_focal) * _falls(problem, view))
+    noise = population.noise_factor * sticks.var_bottom * by_pixel**2
+    return np.asarray(np.sqrt(noise + (population.grade_sd * prediction.reach) ** 2))

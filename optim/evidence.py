@@ -33,7 +33,7 @@ class Mixture:
         residual: view -> (M,) over their standard deviations; NaN where a view says nothing.
         share: of residuals that are no junk.
         junk_density: per standard deviation; (M,) or a number.
-        weight: of each residual, below 1 where they repeat one another.
+        weight: of each residual (M,) or of all, below 1 where they repeat what is counted already.
         freedom: of the Student distribution.
         compared: whether costs count from those of junk alone, so that fits with it and without compare.
     """
@@ -41,7 +41,7 @@ class Mixture:
     residual: Callable[[View], FloatArray]
     share: float
     junk_density: FloatArray | float
-    weight: float = 1.0
+    weight: FloatArray | float = 1.0
     freedom: float = 4.0
     compared: bool = False
 
@@ -69,7 +69,7 @@ class Mixture:
 
     def _cost(self, density: FloatArray) -> float:
         ratio = density / self.junk_density if self.compared else density
-        return -self.weight * float(np.log(ratio).sum())
+        return -float((self.weight * np.log(ratio)).sum())
 
     def _densities(self, residual: FloatArray) -> tuple[FloatArray, FloatArray]:
         """(M,) density, and (M,) probability of being no junk."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .covariance import pitch_roll_covariance, view_covariance
-from .depth import depth_evidence
+from .depth import Depths, depth_evidence
 from .errors import FitFailed
 from .evidence import Evidence
 from .inputs import Given, camera_prior, spread_rows
@@ -39,7 +39,7 @@ class Measured:
         sticks: of the usable people.
         weight: of each of them, less where they stand densely.
         lines_px: (M, 4) straight segments without distortion.
-        depth_prior: (total,) logarithms of depth over focal length, and their spreads; or None.
+        depths: of the people in the input, judged by something else; or None.
     """
 
     total: int
@@ -47,7 +47,7 @@ class Measured:
     sticks: Sticks
     weight: FloatArray
     lines_px: FloatArray
-    depth_prior: tuple[FloatArray, FloatArray] | None
+    depths: Depths | None = None
 
 
 class Fitter:
@@ -61,6 +61,7 @@ class Fitter:
         self.grounds = Grounds(np.zeros(1), np.zeros(len(measured.sticks), dtype=np.int64))
         self.starts_tried = 0
         self.lines: Evidence | None = None
+        self.depths: Evidence | None = None
         self.lines_say = "not given"
         self.view = self._best_start()
         for _ in range(2):
@@ -77,18 +78,15 @@ class Fitter:
     @property
     def problem(self) -> Problem:
         given = self.given
-        problem = Problem(
+        return Problem(
             self.sticks,
             self.weight,
             given.center_px,
             given.stature_m,
             self.prior,
             self.grounds.offset_ratio,
+            tuple(term for term in (self.lines, self.depths) if term is not None),
         )
-        evidence = [self.lines] if self.lines is not None else []
-        if self.measured.depth_prior is not None:
-            evidence.append(depth_evidence(problem, *self.measured.depth_prior))
-        return replace(problem, evidence=tuple(evidence))
 
     def covariance(self) -> FloatArray:
         """(4, 4) over log focal, pitch, roll, log offset; with what all people share."""
@@ -134,6 +132,10 @@ class Fitter:
         parts = self.problem.components(prediction, self.population)
         _, membership, _ = densities(prediction, parts)
         self.population = reestimated(self.population, prediction, parts, membership, self.weight)
+        if self.measured.depths is not None:
+            self.depths = depth_evidence(
+                self.problem, self.view, self.population, self.measured.depths
+            )
 
     def _add_lines(self) -> None:
         """Lets straight lines speak, if they agree on a vertical that the people do not rule out."""

@@ -89,6 +89,7 @@ def fit_ground_camera(
     lean_shrinkage: tuple[float, float] = (0.0, 0.0),
     lines_px: npt.ArrayLike | None = None,
     depth_prior: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    depths_are_of_size: bool = True,
     repeats: float = 1.0,
     max_planes: int = 1,
     projection: str = "perspective",
@@ -117,8 +118,10 @@ def fit_ground_camera(
         lean_shrinkage: share of people's lean that the detector takes off, and how well that is
             known (standard deviation); 0 for exact keypoints.
         lines_px: (M, 4) straight segments found in the picture; those that agree on a vertical count.
-        depth_prior: (N,) depths over focal length and spreads of their logarithms, as
+        depth_prior: (N,) depths of the hips over focal length and spreads of their logarithms, as
             `depth.depth_over_focal` makes them.
+        depths_are_of_size: whether they were judged from how large people appear, as those of networks are.
+            Then they tell nothing new of adults who stand straight, whose size is measured anyway.
         repeats: how often each person is among the rows on average, where frames of one static camera
             were joined: the same walker leans and measures the same in all of them.
         max_planes: how many parallel levels of ground to look for; one is never split by noise.
@@ -152,7 +155,10 @@ def fit_ground_camera(
         raise BadInput(f"neither lines nor a depth prior can be used in a {projection} picture")
     if max_planes < 1:
         raise BadInput(f"max_planes must be at least 1, not {max_planes}")
-    measured = _measured(given, keypoints, boxes_px, lines_px, depth_prior)
+    measured = _measured(given, keypoints, boxes_px, lines_px)
+    if depth_prior is not None:
+        depths = checked_depths(*depth_prior, depths_are_of_size, measured.total)
+        measured = replace(measured, depths=depths)
     require_people(measured.sticks, measured.total, given)
     return _result(Fitter(given, measured, max_planes))
 
@@ -162,7 +168,6 @@ def _measured(
     keypoints: npt.ArrayLike | None,
     boxes_px: npt.ArrayLike | None,
     lines_px: npt.ArrayLike | None,
-    depth_prior: tuple[npt.ArrayLike, npt.ArrayLike] | None,
 ) -> Measured:
     """People and lines as a lens without distortion would show them."""
 
@@ -183,10 +188,7 @@ def _measured(
         weight = by_person[sticks.index]
     lines = checked_segments(np.zeros((0, 4)) if lines_px is None else lines_px)
     ends = undistorted(lines.reshape(-1, 2, 2), given)
-    depths = None
-    if depth_prior is not None:
-        depths = checked_depths(*depth_prior, total)
-    return Measured(total, levels, sticks, weight, ends.reshape(-1, 4), depths)
+    return Measured(total, levels, sticks, weight, ends.reshape(-1, 4))
 
 
 def _result(fit: Fitter) -> GroundCameraFit:

@@ -42,6 +42,7 @@ class Placement:
         scale: (N,) factor on the given body.
         position_cov_m2: (N, 3, 3) covariance of the foot point; for a camera known exactly it is
             singular along the plane's normal.
+        own_cov_m2: (N, 3, 3) the part of it that is not everybody's: as if the camera were known exactly.
         residual_px: (N,) root mean square of the weighted keypoint residuals.
         is_placed: (N,) False where no place in front of the camera explains the picture.
     """
@@ -49,6 +50,7 @@ class Placement:
     torso_m: FloatArray
     scale: FloatArray
     position_cov_m2: FloatArray
+    own_cov_m2: FloatArray
     residual_px: FloatArray
     is_placed: BoolArray
 
@@ -104,16 +106,17 @@ def place_people(
     information, _ = normal_equations(seen, residual, jacobian, solution)
     information += 1e-12 * np.eye(3)
     on_plane = np.asarray(np.linalg.inv(information), dtype=np.float64)
-    covariance = scene.axes.T @ on_plane[:, :2, :2] @ scene.axes
+    own = covariance = scene.axes.T @ on_plane[:, :2, :2] @ scene.axes
     if camera_covariance is not None:
         by_camera = _foot_by_camera(scene, seen, solution, foot, on_plane)
-        covariance += by_camera @ np.asarray(camera_covariance) @ by_camera.transpose(0, 2, 1)
+        covariance = own + by_camera @ np.asarray(camera_covariance) @ by_camera.transpose(0, 2, 1)
     squares = (weights[..., None] * (residual * sigma_rad[..., None]) ** 2).sum(axis=(1, 2))
     total = weights.sum(axis=1)
     return Placement(
         torso_m=foot + (scale * torso_height_m)[:, None] * normal,
         scale=scale,
         position_cov_m2=covariance,
+        own_cov_m2=own,
         residual_px=np.sqrt(squares / np.maximum(total, _TINY)) * px_per_rad,
         is_placed=np.all((depth > _TINY) | (weights == 0), axis=1) & (total > 0),
     )

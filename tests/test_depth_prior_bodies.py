@@ -38,6 +38,7 @@ from crowd3d.scene import Plane
 from crowd3d.synth import PRESETS, Truth
 from crowd3d.synth.render import sample_setting
 from crowd3d.synth.truth import truth_of
+from optim.anthropometry import ANKLE_FRACTION, HIP_FRACTION
 
 SIZE = (4000, 2250)
 
@@ -172,30 +173,67 @@ def test_ground_that_is_sure_keeps_people_and_gross_errors_move_them_little():
     assert (np.linalg.eigvalsh(after) > -1e-12).all()
 
 
-def test_judged_depths_make_a_camera_of_few_people_surer():
-    world = World(pitch=10, height=5.0)
-    keypoints = world.crowd(12, 3)
-    points = keypoints[..., :2]
+def detections_of(keypoints) -> Detections:
+    points, n = keypoints[..., :2], len(keypoints)
     box = np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1)
-    one = np.ones(12)
-    none = np.zeros(12, np.int64)
-    people = Detections(one, one, box, keypoints, none > 0, none)
+    none = np.zeros(n, np.int64)
+    return Detections(np.ones(n), np.ones(n), box, keypoints, none > 0, none)
+
+
+def hip_depths(world, keypoints):
+    """(N,) true depths over focal length of those who stand."""
+    ray = np.ones((len(keypoints), 3))
+    ray[:, :2] = (keypoints[:, 15:, :2].mean(axis=1) - world.center_px) / world.focal_px
+    ankle = 1.7 * ANKLE_FRACTION
+    depth = (world.height - ankle) / -(ray @ world.normal)
+    return (depth + (1.7 * HIP_FRACTION - ankle) * world.normal[2]) / world.focal_px
+
+
+def test_judged_depths_make_a_camera_of_people_who_do_not_stand_surer():
+    world = World(pitch=10, height=5.0)
+    picture = SimpleNamespace(width=world.size[0], height=world.size[1])
+    given = Camera(*world.size, world.focal_px, tuple(world.center_px))
+    for outliers, least, most in ((1.0, 0.0, 0.9), (0.0, 0.9, 1.02)):
+        keypoints = world.crowd(24, 3, outliers=outliers)
+        people = detections_of(keypoints)
+        fitted = fit_camera(people, picture, given, Config())
+        judged = depths_of(hip_depths(world, keypoints), 0.03)
+        better = camera_with_depths(fitted, judged, people, given, Config(), free_center=False)
+        assert least < better.covariance[3, 3] / fitted.covariance[3, 3] < most
+        assert abs(better.planes[0].offset_m - 5.0) < max(abs(fitted.planes[0].offset_m - 5.0), 0.1)
+
+
+def test_unknown_depths_and_panoramas_leave_the_camera():
+    world = World(pitch=10, height=5.0)
+    people = detections_of(world.crowd(12, 3))
     picture = SimpleNamespace(width=world.size[0], height=world.size[1])
     given = Camera(*world.size, world.focal_px, tuple(world.center_px))
     fitted = fit_camera(people, picture, given, Config())
-    ray = np.ones((12, 3))
-    ray[:, :2] = (keypoints[:, 15:, :2].mean(axis=1) - world.center_px) / world.focal_px
-    truth = (world.height - 0.14) / -(ray @ world.normal) / world.focal_px
-    options = {"free_center": False}
-    better = camera_with_depths(fitted, depths_of(truth, 0.03), people, given, Config(), **options)
-    assert better.covariance[3, 3] < 0.8 * fitted.covariance[3, 3]
-    assert abs(better.planes[0].offset_m - 5.0) < max(abs(fitted.planes[0].offset_m - 5.0), 0.1)
-    ignorant = camera_with_depths(
-        fitted, depths_of(np.full(12, np.nan)), people, given, Config(), **options
-    )
+    unknown = depths_of(np.full(12, np.nan))
+    ignorant = camera_with_depths(fitted, unknown, people, given, Config(), free_center=False)
     assert ignorant.planes[0].offset_m == pytest.approx(fitted.planes[0].offset_m)
     panorama = replace(fitted, camera=replace(fitted.camera, projection="cylindrical"))
-    assert camera_with_depths(panorama, depths_of(truth), people, None, Config()) is panorama
+    assert camera_with_depths(panorama, depths_of([0.01] * 12), people, None, Config()) is panorama
+
+
+def test_what_the_camera_does_to_everybody_is_not_mended_person_by_person():
+    """An unsure camera must not make people follow depths that are judged one by one."""
+    truth = mixed_crowd(21)
+    people, rows = seen_in(truth, 21)
+    body, lifter = bodies.load("open", "crowd"), lift.load()
+    rng = np.random.default_rng(0)
+    noisy = truth.torso_m[rows, 2] / float(truth.focal_px) * np.exp(rng.normal(0, 0.1, len(rows)))
+    sure = fitted_of(truth)
+    unsure = replace(sure, covariance=np.diag([0.15, 0.01, 0.01, 0.15]) ** 2)
+    told = [
+        lift_people(people, fitted, body, lifter, Config(), depths=depths_of(noisy))
+        for fitted in (sure, unsure)
+    ]
+    np.testing.assert_allclose(told[0].torso_m, told[1].torso_m, atol=1e-9)
+    moved = lift_people(people, sure, body, lifter, Config()).torso_m - told[0].torso_m
+    assert np.abs(moved).max() > 0.01
+    wider = [np.trace(t.position_cov_m2, axis1=1, axis2=2) for t in told]
+    assert (wider[1] > wider[0]).all()
 
 
 class Picture:

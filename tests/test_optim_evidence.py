@@ -9,6 +9,7 @@ import pytest
 from test_optim_ground_camera import SIZE, World
 
 import optim
+from optim.anthropometry import ANKLE_FRACTION, HIP_FRACTION
 from optim.depth import depth_over_focal
 from optim.geometry import normal_from_pitch_roll
 from optim.lines import tilt_from_vertical, vertical_lines
@@ -125,10 +126,11 @@ def test_a_focal_prior_that_cannot_be_is_refused(bad):
 
 
 def _depths(world: World, people: np.ndarray, log_sd: float, seed: int) -> np.ndarray:
-    """(N,) true depth over focal length with noise."""
+    """(N,) true depth of the hips over focal length with noise."""
     ray = np.ones((len(people), 3))
     ray[:, :2] = (people[:, 15:, :2].mean(axis=1) - world.center_px) / world.focal_px
-    depth = (world.height - 0.14) / -(ray @ world.normal)
+    ankle, hip = 1.7 * ANKLE_FRACTION, 1.7 * HIP_FRACTION
+    depth = (world.height - ankle) / -(ray @ world.normal) + (hip - ankle) * world.normal[2]
     noise = np.random.default_rng(seed).normal(0, log_sd, len(people))
     return depth / world.focal_px * np.exp(noise)
 
@@ -141,13 +143,39 @@ def test_judged_depths_make_the_offset_better():
         depths = _depths(world, people, 0.05, seed)
         depths[::5] = np.nan
         depths[1] *= 5.0  # one gross error
-        options = {"gravity": -world.normal, "mean_stature_sd_m": 0.0}
+        options = {"gravity": -world.normal, "mean_stature_sd_m": 0.0, "depths_are_of_size": False}
         fit = world.fit(people, depth_prior=(depths, np.full(12, 0.05)), **options)
         with_depths.append(abs(world.errors(fit)[3]))
         plain = world.fit(people, **options)
         without.append(abs(world.errors(plain)[3]))
         assert fit.covariance[3, 3] < plain.covariance[3, 3]
     assert np.mean(with_depths) < np.mean(without)
+
+
+def test_sizes_told_twice_count_once():
+    """Of adults who stand straight, depths judged from their size change nothing; of others they do."""
+    world = World(pitch=10, height=5.0)
+    for outliers, tells in ((0.0, False), (0.9, True)):
+        people = world.crowd(40, 3, outliers=outliers, spread=0.02)
+        wrong = (1.15 * _depths(world, people, 0.02, 0), np.full(40, 0.05))
+        plain = world.errors(world.fit(people))
+        of_size, new = (
+            world.errors(world.fit(people, depth_prior=wrong, depths_are_of_size=k)) - plain
+            for k in (True, False)
+        )
+        assert np.abs(new).max() > 0.05
+        assert (np.abs(of_size).max() > 0.4 * np.abs(new).max()) == tells, (of_size, new)
+
+
+def test_far_away_the_ground_is_not_trusted_against_a_depth():
+    """Pixels of feet near the horizon are many metres: depths that contradict them turn nothing."""
+    world = World(pitch=2, height=2.0, fov=30)
+    people = world.crowd(40, 1, far=60.0, noise=0.03)
+    depths = (_depths(world, people, 0.0, 0), np.full(40, 0.02))
+    fit = world.fit(people, depth_prior=depths, depths_are_of_size=False)
+    plain = world.fit(people)
+    assert abs(world.errors(fit)[3]) < abs(world.errors(plain)[3]) + 0.05
+    assert fit.covariance[0, 0] < 1.2 * plain.covariance[0, 0]
 
 
 def test_depth_over_focal_is_rootnets_rule():

@@ -76,6 +76,17 @@ def test_the_camera_s_covariance_becomes_the_people_s():
     np.testing.assert_allclose(added, expected, rtol=0.02, atol=2e-4)
 
 
+def test_a_person_s_own_covariance_is_that_of_a_known_camera():
+    crowd = Crowd(6)
+    covariance = np.diag([0.1, 0.01, 0.01, 0.1]) ** 2
+    _, known = crowd.place(crowd.theta)
+    _, fitted = crowd.place(crowd.theta, camera_covariance=covariance)
+    np.testing.assert_array_equal(known.own_cov_m2, known.position_cov_m2)
+    np.testing.assert_array_equal(fitted.own_cov_m2, known.own_cov_m2)
+    shared = fitted.position_cov_m2 - fitted.own_cov_m2
+    assert (np.trace(shared, axis1=1, axis2=2) > 0.1).all()
+
+
 def test_a_fitted_camera_plugs_in():
     crowd = Crowd(40)
     keypoints = np.concatenate([crowd.pixels, np.ones((40, 17, 1))], axis=2)

@@ -15,7 +15,7 @@ from optim.scene_separation import penetration_m
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from scene_crowds import KNOWN, STATURE_M, STREET, Crowd, Sticks, foot_points
-from scene_refine import IN_90, deepest_m, distances, measure
+from scene_refine import IN_90, camera_table, deepest_m, distances, expected_worse, measure
 
 
 def _known(crowd: Crowd) -> dict:
@@ -65,6 +65,28 @@ def test_bent_people_of_poor_lifts_are_twice_as_good():
     rows = [measure(Crowd(n=200, seed=s, lift="poor", camera_sd=KNOWN)) for s in range(8)]
     ratio = [row["bent_after"] / row["bent_before"] for row in rows]
     assert np.median(ratio) < 0.5
+
+
+def test_by_luck_alone_an_efficient_estimate_is_worse_as_often_as_is_said():
+    rng = np.random.default_rng(0)
+    for ratio in (0.2, 0.5, 0.9):
+        efficient = ratio * rng.normal(size=200_000)
+        other = efficient + np.sqrt(1 - ratio**2) * rng.normal(size=200_000)
+        worse = (np.abs(efficient) > np.abs(other)).mean()
+        assert expected_worse(ratio) == pytest.approx(worse, abs=0.005)
+    assert expected_worse(0.0) == 0 and expected_worse(1.0) == pytest.approx(0.5)
+
+
+def test_a_refined_camera_gets_worse_no_more_often_than_luck_explains():
+    runs = [measure(Crowd(n=60, seed=seed, kinds=STREET, camera_sd=None)) for seed in range(16)]
+    table = camera_table(runs)
+    assert set(table) == {"focal", "pitch", "roll", "height"}
+    for unknown in ("focal", "pitch"):
+        assert table[unknown]["after"] < 0.8 * table[unknown]["before"]
+    worse, expected = (
+        np.mean([row[k] for row in table.values()]) for k in ("worse", "expected_worse")
+    )
+    assert worse < expected + 0.15
 
 
 def test_good_lifts_and_cameras_are_not_spoilt():
