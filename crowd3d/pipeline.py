@@ -62,6 +62,84 @@ class Seen:
     focal_prior: tuple[float, float] | None = None
 
 
+@dataclass
+class _Look:
+    """Looks at one picture in tiles, and remembers what was seen.
+
+    Attributes:
+        scouts: tiles that show people of every size, whatever the camera.
+        scouted: everybody found in them; n_tiles: of all looks together.
+    """
+
+    source: ImageSource
+    detector: Detector
+    config: Config
+    report: Reporter
+    journal: Journal | None
+    scouts: list[Tile]
+    scouted: Detections
+    n_tiles: int = 0
+
+    @classmethod
+    def scout(
+        cls,
+        source: ImageSource,
+        detector: Detector,
+        given: Camera | None,
+        config: Config,
+        report: Reporter,
+        journal: Journal | None,
+    ) -> _Look:
+        """The first look, with scout tiles."""
+        scouts = scout_tiles(
+            _planned_width(source, given.turn_px if given is not None else None),
+            source.height,
+            tile_px=config.tile_px,
+            max_tiles=config.scout_tiles,
+            max_upscale=config.max_upscale,
+        )
+        look = cls(source, detector, config, report, journal, scouts, Detections.empty())
+        look.scouted = look.at(scouts, "scout", windows(given))
+        return look
+
+    def at(self, tiles: Sequence[Tile], stage: str, view: Windows) -> Detections:
+        """Everybody in some tiles."""
+        self.report.start(stage, len(tiles))
+        self.n_tiles += len(tiles)
+        found = self.detector.detect(self.source, tiles, self.report.advance, self.journal, view)
+        return Detections.cat(list(found))
+
+    def closer(self, fitted: Fitted) -> Detections:
+        """Everybody in the scouts and in tiles that fit the people whom a camera lets expect.
+
+        A later plan replaces an earlier one, so that nobody counts twice for being looked at twice.
+        """
+        tiles = _plan(self.source, fitted.camera, fitted.planes, self.config)
+        closer = self.at(tiles, "infer", windows(fitted.camera, fitted.planes[0].normal))
+        closer.tile += len(self.scouts)
+        return Detections.cat([self.scouted, closer])
+
+    def settled(self, found: Detections, fitted: Fitted) -> Detections:
+        """The people among what was found, left and right as a second look has them."""
+        camera, planes = fitted.camera, fitted.planes
+        people = selection.placed_people(found, camera, planes, self.config)
+        wanted = self.config.second_look and len(people) >= FEW_PEOPLE
+        if not (wanted and isinstance(people, PeopleSeen)):
+            return people
+        view = windows(camera, planes[0].normal)
+        return settle_sides(
+            people,
+            self.source,
+            self.detector,
+            camera,
+            planes,
+            view,
+            self.config,
+            self.report,
+            self.journal,
+        )
+
+
 def find_people(
     source: ImageSource,
     detector: Detector,
@@ -85,44 +163,15 @@ def find_people(
         projection: of the picture, where `given` does not say it.
         focal_prior: pixels and standard deviation of the logarithm, say of EXIF.
     """
-    turn_px = given.turn_px if given is not None else None
-    scouts = scout_tiles(
-        _planned_width(source, turn_px),
-        source.height,
-        tile_px=config.tile_px,
-        max_tiles=config.scout_tiles,
-        max_upscale=config.max_upscale,
-    )
-
-    def look(tiles: Sequence[Tile], stage: str, view: Windows) -> Detections:
-        report.start(stage, len(tiles))
-        return Detections.cat(list(detector.detect(source, tiles, report.advance, journal, view)))
-
-    def look_closer(fitted: Fitted) -> tuple[Detections, int]:
-        tiles = _plan(source, fitted.camera, fitted.planes, config)
-        view = windows(fitted.camera, fitted.planes[0].normal)
-        closer = look(tiles, "infer", view)
-        closer.tile += len(scouts)
-        # A later plan replaces an earlier one, so that nobody counts twice for being looked at twice.
-        return Detections.cat([scouted, closer]), len(tiles)
-
-    def settle(found: Detections, fitted: Fitted) -> Detections:
-        camera, planes = fitted.camera, fitted.planes
-        people = selection.placed_people(found, camera, planes, config)
-        wanted = config.second_look and len(people) >= FEW_PEOPLE
-        if not (wanted and isinstance(people, PeopleSeen)):
-            return people
-        view = windows(camera, planes[0].normal)
-        return settle_sides(people, source, detector, camera, planes, view, config, report, journal)
-
-    scouted = found = look(scouts, "scout", windows(given))
-    n_tiles, rounds = len(scouts), 0
+    look = _Look.scout(source, detector, given, config, report, journal)
     if fixed is not None:
-        found, n_planned = look_closer(fixed)
-        return Seen(settle(found, fixed), fixed, n_tiles + n_planned, len(found), 1, is_fixed=True)
-    scout_people = selection.scout_people(found, config, turn_px)
+        found = look.closer(fixed)
+        people = look.settled(found, fixed)
+        return Seen(people, fixed, look.n_tiles, len(found), 1, is_fixed=True)
+    turn_px = given.turn_px if given is not None else None
+    people = selection.scout_people(look.scouted, config, turn_px)
     structure = find_structure(
-        source, scout_people.box_px, config, projection, lens_is_known=not free_center
+        source, people.box_px, config, projection, lens_is_known=not free_center
     )
     fit = partial(
         fit_camera,
@@ -133,22 +182,20 @@ def find_people(
         structure=structure,
         focal_prior=focal_prior,
     )
-    fitted = fit(scout_people)
-    settled = False
-    while fitted is not None and rounds < config.rounds and not settled:
-        found, n_planned = look_closer(fitted)
-        n_tiles += n_planned
+    found, fitted, rounds, is_settled = look.scouted, fit(people), 0, False
+    while fitted is not None and rounds < config.rounds and not is_settled:
+        found, before = look.closer(fitted), fitted
         rounds += 1
-        people = selection.placed_people(found, fitted.camera, fitted.planes, config)
-        before, fitted = fitted, fit(people)
-        settled = fitted is not None and _height_change(people, before, fitted) < _SETTLED
+        people = selection.placed_people(found, before.camera, before.planes, config)
+        fitted = fit(people)
+        is_settled = fitted is not None and _height_change(people, before, fitted) < _SETTLED
     if fitted is not None and free_center and projection == "perspective":
         fitted = fit(people, free_center=True) or fitted
     if fitted is None:
         people = selection.unplaced_people(found, config, turn_px)
     else:
-        people = settle(found, fitted)
-    return Seen(people, fitted, n_tiles, len(found), rounds, False, structure, focal_prior)
+        people = look.settled(found, fitted)
+    return Seen(people, fitted, look.n_tiles, len(found), rounds, False, structure, focal_prior)
 
 
 def _height_change(people: Detections, before: Fitted, after: Fitted) -> float:
