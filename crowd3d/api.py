@@ -121,16 +121,18 @@ def reconstruct(
     return scene
 
 
-def closing_line(scene: Scene, folder: Path | None = None) -> str:
+def closing_line(scene: Scene, where: Path | None = None) -> str:
     """What a run found, in one line."""
-    seconds = sum(scene.diagnostics["seconds"].values())
-    where = f" -> {folder}" if folder is not None else ""
-    if not scene.planes:
-        return f"{scene.image_name}: {len(scene.people)} people, camera not determined, {seconds:.1f} s{where}"
-    return (
-        f"{scene.image_name}: {len(scene.people)} people, camera {scene.planes[0].offset_m:.1f} m above the "
-        f"ground, field of view {math.degrees(scene.camera.fov_rad):.0f} degrees, {seconds:.1f} s{where}"
-    )
+    seen = "camera not determined"
+    if scene.planes:
+        seen = (
+            f"camera {scene.planes[0].offset_m:.1f} m above the ground, "
+            f"field of view {math.degrees(scene.camera.fov_rad):.0f} degrees"
+        )
+    seconds = scene.diagnostics.get("seconds", {})
+    took = f", {sum(seconds.values()):.1f} s" if seconds else ""
+    target = f" -> {where}" if where is not None else ""
+    return f"{scene.image_name}: {len(scene.people)} people, {seen}{took}{target}"
 
 
 def _known(camera: Camera | CameraHint | str | Path | None, source: tiling.ImageSource) -> Known:

@@ -15,6 +15,7 @@ _COMMANDS = (
     "largecrowd",
     "evaluate",
     "export",
+    "view",
     "synth",
     "data",
     "models",
