@@ -147,11 +147,12 @@ class Fitter:
             return
         mixture, theirs = found
         # Lines tell the normal for a focal length, people both at once: compare where people are free.
-        alone = replace(self.problem, evidence=(mixture,))
-        together = minimise(alone, theirs, self.population)
+        problem = self.problem
+        with_lines = replace(problem, evidence=(*problem.evidence, mixture))
+        together = minimise(with_lines, theirs, self.population)
         apart = (together.minus(self.view))[self.prior.is_free]
         keep = np.ix_(np.flatnonzero(self.prior.is_free), np.flatnonzero(self.prior.is_free))
-        of_people = view_covariance(self.problem, self.view, self.population, self._nudged())[keep]
+        of_people = view_covariance(problem, self.view, self.population, self._nudged())[keep]
         distance = float(np.sqrt(apart @ np.linalg.solve(of_people, apart)))
         if distance > _DISAGREEMENT_SD:
             self.lines_say = f"contradict the people by {distance:.1f} standard deviations"

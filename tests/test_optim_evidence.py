@@ -167,6 +167,16 @@ def test_sizes_told_twice_count_once():
         assert (np.abs(of_size).max() > 0.4 * np.abs(new).max()) == tells, (of_size, new)
 
 
+def test_depths_still_count_where_lines_do():
+    world = World(pitch=10, height=5.0)
+    people, posts = world.crowd(40, 3), _segments(world, 60, 0)
+    larger = (1.06 * _depths(world, people, 0.02, 0), np.full(40, 0.02))
+    plain = world.fit(people, lines_px=posts)
+    both = world.fit(people, lines_px=posts, depth_prior=larger, depths_are_of_size=False)
+    assert plain.report["lines"].startswith("used") and both.report["lines"].startswith("used")
+    assert abs(world.errors(both)[3] - world.errors(plain)[3]) > 0.01
+
+
 def test_far_away_the_ground_is_not_trusted_against_a_depth():
     """Pixels of feet near the horizon are many metres: depths that contradict them turn nothing."""
     world = World(pitch=2, height=2.0, fov=30)
