@@ -1,9 +1,9 @@
-"""Whether somebody faces the camera, read from the trunk of the default network.
+"""Whether somebody faces the camera, read from the stages of a network for the pose of one person.
 
-The keypoint maps of the network are bistable for a blurred back: it may name left and right as of a face.
-Its features know more. A logistic readout of their means over four bands of the upright body, 96 weights,
-is trained on renders by `crowd3d.training.facing_train`; so few weights leave little room to learn what is
-peculiar to renders.
+The keypoint maps of the default network are bistable for a blurred back: it may name left and right as of a
+face. The features of facing-s, in a window that the person fills, know more. A logistic readout of their means
+over four bands of the upright body is trained on renders by `crowd3d.training.facing_train`; it is linear and
+knows no place but the band, which leaves little room to learn what is peculiar to renders.
 """
 
 from __future__ import annotations
@@ -22,14 +22,16 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from crowd3d import models
 from crowd3d.errors import ModelError
-from crowd3d.models.crowd3ds import STRIDE
+from crowd3d.models.facing_s import STRIDE
+from crowd3d.models.weights_file import tensors_hash
 from tiling import Tile
 
 FloatArray = npt.NDArray[np.float64]
 
-WINDOW_PX = (128, 192)  # width and height of the network's input for one person
-PERSON_PX = 128.0  # height of the person in the middle of it
+WINDOW_PX = (160, 256)  # width and height of the network's input for one person
+PERSON_PX = 240.0  # height of the person in the middle of it
 # Borders of head, shoulders, hips and legs below the top of the box, as shares of its height.
 BANDS = (0.0, 0.16, 0.34, 0.56, 1.0)
 _HALF_WIDTH = 0.165  # of a band, as a share of the height
@@ -41,7 +43,7 @@ class FacingReadout:
 
     Attributes:
         weight: (4, C), of the mean features of each band; bias: of the sum.
-        network: hash of the network whose features it reads, `Detector.weights_hash`.
+        network: hash of the network whose features it reads.
         facts: what is known of its training.
     """
 
@@ -66,15 +68,23 @@ def person_window(box_px: FloatArray, index: int = 0) -> Tile:
 
 
 def band_features(features: Tensor) -> Tensor:
-    """(B, C, H/4, W/4) trunk features of windows -> (B, 4, C) means over the bands of the body."""
-    width, height = (side / STRIDE for side in WINDOW_PX)
-    person = PERSON_PX / STRIDE
-    left = round(width / 2 - _HALF_WIDTH * person)
-    top = (height - person) / 2
-    rows = [round(top + share * person) for share in BANDS]
-    across = features[..., left : round(width) - left]
-    bands = [across[:, :, a:b].mean((2, 3)) for a, b in pairwise(rows)]
-    return torch.stack(bands, dim=1)
+    """(B, C, H/16, W/16) features of windows -> (B, 4, C) means over the bands of the body."""
+    middle_px, height_px = (side / 2 for side in WINDOW_PX)
+    top_px, half_px = height_px - PERSON_PX / 2, _HALF_WIDTH * PERSON_PX
+    rows = [
+        _cells(top_px + a * PERSON_PX, top_px + b * PERSON_PX, features.shape[2])
+        for a, b in pairwise(BANDS)
+    ]
+    columns = _cells(middle_px - half_px, middle_px + half_px, features.shape[3])
+    at = features.new_tensor
+    return torch.einsum("bcvu,kv,u->bkc", features, at(np.stack(rows)), at(columns))
+
+
+def _cells(begin_px: float, end_px: float, count: int) -> FloatArray:
+    """(count,) shares of the cells of a row or column in what lies between two places; they add up to 1."""
+    edges = STRIDE * np.arange(count + 1.0)
+    inside = np.minimum(edges[1:], end_px) - np.maximum(edges[:-1], begin_px)
+    return np.asarray(np.maximum(inside, 0.0) / (end_px - begin_px))
 
 
 @torch.inference_mode()
@@ -85,11 +95,20 @@ def both_ways(network: torch.nn.Module, pixels: npt.NDArray[np.uint8], device: s
     mirror as well.
     """
     rgb = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float()
-    straight, flipped = (
-        band_features(network.with_pyramid(view)[1][-1])  # type: ignore[operator]
-        for view in (rgb, rgb.flip(-1))
-    )
+    straight, flipped = (band_features(network(view)) for view in (rgb, rgb.flip(-1)))
     return ((straight + flipped) / 2).cpu()
+
+
+@cache
+def network(device: str) -> tuple[torch.nn.Module, str]:
+    """facing-s on a device, and the hash of its weights.
+
+    Raises:
+        ModelError: its weights are missing or damaged.
+    """
+    built = models.build("facing-s").to(device)
+    built.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return built, tensors_hash(built)
 
 
 @cache

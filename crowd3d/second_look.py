@@ -2,9 +2,9 @@
 
 The network exchanges left and right of people seen from behind, now and then in every look, more often in
 some of the looks: then the looks, averaged, collapse to a line. Two witnesses are heard: the looks, each
-with the order of its shoulders and hips in the picture, and the readout of `crowd3d.facing` in a window
-about the person. Where they are clear together, looks that contradict are named the other way round, and
-the person is put together again.
+with the order of its shoulders and hips in the picture, and `crowd3d.facing`, which reads another network in
+a window about the person. Where they are clear together, looks that contradict are named the other way
+round, and the person is put together again.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ _WHOLE = (0.7, 1.3)  # seen over expected height of people seen from head to foo
 _OPEN = 0.12  # mean distance of shoulders and of hips, in heights, of somebody frontal
 _CLOSED = 0.03  # below, a look sees somebody from the side, whose order says nothing
 # Log-odds of facing the camera, chosen on generated pictures, poor ones and sharp ones.
-_READOUT_WEIGHT = 0.5
-_LOOKS_WEIGHT = 1.5
-_PRIOR = -1.0  # of looks that see somebody frontal and disagree on the order: nearly always a back
+_READOUT_WEIGHT = 1.0
+_LOOKS_WEIGHT = 1.0
+_PRIOR = -0.5  # of looks that see somebody frontal and disagree on the order: nearly always a back
 _CLEAR = 0.1  # log-odds from which the witnesses are believed
 
 
@@ -135,9 +135,8 @@ def settle_sides(
     """
     readout = np.full(len(people), np.nan)
     rows = np.flatnonzero(is_whole(people, camera, planes, config.stature_m))
-    if detector.weights_hash == facing.load().network:
-        windows = [facing.person_window(people.box_px[row], i) for i, row in enumerate(rows)]
-        readout[rows] = read_facing(source, windows, detector, view, report, journal)
+    windows = [facing.person_window(people.box_px[row], i) for i, row in enumerate(rows)]
+    readout[rows] = read_facing(source, windows, detector.device, view, report, journal)
     height = people.box_px[:, 3] - people.box_px[:, 1]
     opened = openness(people.looks_px, height[:, None])
     return settled(people, log_odds_front(opened, people.look_trust, readout))
@@ -155,7 +154,7 @@ def is_whole(
 def read_facing(
     source: ImageSource,
     windows: Sequence[Tile],
-    detector: Detector,
+    device: str,
     view: Windows,
     report: Reporter,
     journal: Journal | None = None,
@@ -163,20 +162,21 @@ def read_facing(
     """(N,) log-odds of facing the camera of the people in the middle of windows; see `settle_sides`."""
     report.start("sides", len(windows))
     readout, parts = facing.load(), [np.zeros(0)]
+    network, weights_hash = facing.network(device)
     settings = {
         "stage": "facing",
         "view": view.facts(),
-        "device": detector.device,
+        "device": device,
         "versions": [__version__, torch.__version__],
         "readout": [readout.bias, *readout.weight.flatten().tolist()],
     }
     for i in range(0, len(windows), _BATCH):
         batch = windows[i : i + _BATCH]
-        key = record_key(source.identity, batch, settings, detector.weights_hash)
+        key = record_key(source.identity, batch, settings, weights_hash)
         known = journal.get(key) if journal is not None else None
         if known is None:
             pixels = np.stack([view.read(source, window) for window in batch])
-            bands = facing.both_ways(detector.network, pixels, detector.device)
+            bands = facing.both_ways(network, pixels, device)
             known = {"log_odds": readout(bands).double().numpy()}
             if journal is not None:
                 journal.put(key, known)

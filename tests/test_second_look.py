@@ -163,9 +163,9 @@ def test_the_window_holds_the_person_at_one_size():
 
 
 def test_bands_lie_where_the_body_is():
-    rows = torch.arange(48.0)[None, None, :, None].expand(1, 2, 48, 32)
-    bands = facing.band_features(rows)[0, :, 0] * 4  # window pixels
-    shares = (bands + 2 - 32) / facing.PERSON_PX
+    cells = torch.arange(16.0)[None, None, :, None].expand(1, 2, 16, 10)
+    bands = facing.band_features(cells)[0, :, 0] * 16 + 8  # window pixels
+    shares = (bands - (256 - facing.PERSON_PX) / 2) / facing.PERSON_PX
     middles = (np.array(facing.BANDS[1:]) + np.array(facing.BANDS[:-1])) / 2
     np.testing.assert_allclose(shares.numpy(), middles, atol=0.02)
 
@@ -175,17 +175,16 @@ def detector() -> Detector:
     return Detector(models.build(), "cpu", 4, 0.2)
 
 
-def test_a_window_and_its_mirror_image_face_alike(detector):
-    pixels = np.random.default_rng(3).integers(0, 255, (2, 192, 128, 3), np.uint8)
-    straight = facing.both_ways(detector.network, pixels, "cpu")
-    flipped = facing.both_ways(detector.network, np.ascontiguousarray(pixels[:, :, ::-1]), "cpu")
-    torch.testing.assert_close(straight, flipped, atol=1e-4, rtol=1e-4)
+def test_a_window_and_its_mirror_image_face_alike():
+    network, _ = facing.network("cpu")
+    pixels = np.random.default_rng(3).integers(0, 255, (2, 256, 160, 3), np.uint8)
+    straight = facing.both_ways(network, pixels, "cpu")
+    flipped = facing.both_ways(network, np.ascontiguousarray(pixels[:, :, ::-1]), "cpu")
+    torch.testing.assert_close(straight, flipped, atol=1e-3, rtol=1e-4)
 
 
-def test_the_embedded_readout_is_of_the_embedded_network(detector):
-    readout = facing.load()
-    assert readout.network == detector.weights_hash
-    assert min(readout.facts["held_out"].values()) > 0.6
+def test_the_embedded_readout_is_good_on_people_it_never_saw():
+    assert min(facing.load().facts["held_out"].values()) > 0.75
 
 
 class _Picture:
@@ -234,11 +233,11 @@ def test_same_input_same_bytes_and_the_journal_is_used(detector, tmp_path):
         assert other.keypoints_px.tobytes() == plain.keypoints_px.tobytes()
 
 
-def test_another_network_is_not_read_but_its_looks_count():
-    network = models.build("crowd3d-s", None)
+def test_who_is_not_seen_whole_has_the_looks_alone(detector):
     people = _people([[_look(1), _look(1), _look(-1)]])
+    people.box_px[0, 1] += 70  # far too small for the ground
     picture = _Picture()
-    settled = _settle(people, Detector(network, "cpu", 4, 0.2), picture)
+    settled = _settle(people, detector, picture)
     assert picture.reads == 0
     assert _opened(settled)[0] > 0.07 > _opened(people)[0]
 

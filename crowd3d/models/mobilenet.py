@@ -1,0 +1,93 @@
+"""MobileNetV2 (Sandler et al. 2018) at any width, as TensorFlow builds it."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+# Table 2 of the paper: expansion, channels, repeats, first stride.
+_STAGES = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+_STEM_CHANNELS = 32
+INPUT_SCALE = 0.00784301757  # 1/127.5 in float16, as MoveNet was published
+
+
+def widened(channels: int, width: float) -> int:
+    """Channels of a layer at a width multiplier: the nearest multiple of 8, and never 10 % too few."""
+    wanted = channels * width
+    rounded = max(8, int(wanted + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * wanted else rounded
+
+
+class SameConv(nn.Conv2d):
+    """A 3x3 convolution with TensorFlow's SAME padding, which is one-sided at stride 2."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.stride[0] == 2:
+            x = F.pad(x, (0, 1, 0, 1))
+        return super().forward(x)
+
+
+def conv3x3(
+    channels_in: int, channels: int, stride: int = 1, groups: int = 1, bias: bool = True
+) -> SameConv:
+    """A `SameConv` that keeps the size, or halves an even one."""
+    padding = 0 if stride == 2 else 1
+    return SameConv(channels_in, channels, 3, stride, padding, groups=groups, bias=bias)
+
+
+class InvertedResidual(nn.Module):
+    """Expand 1x1, depthwise 3x3, project 1x1; identity skip where the shape allows."""
+
+    def __init__(self, channels_in: int, channels: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        hidden = channels_in * expansion
+        self.expand = nn.Conv2d(channels_in, hidden, 1) if expansion > 1 else None
+        self.depthwise = conv3x3(hidden, hidden, stride, groups=hidden)
+        self.project = nn.Conv2d(hidden, channels, 1)
+        self.has_skip = stride == 1 and channels_in == channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = x if self.expand is None else F.relu6(self.expand(x))
+        y = self.project(F.relu6(self.depthwise(y)))
+        return x + y if self.has_skip else y
+
+
+class MobileNetV2(nn.Module):
+    """Stem and the first stages.
+
+    Args:
+        width: multiplier of all channels.
+        n_stages: of the paper's seven; the first five end at stride 16, all at 32.
+    """
+
+    def __init__(self, width: float, n_stages: int = len(_STAGES)) -> None:
+        super().__init__()
+        channels = widened(_STEM_CHANNELS, width)
+        self.stem = conv3x3(3, channels, stride=2)
+        self.stages = nn.ModuleList()
+        self.stage_channels: list[int] = []
+        for expansion, base, repeats, stride in _STAGES[:n_stages]:
+            blocks = []
+            for i in range(repeats):
+                channels_out = widened(base, width)
+                blocks.append(
+                    InvertedResidual(channels, channels_out, stride if i == 0 else 1, expansion)
+                )
+                channels = channels_out
+            self.stages.append(nn.Sequential(*blocks))
+            self.stage_channels.append(channels)
+
+    def each_stage(self, x: Tensor) -> list[Tensor]:
+        """What every stage makes of x (B, 3, H, W) in -1..1."""
+        x = F.relu6(self.stem(x))
+        return list(accumulate(self.stages, lambda y, stage: stage(y), initial=x))[1:]
