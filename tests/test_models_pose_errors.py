@@ -110,3 +110,15 @@ def test_radii_invert_the_similarity():
 
 def test_the_same_seed_gives_the_same_errors():
     np.testing.assert_array_equal(draws(5, *stranger())[0], draws(5, *stranger())[0])
+
+
+def test_errors_can_be_kept_to_some_kinds():
+    rng = np.random.default_rng(5)
+    joints, none = rng.uniform(0, 200, (17, 2)), np.zeros((0, 17))
+    valid, others = np.ones(17, bool), np.zeros((0, 17, 2))
+    for kinds, similarity in (((Kind.GOOD,), 0.85), ((Kind.GOOD, Kind.JITTER), 0.5)):
+        seen, happened = disturb(joints, valid, 9e3, others, none > 0, rng, kinds=kinds)
+        assert set(happened.tolist()) <= set(kinds)
+        off = np.linalg.norm(seen[:, :2] - joints, axis=1)
+        assert (off <= radius_px(similarity, 9e3) + 1e-9).all()
+    assert (happened == Kind.JITTER).any()

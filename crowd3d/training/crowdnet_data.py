@@ -179,13 +179,26 @@ def read_shard(path: Path) -> dict[str, npt.NDArray[Any]]:
     with np.load(path, allow_pickle=False) as stored:
         rows = {name: stored[name] for name in stored.files}
     if rows:
-        coded = np.split(rows.pop("jpeg"), np.cumsum(rows.pop("jpeg_bytes"))[:-1])
-        rows["pixels"] = np.stack([_decoded(c, path) for c in coded])
+        try:
+            rows["pixels"] = crops_of(rows)
+        except DataError as error:
+            raise DataError(f"{path}: {error}; delete the file, and it is made again") from None
+        del rows["jpeg"], rows["jpeg_bytes"]
     return rows
 
 
-def _decoded(coded: Pixels, path: Path) -> Pixels:
+def crops_of(rows: dict[str, npt.NDArray[Any]]) -> Pixels:
+    """The crops (N, H, W, 3) RGB of a shard's rows.
+
+    Raises:
+        DataError: one is damaged.
+    """
+    coded = np.split(rows["jpeg"], np.cumsum(rows["jpeg_bytes"])[:-1])
+    return np.stack([_decoded(c) for c in coded])
+
+
+def _decoded(coded: Pixels) -> Pixels:
     pixels = cv2.imdecode(coded, cv2.IMREAD_COLOR)
     if pixels is None:
-        raise DataError(f"{path} holds a crop that is damaged; delete it, and it is made again")
+        raise DataError("a crop is damaged")
     return np.asarray(pixels[..., ::-1], np.uint8)

@@ -6,6 +6,7 @@ can differ only where both truly stand differently: pairs in like poses are left
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from crowd3d.synth.truth import Truth
 from crowd3d.training.crowdnet_data import Pixels, rows_of
 from crowd3d.training.crowdnet_examples import Examples
 from crowd3d.training.lift_metrics import JOINTS_14, joints_of, procrustes
-from crowd3d.training.pose_errors import disturb
+from crowd3d.training.pose_errors import ERRORS, Kind, disturb
 from tiling import box_iou
 
 FloatArray = npt.NDArray[np.float64]
@@ -68,8 +69,10 @@ def true_poses(truth: Truth, who: Rows) -> FloatArray:
     return keypoints
 
 
-def disturbed_poses(truth: Truth, who: Rows, rng: np.random.Generator) -> FloatArray:
-    """`true_poses` with the errors of `pose_errors`, and nothing else changed but what they do to scores."""
+def disturbed_poses(
+    truth: Truth, who: Rows, rng: np.random.Generator, kinds: Sequence[Kind] = ERRORS
+) -> FloatArray:
+    """`true_poses` with errors of `pose_errors`, and nothing else changed but what they do to scores."""
     keypoints = true_poses(truth, who)
     known = truth.keypoints_px[..., 2] > 0
     for row, i in enumerate(who):
@@ -77,7 +80,9 @@ def disturbed_poses(truth: Truth, who: Rows, rng: np.random.Generator) -> FloatA
         others = np.flatnonzero((iou >= 0.1) & (np.arange(len(truth)) != i))
         area = float((truth.boxes_px[i, 2:] - truth.boxes_px[i, :2]).prod())
         points = truth.keypoints_px[..., :2]
-        wrong, _ = disturb(points[i], known[i], area, points[others], known[others], rng)
+        wrong, _ = disturb(
+            points[i], known[i], area, points[others], known[others], rng, kinds=kinds
+        )
         wrong[:, 2] *= keypoints[row, :, 2] / _SEEN
         keypoints[row] = wrong
     return keypoints

@@ -7,6 +7,7 @@ altogether and carry a score, as a real estimator's do. The errors of our own de
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 import numpy as np
@@ -34,6 +35,9 @@ class Kind(IntEnum):
     INVERSION = 3
     SWAP = 4
     DROPPED = 5
+
+
+ERRORS = (Kind.GOOD, Kind.JITTER, Kind.MISS, Kind.INVERSION, Kind.SWAP)
 
 
 def radius_px(similarity: float, area_px2: float) -> Floats:
@@ -75,6 +79,7 @@ def disturb(
     others_valid: npt.NDArray[np.bool_],
     rng: np.random.Generator,
     dropout: float = 0.0,
+    kinds: Sequence[Kind] = ERRORS,
 ) -> tuple[Floats, npt.NDArray[np.int64]]:
     """One person's joints as an estimator would see them.
 
@@ -86,13 +91,14 @@ def disturb(
         others_valid: (P, 17).
         rng: source of randomness.
         dropout: probability that a joint is not seen at all.
+        kinds: which may happen, `GOOD` among them.
 
     Returns:
         (17, 3) u, v, score, zeros where nothing is seen; and the Kind of each joint (17,).
     """
-    share = probabilities(int(valid.sum()), len(others_px))
+    share = probabilities(int(valid.sum()), len(others_px)) * np.isin(np.arange(5), kinds)
     d85, d50, d10 = (radius_px(s, area_px2) for s in (0.85, 0.50, 0.10))
-    out, kinds = np.zeros((17, 3)), np.full(17, Kind.DROPPED, np.int64)
+    out, happened = np.zeros((17, 3)), np.full(17, Kind.DROPPED, np.int64)
     for j in np.flatnonzero(valid & (rng.random(17) >= dropout)).tolist():
         candidates = _candidates(joints_px, valid, others_px, others_valid, j)
         p = share[j].copy()
@@ -104,8 +110,8 @@ def disturb(
         place = places[rng.integers(len(places))]
         similarity = np.exp(np.log(0.5) * ((place - joints_px[j]) ** 2).sum() / d50[j] ** 2)
         score = 0.3 + 0.6 * similarity + rng.normal(0, _SCORE_NOISE)
-        out[j], kinds[j] = [*place, np.clip(score, 0.05, 1.0)], kind
-    return out, kinds
+        out[j], happened[j] = [*place, np.clip(score, 0.05, 1.0)], kind
+    return out, happened
 
 
 def _candidates(
