@@ -3,7 +3,8 @@
 The keypoint maps of the default network are bistable for a blurred back: it may name left and right as of a
 face. The features of facing-s, in a window that the person fills, know more. A logistic readout of their means
 over four bands of the upright body is trained on renders by `crowd3d.training.facing_train`; it is linear and
-knows no place but the band, which leaves little room to learn what is peculiar to renders.
+knows no place but the band, which leaves little room to learn what is peculiar to renders. A second readout,
+of the same features and of what a mirror does to them, tells the heading.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from functools import cache
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,25 +38,52 @@ BANDS = (0.0, 0.16, 0.34, 0.56, 1.0)
 _HALF_WIDTH = 0.165  # of a band, as a share of the height
 
 
+class Bands(NamedTuple):
+    """What is seen of B people, band by band (B, 4, C).
+
+    Attributes:
+        even: means of a window and its mirror image; odd: half their difference, whose sign a mirror turns.
+    """
+
+    even: Tensor
+    odd: Tensor
+
+
 @dataclass(frozen=True)
 class FacingReadout:
     """Weights of the readout.
 
     Attributes:
-        weight: (4, C), of the mean features of each band; bias: of the sum.
+        weight: (4, C), of the even features; bias: of the sum.
+        right: (4, C), of the odd features; towards: (4, C), of the even ones; towards_bias: of its sum.
         network: hash of the network whose features it reads.
         facts: what is known of its training.
     """
 
     weight: Tensor
     bias: float
+    right: Tensor
+    towards: Tensor
+    towards_bias: float
     network: str
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def __call__(self, bands: Tensor) -> Tensor:
-        """(B, 4, C) from `band_features` -> (B,) log-odds of facing the camera against facing away."""
-        total: Tensor = (bands * self.weight.to(bands)).sum((1, 2)) + self.bias
+    @property
+    def digest(self) -> list[float]:
+        """All numbers that answers depend on."""
+        weights = torch.stack([self.weight, self.right, self.towards])
+        return [self.bias, self.towards_bias, *weights.flatten().tolist()]
+
+    def __call__(self, bands: Bands) -> Tensor:
+        """(B,) log-odds of facing the camera against facing away."""
+        total: Tensor = (bands.even * self.weight.to(bands.even)).sum((1, 2)) + self.bias
         return total
+
+    def heading(self, bands: Bands) -> Tensor:
+        """(B, 2) where people face: to the picture's right, and towards the camera; short where in doubt."""
+        right = (bands.odd * self.right.to(bands.odd)).sum((1, 2))
+        towards = (bands.even * self.towards.to(bands.even)).sum((1, 2)) + self.towards_bias
+        return torch.stack([right, towards], dim=1)
 
 
 def person_window(box_px: FloatArray, index: int = 0) -> Tile:
@@ -88,15 +116,15 @@ def _cells(begin_px: float, end_px: float, count: int) -> FloatArray:
 
 
 @torch.inference_mode()
-def both_ways(network: torch.nn.Module, pixels: npt.NDArray[np.uint8], device: str) -> Tensor:
-    """Band features of windows (B, H, W, 3) RGB and of their mirror images, averaged: (B, 4, C).
+def both_ways(network: torch.nn.Module, pixels: npt.NDArray[np.uint8], device: str) -> Bands:
+    """Band features of windows (B, H, W, 3) RGB and of their mirror images.
 
-    A mirrored window has thus the same features, to the last bits: who faces the camera faces it in a
-    mirror as well.
+    Even features of a mirrored window are thus the same, to the last bits: who faces the camera faces it in a
+    mirror as well, and who faces right faces left.
     """
     rgb = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float()
     straight, flipped = (band_features(network(view)) for view in (rgb, rgb.flip(-1)))
-    return ((straight + flipped) / 2).cpu()
+    return Bands(((straight + flipped) / 2).cpu(), ((straight - flipped) / 2).cpu())
 
 
 @cache
@@ -123,9 +151,14 @@ def load(path: str | Path | None = None) -> FacingReadout:
     try:
         with safe_open(str(where), framework="pt", device="cpu") as file:
             metadata = file.metadata() or {}
-            weight, bias = file.get_tensor("weight").float(), float(file.get_tensor("bias"))
-        return FacingReadout(
-            weight, bias, metadata["network"], json.loads(metadata.get("facts", "{}"))
-        )
+            return FacingReadout(
+                file.get_tensor("weight").float(),
+                float(file.get_tensor("bias")),
+                file.get_tensor("right").float(),
+                file.get_tensor("towards").float(),
+                float(file.get_tensor("towards_bias")),
+                metadata["network"],
+                json.loads(metadata.get("facts", "{}")),
+            )
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise ModelError(f"cannot read the facing readout {where}: {error}") from None

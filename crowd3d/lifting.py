@@ -158,6 +158,7 @@ def lift_poses(
         if crops is not None and propose_expert.is_there():
             expert = propose_expert.posterior_of_crops(people, camera, crops, body)
             lifted = fusion.pool_expert(lifted, fusion.turned_root(expert, R_upright_cam))
+    lifted = fusion.told_heading(lifted, people)
     if config.refine_pose:
         lifted = lifter.refine_pose(lifted, keypoints, elevation_rad)
     rotations, fisher = lift.to_camera(lifted.rotations, lifted.fisher, R_upright_cam)

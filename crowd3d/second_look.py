@@ -4,7 +4,7 @@ The network exchanges left and right of people seen from behind, now and then in
 some of the looks: then the looks, averaged, collapse to a line. Two witnesses are heard: the looks, each
 with the order of its shoulders and hips in the picture, and `crowd3d.facing`, which reads another network in
 a window about the person. Where they are clear together, looks that contradict are named the other way
-round, and the person is put together again.
+round, and the person is put together again. The second witness also tells the heading, which the lift hears.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def settle_sides(
     report: Reporter,
     journal: Journal | None = None,
 ) -> PeopleSeen:
-    """Everybody with left and right as the looks and the readout have it together.
+    """Everybody with left and right as the looks and the readout have it together, and the heading read.
 
     Args:
         people: on these planes; view: how windows are cut out of the picture.
@@ -133,13 +133,16 @@ def settle_sides(
     Raises:
         tiling.ImageError, tiling.JournalError.
     """
-    readout = np.full(len(people), np.nan)
+    readout, heading = np.full(len(people), np.nan), np.zeros((len(people), 2))
     rows = np.flatnonzero(is_whole(people, camera, planes, config.stature_m))
     windows = [facing.person_window(people.box_px[row], i) for i, row in enumerate(rows)]
-    readout[rows] = read_facing(source, windows, detector.device, view, report, journal)
+    readout[rows], heading[rows] = read_facing(
+        source, windows, detector.device, view, report, journal
+    )
     height = people.box_px[:, 3] - people.box_px[:, 1]
     opened = openness(people.looks_px, height[:, None])
-    return settled(people, log_odds_front(opened, people.look_trust, readout))
+    people = settled(people, log_odds_front(opened, people.look_trust, readout))
+    return replace(people, heading=heading)
 
 
 def is_whole(
@@ -158,17 +161,20 @@ def read_facing(
     view: Windows,
     report: Reporter,
     journal: Journal | None = None,
-) -> FloatArray:
-    """(N,) log-odds of facing the camera of the people in the middle of windows; see `settle_sides`."""
+) -> tuple[FloatArray, FloatArray]:
+    """(N,) log-odds of facing the camera, and (N, 2) headings, of the people in the middle of windows.
+
+    Arguments as of `settle_sides`; headings as of `facing.FacingReadout.heading`.
+    """
     report.start("sides", len(windows))
-    readout, parts = facing.load(), [np.zeros(0)]
+    readout, odds, headings = facing.load(), [np.zeros(0)], [np.zeros((0, 2))]
     network, weights_hash = facing.network(device)
     settings = {
         "stage": "facing",
         "view": view.facts(),
         "device": device,
         "versions": [__version__, torch.__version__],
-        "readout": [readout.bias, *readout.weight.flatten().tolist()],
+        "readout": readout.digest,
     }
     for i in range(0, len(windows), _BATCH):
         batch = windows[i : i + _BATCH]
@@ -177,9 +183,13 @@ def read_facing(
         if known is None:
             pixels = np.stack([view.read(source, window) for window in batch])
             bands = facing.both_ways(network, pixels, device)
-            known = {"log_odds": readout(bands).double().numpy()}
+            known = {
+                "log_odds": readout(bands).double().numpy(),
+                "heading": readout.heading(bands).double().numpy(),
+            }
             if journal is not None:
                 journal.put(key, known)
-        parts.append(known["log_odds"])
+        odds.append(known["log_odds"])
+        headings.append(known["heading"])
         report.advance(len(batch))
-    return np.concatenate(parts)
+    return np.concatenate(odds), np.concatenate(headings)

@@ -193,7 +193,14 @@ def _merge(found: Detections, trust: FloatArray) -> _Joined:
     no_cuts = np.zeros(len(lead), bool)
     looks = gather_looks(found, trust, merged.labels, len(lead))
     people = PeopleSeen(
-        merged.scores, trust[lead], merged.boxes_px, fused, no_cuts, found.tile[lead], *looks
+        merged.scores,
+        trust[lead],
+        merged.boxes_px,
+        fused,
+        no_cuts,
+        found.tile[lead],
+        *looks,
+        heading=np.zeros((len(lead), 2)),
     )
     evidence = np.bincount(merged.labels, trust, len(lead)).astype(np.float64)
     return _Joined(people, evidence, _told_apart(merged.labels, found.tile, trust, len(lead)))

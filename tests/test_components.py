@@ -81,7 +81,8 @@ def seen_people(n: int = 12, looks: int = 3, noise: float = 0.0, seed: int = 0) 
     several[:, :looks, :, :2] += noise * rng.normal(size=(n, looks, 17, 2))
     trust = np.zeros((n, MOST_LOOKS))
     trust[:, :looks] = 0.5
-    return PeopleSeen(**vars(found), looks_px=several, look_trust=trust)
+    heading = np.zeros((len(found), 2))
+    return PeopleSeen(**vars(found), looks_px=several, look_trust=trust, heading=heading)
 
 
 def test_filters_and_shifts_take_the_looks_along():
@@ -137,6 +138,34 @@ def test_looks_are_added_in_the_cameras_frame(lifter):
         torch.testing.assert_close(fused.fisher[i, 0], root, rtol=1e-3, atol=1e-2)
         torch.testing.assert_close(fused.fisher[i, 1:], total[1:], rtol=1e-3, atol=1e-2)
     torch.testing.assert_close(fused.rotations, mode(fused.fisher))
+
+
+def test_a_heading_that_was_read_turns_people_towards_it(lifter):
+    people = seen_people(n=3)
+    lifted, _ = lifted_of(people, lifter)
+    assert fusion.told_heading(lifted, people) is lifted  # nothing was read
+    assert fusion.told_heading(lifted, standing(3)) is lifted
+
+    def heading(rotations):
+        forward = rotations[:, 0, :, 2].double().numpy()
+        return np.arctan2(forward[:, 0], -forward[:, 2])
+
+    before = heading(lifted.rotations)
+    for angle in (before + 0.5, before - 0.5):
+        read = np.stack([np.sin(angle), np.cos(angle)], axis=1)
+        gone = []
+        for length in (0.2, 1.0, 1e4):
+            told = fusion.told_heading(lifted, replace(people, heading=length * read))
+            torch.testing.assert_close(told.fisher[:, 1:], lifted.fisher[:, 1:])
+            gone.append((heading(told.rotations) - before) / (angle - before))
+        assert (gone[0] > 0).all() and (gone[0] < gone[1]).all()
+        np.testing.assert_allclose(gone[2], 1.0, atol=0.01)
+    alone = replace(people, heading=np.array([[0.0, 1.0], [0, 0], [0, 0]]))
+    told = fusion.told_heading(lifted, alone)
+    torch.testing.assert_close(told.fisher[1:], lifted.fisher[1:])
+    expected = lifted.fisher[0, 0].clone()
+    expected[2, 2] -= fusion.HEADING_WORTH
+    torch.testing.assert_close(told.fisher[0, 0], expected)
 
 
 def looks_with_common_errors(correlation: float, n: int = 1500, looks: int = 4, s: float = 60.0):

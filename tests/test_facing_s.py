@@ -110,7 +110,8 @@ def test_batches_and_single_windows_agree():
     pixels = np.random.default_rng(1).integers(0, 255, (3, 256, 160, 3), np.uint8)
     together = facing.both_ways(network, pixels, "cpu")
     alone = facing.both_ways(network, pixels[1:2], "cpu")
-    torch.testing.assert_close(together[1:2], alone, atol=1e-3, rtol=1e-4)
+    for both, one in zip(together, alone, strict=True):
+        torch.testing.assert_close(both[1:2], one, atol=1e-3, rtol=1e-4)
 
 
 @settings(max_examples=20, deadline=None)

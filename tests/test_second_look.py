@@ -43,7 +43,8 @@ def _people(looks: list[list[np.ndarray]], trust: list[list[float]] | None = Non
     ones = np.ones(len(stack))
     fused = second_look.fused(stack, weight)
     none = np.zeros(len(stack), np.int64)
-    return PeopleSeen(ones, ones, box, fused, none > 0, none, stack, weight)
+    heading = np.zeros((len(box), 2))
+    return PeopleSeen(ones, ones, box, fused, none > 0, none, stack, weight, heading)
 
 
 def _opened(people: PeopleSeen) -> np.ndarray:
@@ -180,11 +181,18 @@ def test_a_window_and_its_mirror_image_face_alike():
     pixels = np.random.default_rng(3).integers(0, 255, (2, 256, 160, 3), np.uint8)
     straight = facing.both_ways(network, pixels, "cpu")
     flipped = facing.both_ways(network, np.ascontiguousarray(pixels[:, :, ::-1]), "cpu")
-    torch.testing.assert_close(straight, flipped, atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(straight.even, flipped.even, atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(straight.odd, -flipped.odd, atol=1e-3, rtol=1e-4)
+    right, towards = facing.load().heading(straight).T
+    right_there, towards_there = facing.load().heading(flipped).T
+    torch.testing.assert_close(right, -right_there, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(towards, towards_there, atol=1e-3, rtol=1e-3)
 
 
 def test_the_embedded_readout_is_good_on_people_it_never_saw():
-    assert min(facing.load().facts["held_out"].values()) > 0.75
+    facts = facing.load().facts
+    assert min(facts["held_out_accuracy"].values()) > 0.75
+    assert facts["held_out_heading_deg"]["sharp"] < 15 < facts["held_out_heading_deg"]["poor"] < 25
 
 
 class _Picture:
@@ -231,6 +239,8 @@ def test_same_input_same_bytes_and_the_journal_is_used(detector, tmp_path):
     assert picture.reads == 0
     for other in (first, again):
         assert other.keypoints_px.tobytes() == plain.keypoints_px.tobytes()
+        assert other.heading.tobytes() == plain.heading.tobytes()
+    assert plain.heading[:3].any(axis=1).all() and not plain.heading[3].any()
 
 
 def test_who_is_not_seen_whole_has_the_looks_alone(detector):

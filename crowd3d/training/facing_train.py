@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ _MIN_HEIGHT_PX, _MIN_VISIBLE, _MIN_INSIDE = 70.0, 0.6, 0.8
 _SCALE_SD, _SHIFT_SD = 0.10, 0.03  # boxes of a detector against true ones; shifts in heights
 _BLURRED_PX = (40.0, 130.0)  # heights of people in the poor copies of their windows
 _QUALITY = (25, 80)  # of their JPEG
-_DECAY = 0.01  # of squared weights of standardised features
+_DECAY, _HEADING_DECAY = 0.01, 0.3  # of squared weights of standardised features
 _BATCH = 8
 
 
@@ -68,8 +69,8 @@ def poor_copy(pixels: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.ND
     return np.asarray(cv2.resize(coded, facing.WINDOW_PX, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def scene_features(folder: Path, seed: int) -> tuple[Tensor, FloatArray]:
-    """(2N, 4, C) band features of the people of a scene, each sharp and poor, and their (2N,) headings."""
+def scene_features(folder: Path, seed: int) -> tuple[facing.Bands, FloatArray]:
+    """Band features of the people of a scene, each sharp and then each poor, and their (2N,) headings."""
     truth, rng = Truth.load(folder / "truth.npz"), np.random.default_rng(seed)
     tall = truth.boxes_px[:, 3] - truth.boxes_px[:, 1] > _MIN_HEIGHT_PX
     seen = (truth.visibility > _MIN_VISIBLE) & (truth.inside > _MIN_INSIDE) & ~truth.seated
@@ -84,10 +85,37 @@ def scene_features(folder: Path, seed: int) -> tuple[Tensor, FloatArray]:
         facing.both_ways(network, np.stack(pixels[i : i + _BATCH]), "cpu")
         for i in range(0, len(pixels), _BATCH)
     ]
-    return torch.cat(parts), np.tile(heading_rad(truth, rows), 2)
+    return joined(parts), np.tile(heading_rad(truth, rows), 2)
 
 
-def fit(bands: Tensor, heading: FloatArray) -> tuple[Tensor, float]:
+def joined(parts: Sequence[facing.Bands]) -> facing.Bands:
+    """The people of all parts."""
+    return facing.Bands(torch.cat([p.even for p in parts]), torch.cat([p.odd for p in parts]))
+
+
+def fit(scenes: Sequence[tuple[facing.Bands, FloatArray]]) -> facing.FacingReadout:
+    """The readout of some scenes."""
+    bands = joined([b for b, _ in scenes])
+    heading = np.concatenate([h for _, h in scenes])
+    weight, bias = fit_facing(bands.even, heading)
+    right, _ = fit_component(bands.odd, np.sin(heading), has_bias=False)
+    towards, towards_bias = fit_component(bands.even, np.cos(heading))
+    network = facing.network("cpu")[1]
+    return facing.FacingReadout(weight, bias, right, towards, towards_bias, network)
+
+
+def fit_component(bands: Tensor, target: FloatArray, has_bias: bool = True) -> tuple[Tensor, float]:
+    """Ridge regression of one component of the heading; shrunk, so that it is short where it is in doubt."""
+    x, y = bands.flatten(1).double(), torch.from_numpy(target)
+    mean, middle = (x.mean(0), float(y.mean())) if has_bias else (torch.zeros_like(x[0]), 0.0)
+    sd = x.std(0) + 1e-3
+    x = (x - mean) / sd
+    square = x.T @ x / len(x) + _HEADING_DECAY * torch.eye(x.shape[1], dtype=x.dtype)
+    weight = torch.linalg.solve(square, x.T @ (y - middle) / len(x)) / sd
+    return weight.float().reshape(bands.shape[1:]), float(middle - weight @ mean)
+
+
+def fit_facing(bands: Tensor, heading: FloatArray) -> tuple[Tensor, float]:
     """Logistic regression of facing the camera; who is seen from the side counts little."""
     x, front = bands.flatten(1).double(), torch.from_numpy(np.cos(heading))
     mean, sd = x.mean(0), x.std(0) + 1e-3
@@ -108,24 +136,34 @@ def fit(bands: Tensor, heading: FloatArray) -> tuple[Tensor, float]:
     return scaled.float().reshape(bands.shape[1:]), float(bias.detach() - scaled @ mean)
 
 
-def held_out_accuracy(scenes: list[tuple[Tensor, FloatArray]], folds: int = 4) -> dict[str, float]:
-    """Shares of people within 60 degrees of front or back who are told right by weights of other scenes."""
+def held_out(
+    scenes: list[tuple[facing.Bands, FloatArray]], folds: int = 4
+) -> tuple[dict[str, float], dict[str, float]]:
+    """What weights of other scenes tell of people.
+
+    Returns:
+        shares told right of those within 60 degrees of front or back; median errors of headings in degrees.
+    """
     right: dict[str, list[bool]] = {}
+    off: dict[str, list[float]] = {}
     for fold in range(folds):
         others = [scene for i, scene in enumerate(scenes) if i % folds != fold]
-        weight, bias = fit(
-            torch.cat([b for b, _ in others]), np.concatenate([h for _, h in others])
-        )
-        readout = facing.FacingReadout(weight, bias, "")
+        readout = fit(others)
         for bands, heading in scenes[fold::folds]:
             front, is_poor = np.cos(heading), np.arange(len(heading)) >= len(heading) // 2
-            for row in np.flatnonzero(np.abs(front) > 0.5):
-                name = (
-                    f"{'poor' if is_poor[row] else 'sharp'} {'front' if front[row] > 0 else 'back'}"
-                )
-                answer = float(readout(bands[row : row + 1])[0])
-                right.setdefault(name, []).append(answer * front[row] > 0)
-    return {name: round(float(np.mean(values)), 3) for name, values in sorted(right.items())}
+            answers = readout(bands).numpy()
+            found = np.arctan2(*readout.heading(bands).double().numpy().T)
+            error = np.degrees(np.abs(np.angle(np.exp(1j * (found - heading)))))
+            for row in range(len(heading)):
+                quality = "poor" if is_poor[row] else "sharp"
+                off.setdefault(quality, []).append(float(error[row]))
+                if abs(front[row]) > 0.5:
+                    name = f"{quality} {'front' if front[row] > 0 else 'back'}"
+                    right.setdefault(name, []).append(bool(answers[row] * front[row] > 0))
+    return (
+        {name: round(float(np.mean(values)), 3) for name, values in sorted(right.items())},
+        {name: round(float(np.median(values)), 1) for name, values in sorted(off.items())},
+    )
 
 
 def train(out: Path, renders: Path) -> dict[str, Any]:
@@ -137,10 +175,16 @@ def train(out: Path, renders: Path) -> dict[str, Any]:
             if not (folder / "camera.json").exists():  # written last
                 synthesize(folder, seed=seed, size=size, n_people=people, preset_name=name)
             scenes.append(scene_features(folder, seed))
-    weight, bias = fit(torch.cat([b for b, _ in scenes]), np.concatenate([h for _, h in scenes]))
-    facts = {"windows": sum(len(h) for _, h in scenes), "held_out": held_out_accuracy(scenes)}
-    metadata = {"network": facing.network("cpu")[1], "facts": json.dumps(facts)}
-    tensors = {"weight": weight.contiguous(), "bias": torch.tensor(bias)}
+    readout = fit(scenes)
+    accuracy, heading_deg = held_out(scenes)
+    facts = {
+        "windows": sum(len(h) for _, h in scenes),
+        "held_out_accuracy": accuracy,
+        "held_out_heading_deg": heading_deg,
+    }
+    metadata = {"network": readout.network, "facts": json.dumps(facts)}
+    tensors = {name: getattr(readout, name).contiguous() for name in ("weight", "right", "towards")}
+    tensors |= {name: torch.tensor(getattr(readout, name)) for name in ("bias", "towards_bias")}
     save_file(tensors, str(out / "facing.safetensors"), metadata=metadata)
     return facts
 
