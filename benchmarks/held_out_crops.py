@@ -73,7 +73,7 @@ def people_shard(recipe: SceneRecipe) -> Shard:
             "right_": true_poses(truth, who),
             "wrong_": disturbed_poses(truth, who, rng),
         }
-        enough = [(p[..., 2] > crop_inputs.MIN_SCORE).sum(axis=1) >= 4 for p in poses.values()]
+        enough = [crop_inputs.shows_enough(p) for p in poses.values()]
         seen = np.all(enough, axis=0)
         poses = {k: p[seen] for k, p in poses.items()}
         parts.append(told_rows(setting, truth, who[seen], poses, paint(setting), lifter))

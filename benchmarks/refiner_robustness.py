@@ -21,10 +21,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from held_out_crops import RECIPE, settings
-from scipy.optimize import linear_sum_assignment
 
 from crowd3d import body, crop_inputs, lift, models
 from crowd3d.config import Config
+from crowd3d.evaluate.matching import hungarian
 from crowd3d.evaluate.oks import oks_matrix
 from crowd3d.lift_rig import rig_of
 from crowd3d.models.crowdnet_s import CrowdNetS
@@ -106,10 +106,9 @@ def detected(
     true, boxes = truth.keypoints_px[who], truth.boxes_px[who]
     area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     alike = oks_matrix(seen.keypoints_px[..., :2], true[..., :2], area, true[..., 2])
-    i, j = linear_sum_assignment(-alike)
+    i, j = hungarian(alike, _SAME).T
     out = np.zeros((len(who), 17, 3))
-    same = alike[i, j] > _SAME
-    out[i[same]] = seen.keypoints_px[j[same]]
+    out[i] = seen.keypoints_px[j]
     return out
 
 
@@ -124,7 +123,7 @@ def shards(recipe: SceneRecipe, seeds: range) -> Iterator[dict[str, Rows]]:
         told = ways(truth, who, recipe, seed, detected(setting, truth, who, picture))
         made: dict[str, Rows] = {}
         for name, poses in told.items():
-            enough = (poses[..., 2] > crop_inputs.MIN_SCORE).sum(axis=1) >= 4
+            enough = crop_inputs.shows_enough(poses)
             tiles = [crop_inputs.tile_of_pose(points) for points in poses[enough]]
             rows = rows_of(setting, truth, who[enough], poses[enough], tiles, picture, lifter)
             rows["pixels"] = crops_of(rows)

@@ -23,6 +23,7 @@ from tiling import ImageSource, Tile
 FloatArray = npt.NDArray[np.float64]
 
 MIN_SCORE = 0.1  # of a keypoint that is shown
+MIN_SEEN = 4  # keypoints of somebody of whom a network is asked
 _MARGIN = 1.3  # window over the extent of the keypoints
 _LEAST_PX = 4.0
 
@@ -82,6 +83,11 @@ def tile_of_pose(keypoints_px: FloatArray, size: tuple[int, int] = (CROP_W, CROP
     wide = tall * w / h
     left, top = (low + high) / 2 - (wide / 2, tall / 2)
     return Tile(left, top, wide, tall, w, h, 0, 0, (tall, tall))
+
+
+def shows_enough(keypoints_px: FloatArray) -> npt.NDArray[np.bool_]:
+    """(N,) of whose 2D poses (N, 17, 3) at least `MIN_SEEN` keypoints are shown."""
+    return np.asarray((keypoints_px[..., 2] > MIN_SCORE).sum(axis=1) >= MIN_SEEN)
 
 
 def window_of(fitted: Fitted, plane: int) -> PersonWindow:

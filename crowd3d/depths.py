@@ -36,7 +36,6 @@ FloatArray = npt.NDArray[np.float64]
 BODY_LOG_SD, ROOTNET_LOG_SD = 0.10, 0.10
 _BORDER_PX = 2.0  # a box that ends so near the picture's border may go on beyond it
 _T_SD = 1.29  # standard deviation over scale of Student's t with the 5 degrees of rootnet-s
-MIN_SEEN = 4  # keypoints of somebody of whom rootnet-s is asked
 _BATCH = 32
 _MOST_SD = 3.0  # a judged depth farther off than that is of somebody else's size: it counts less
 
@@ -103,7 +102,7 @@ def depths_of_rootnet(people: Detections, crops: Crops) -> Depths:
 def depths_of_rootnet_s(people: Detections, fitted: Fitted, crops: Crops) -> Depths:
     """From rootnet-s, which tells what each person's upright window measures from top to bottom.
 
-    Unknown of those with fewer than `MIN_SEEN` keypoints, and of those outside the picture.
+    Unknown of those with too few keypoints, and of those outside the picture.
 
     Raises:
         ModelError: its weights are not installed.
@@ -111,8 +110,7 @@ def depths_of_rootnet_s(people: Detections, fitted: Fitted, crops: Crops) -> Dep
     network = cast(RootNetS, models.build("rootnet-s"))
     trunk = cast(Crowd3dS, models.build("crowd3d-s")).trunk
     rows = boxes_of_people(people.box_px, crops.size_px)[1]
-    seen = (people.keypoints_px[rows, :, 2] > crop_inputs.MIN_SCORE).sum(axis=1)
-    rows = rows[seen >= MIN_SEEN]
+    rows = rows[crop_inputs.shows_enough(people.keypoints_px[rows])]
     over_focal, log_sd = np.full(len(people), np.nan), np.full(len(people), ROOTNET_LOG_SD)
     for part in (rows[i : i + _BATCH] for i in range(0, len(rows), _BATCH)):
         poses, plane = people.keypoints_px[part], np.zeros(len(part), np.int64)

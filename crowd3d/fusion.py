@@ -89,12 +89,15 @@ def told_heading(lifted: lift.LiftResult, people: Detections) -> lift.LiftResult
     forward = seen.new_tensor([0.0, 0.0, 1.0]).expand(len(seen), 1, 3)
     worth = seen.new_full((len(seen), 1), HEADING_WORTH)
     root = posterior.observe_bones(lifted.fisher[:, 0], seen[:, None], forward, worth)
-    return _with_fisher(lifted, torch.cat([root[:, None], lifted.fisher[:, 1:]], dim=1))
+    return _with_fisher(lifted, _with_root(lifted.fisher, root))
 
 
 def turned_root(fisher: Tensor, R: Tensor) -> Tensor:
     """Parameters (N, 24, 3, 3) whose root is told in another frame: R (N, 3, 3) F_root."""
-    root = R.to(fisher) @ fisher[:, 0]
+    return _with_root(fisher, R.to(fisher) @ fisher[:, 0])
+
+
+def _with_root(fisher: Tensor, root: Tensor) -> Tensor:
     return torch.cat([root[:, None], fisher[:, 1:]], dim=1)
 
 

@@ -130,7 +130,7 @@ class _Look:
         return settle_sides(
             people,
             self.source,
-            self.detector,
+            self.detector.device,
             camera,
             planes,
             view,

@@ -21,7 +21,6 @@ from crowd3d import facing
 from crowd3d.body.tree import COCO_MIRROR
 from crowd3d.camera import Camera
 from crowd3d.config import Config
-from crowd3d.detector import Detector
 from crowd3d.looks import PeopleSeen
 from crowd3d.scene import Plane
 from crowd3d.selection import size_evidence
@@ -116,7 +115,7 @@ def fused(looks: FloatArray, trust: FloatArray) -> FloatArray:
 def settle_sides(
     people: PeopleSeen,
     source: ImageSource,
-    detector: Detector,
+    device: str,
     camera: Camera,
     planes: Sequence[Plane],
     view: Windows,
@@ -136,9 +135,7 @@ def settle_sides(
     readout, heading = np.full(len(people), np.nan), np.zeros((len(people), 2))
     rows = np.flatnonzero(is_whole(people, camera, planes, config.stature_m))
     windows = [facing.person_window(people.box_px[row], i) for i, row in enumerate(rows)]
-    readout[rows], heading[rows] = read_facing(
-        source, windows, detector.device, view, report, journal
-    )
+    readout[rows], heading[rows] = read_facing(source, windows, device, view, report, journal)
     height = people.box_px[:, 3] - people.box_px[:, 1]
     opened = openness(people.looks_px, height[:, None])
     people = settled(people, log_odds_front(opened, people.look_trust, readout))

@@ -18,7 +18,7 @@ from .errors import BadInput
 from .evidence import Mixture
 from .population import Population, densities
 from .projection import FloatArray
-from .residuals import View
+from .residuals import Prediction, View
 from .solver import Problem
 
 _JUNK_DENSITY, _GOOD_SHARE = 0.02, 0.9
@@ -92,10 +92,11 @@ def depth_evidence(
     """
     sticks = problem.sticks
     log_depth = judged.log_over_focal[sticks.index]
-    sd = np.hypot(judged.log_sd[sticks.index], _ground_log_sd(problem, view, population))
+    prediction = problem.predict(view)
+    by_ground = _ground_log_sd(problem, view, population, prediction)
+    sd = np.hypot(judged.log_sd[sticks.index], by_ground)
     weight = np.ones(len(sticks))
     if judged.are_of_size:
-        prediction = problem.predict(view)
         parts = problem.components(prediction, population)
         weight -= densities(prediction, parts)[1][_STRAIGHT]
 
@@ -124,9 +125,10 @@ def _hip_depth_m(problem: Problem, view: View) -> FloatArray:
     return np.asarray(bottom + rise * view.normal[2])
 
 
-def _ground_log_sd(problem: Problem, view: View, population: Population) -> FloatArray:
+def _ground_log_sd(
+    problem: Problem, view: View, population: Population, prediction: Prediction
+) -> FloatArray:
     """(N,) of the logarithm of depth by the ground, from the bottoms' noise and the ground's unevenness."""
-    sticks, prediction = problem.sticks, problem.predict(view)
     by_pixel = np.hypot(*view.normal[:2]) / (math.exp(view.log_focal) * _falls(problem, view))
-    noise = population.noise_factor * sticks.var_bottom * by_pixel**2
+    noise = population.noise_factor * problem.sticks.var_bottom * by_pixel**2
     return np.asarray(np.sqrt(noise + (population.grade_sd * prediction.reach) ** 2))

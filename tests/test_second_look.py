@@ -8,9 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crowd3d import Camera, Plane, facing, models, second_look
+from crowd3d import Camera, Plane, facing, second_look
 from crowd3d.config import Config
-from crowd3d.detector import Detector
 from crowd3d.errors import ModelError
 from crowd3d.looks import PeopleSeen
 from crowd3d.progress import Progress
@@ -171,11 +170,6 @@ def test_bands_lie_where_the_body_is():
     np.testing.assert_allclose(shares.numpy(), middles, atol=0.02)
 
 
-@pytest.fixture(scope="module")
-def detector() -> Detector:
-    return Detector(models.build(), "cpu", 4, 0.2)
-
-
 def test_a_window_and_its_mirror_image_face_alike():
     network, _ = facing.network("cpu")
     pixels = np.random.default_rng(3).integers(0, 255, (2, 256, 160, 3), np.uint8)
@@ -211,10 +205,10 @@ CAMERA = Camera.from_fov(400, 400, 60)
 PLANE = Plane(np.array([0.0, -1, 0]), 1.5)
 
 
-def _settle(people, detector, picture, journal=None):
+def _settle(people, picture, journal=None):
     quiet = Progress(enabled=False)
     return second_look.settle_sides(
-        people, picture, detector, CAMERA, [PLANE], FLAT, Config(), quiet, journal
+        people, picture, "cpu", CAMERA, [PLANE], FLAT, Config(), quiet, journal
     )
 
 
@@ -228,14 +222,14 @@ def _standing() -> PeopleSeen:
     return people
 
 
-def test_same_input_same_bytes_and_the_journal_is_used(detector, tmp_path):
+def test_same_input_same_bytes_and_the_journal_is_used(tmp_path):
     people, picture = _standing(), _Picture()
-    plain = _settle(people, detector, picture)
+    plain = _settle(people, picture)
     assert picture.reads == 3  # nobody looks at the one who is too small
     with Journal(tmp_path) as journal:
-        first = _settle(people, detector, picture, journal)
+        first = _settle(people, picture, journal)
         picture.reads = 0
-        again = _settle(people, detector, picture, journal)
+        again = _settle(people, picture, journal)
     assert picture.reads == 0
     for other in (first, again):
         assert other.keypoints_px.tobytes() == plain.keypoints_px.tobytes()
@@ -243,18 +237,18 @@ def test_same_input_same_bytes_and_the_journal_is_used(detector, tmp_path):
     assert plain.heading[:3].any(axis=1).all() and not plain.heading[3].any()
 
 
-def test_who_is_not_seen_whole_has_the_looks_alone(detector):
+def test_who_is_not_seen_whole_has_the_looks_alone():
     people = _people([[_look(1), _look(1), _look(-1)]])
     people.box_px[0, 1] += 70  # far too small for the ground
     picture = _Picture()
-    settled = _settle(people, detector, picture)
+    settled = _settle(people, picture)
     assert picture.reads == 0
     assert _opened(settled)[0] > 0.07 > _opened(people)[0]
 
 
-def test_nobody(detector):
+def test_nobody():
     nobody = _people([[_look()]]).filter(np.zeros(1, bool))
-    assert len(_settle(nobody, detector, _Picture())) == 0
+    assert len(_settle(nobody, _Picture())) == 0
 
 
 def test_a_damaged_readout_is_named(tmp_path):

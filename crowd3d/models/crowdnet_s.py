@@ -17,8 +17,8 @@ from crowd3d.models.crowd3ds import Trunk
 
 CROP_W, CROP_H = 128, 160
 STRIDE = 4  # pixels per cell of the finest map
-_LEVELS = (24, 24, 32)  # channels at strides 4, 8 and 16
-_JOINTS, _KEYPOINTS = 24, 17
+LEVELS = (24, 24, 32)  # channels at strides 4, 8 and 16
+_JOINTS, KEYPOINTS = 24, 17
 _SIGMA_CELLS = 1.5
 _FISHER_UNIT = 10.0
 _MOST_FISHER = 60.0  # larger concentrations look alike to the head
@@ -103,8 +103,8 @@ class CrowdNetS(nn.Module):
 
     def __init__(self, width: int = 160, depth: int = 4) -> None:
         super().__init__()
-        fine, middle, coarse = _LEVELS
-        self.blend = nn.Conv2d(fine + _KEYPOINTS, 64, 3, stride=2, padding=1)
+        fine, middle, coarse = LEVELS
+        self.blend = nn.Conv2d(fine + KEYPOINTS, 64, 3, stride=2, padding=1)
         self.down = nn.Conv2d(64 + middle, 96, 3, stride=2, padding=1)
         self.deep = nn.Conv2d(96 + coarse, 128, 3, padding=1)
         self.residual = _Residual(128)

@@ -14,10 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from crowd3d.models.crowdnet_s import CROP_H, CROP_W, Pyramid, heatmaps
+from crowd3d.models.crowdnet_s import CROP_H, CROP_W, KEYPOINTS, LEVELS, Pyramid, heatmaps
 
-_LEVELS = (24, 24, 32)  # channels of the trunk at strides 4, 8 and 16
-_KEYPOINTS = 17
 _USUAL_LOG_M = 0.65  # of a window about a standing adult
 _LOG_SD = (0.02, 0.6)
 
@@ -39,12 +37,12 @@ class RootNetS(nn.Module):
 
     def __init__(self, width: int = 96) -> None:
         super().__init__()
-        fine, middle, coarse = _LEVELS
-        self.blend = nn.Conv2d(fine + _KEYPOINTS, 32, 3, stride=2, padding=1)
+        fine, middle, coarse = LEVELS
+        self.blend = nn.Conv2d(fine + KEYPOINTS, 32, 3, stride=2, padding=1)
         self.down = nn.Conv2d(32 + middle, 48, 3, stride=2, padding=1)
         self.deep = nn.Conv2d(48 + coarse, 64, 3, padding=1)
         self.where = nn.Conv2d(64, 2, 1)
-        numbers = 3 * _KEYPOINTS + 2
+        numbers = 3 * KEYPOINTS + 2
         self.enter = nn.Linear(2 * 64 + numbers, width)
         self.inner = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)

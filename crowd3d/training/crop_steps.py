@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from crowd3d.training.checkpoint import Checkpoint
 from crowd3d.training.crowdnet_examples import Examples
 from crowd3d.training.crowdnet_recipe import Learning
-from crowd3d.training.schedule import follow, learning_rate
+from crowd3d.training.schedule import descend, follow, learning_rate
 
 _CLIP_NORM = 1.0
 _LOG_EVERY, _SAVE_EVERY = 25, 100
@@ -64,10 +64,7 @@ def train_head(
             group["lr"] = rate(recipe, step)
         rows = examples.rows(torch.randint(len(examples), (recipe.batch,), generator=generator))
         total, terms = loss(network, rows)
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(total)
-        torch.nn.utils.clip_grad_norm_(network.parameters(), _CLIP_NORM)
-        optimizer.step()
+        descend(optimizer, total, _CLIP_NORM)
         follow(average, network, recipe.average, step)
         done = step + 1 == recipe.steps
         if (step + 1) % _LOG_EVERY == 0 or done:

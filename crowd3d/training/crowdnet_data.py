@@ -64,7 +64,7 @@ def as_detections(keypoints_px: FloatArray, boxes_px: FloatArray) -> Detections:
 def examples(
     setting: Setting, recipe: SceneRecipe, lifter: lift.Lift, seed: int
 ) -> dict[str, npt.NDArray[Any]]:
-    """One shard: crops and numbers of everybody used, `draws` rows a person."""
+    """One shard: crops and numbers of everybody used, a row for each 2D pose that is told."""
     truth, rng = truth_of(setting), np.random.default_rng([seed, 12])
     who = chosen(truth, recipe, rng)
     picture = paint(setting) if len(who) else np.zeros((8, 8, 3), np.uint8)
@@ -73,7 +73,7 @@ def examples(
     kinds = [wrong_poses] * recipe.wrong + [detected_poses] * recipe.detected
     for told in kinds + [right_poses] * recipe.right:
         keypoints = told(truth, who, recipe, rng)
-        enough = (keypoints[..., 2] > crop_inputs.MIN_SCORE).sum(axis=1) >= 4
+        enough = crop_inputs.shows_enough(keypoints)
         rows = who[enough]
         if len(rows):
             tiles = [crop_inputs.tile_of_pose(points) for points in keypoints[enough]]
@@ -193,8 +193,12 @@ def crops_of(rows: dict[str, npt.NDArray[Any]]) -> Pixels:
     Raises:
         DataError: one is damaged.
     """
-    coded = np.split(rows["jpeg"], np.cumsum(rows["jpeg_bytes"])[:-1])
-    return np.stack([_decoded(c) for c in coded])
+    return np.stack([_decoded(c) for c in coded_crops(rows)])
+
+
+def coded_crops(rows: dict[str, npt.NDArray[Any]]) -> list[Pixels]:
+    """The JPEG bytes of each crop of a shard's rows."""
+    return np.split(rows["jpeg"], np.cumsum(rows["jpeg_bytes"])[:-1])
 
 
 def _decoded(coded: Pixels) -> Pixels:

@@ -20,7 +20,7 @@ from crowd3d.lift_rig import Rig
 from crowd3d.models.crowdnet_s import CrowdNetS
 from crowd3d.synth.render import Setting
 from crowd3d.synth.truth import Truth
-from crowd3d.training.crowdnet_data import Pixels, rows_of
+from crowd3d.training.crowdnet_data import Pixels, coded_crops, rows_of
 from crowd3d.training.crowdnet_examples import Examples
 from crowd3d.training.lift_metrics import JOINTS_14, joints_of, procrustes
 from crowd3d.training.pose_errors import ERRORS, Kind, disturb
@@ -141,8 +141,7 @@ def select(
     rows: dict[str, npt.NDArray[Any]], keep: npt.NDArray[np.bool_]
 ) -> dict[str, npt.NDArray[Any]]:
     """Some rows of a shard."""
-    coded = np.split(rows["jpeg"], np.cumsum(rows["jpeg_bytes"])[:-1])
-    kept = [c for c, k in zip(coded, keep, strict=True) if k]
+    kept = [c for c, k in zip(coded_crops(rows), keep, strict=True) if k]
     rest = {name: values[keep] for name, values in rows.items() if name != "jpeg"}
     return {"jpeg": np.concatenate([*kept, np.zeros(0, np.uint8)]), **rest}
 

@@ -33,7 +33,7 @@ from crowd3d.training.head_steps import (
     untouched,
 )
 from crowd3d.training.run_folder import CHECKPOINT, RunFolder, claim
-from crowd3d.training.schedule import follow
+from crowd3d.training.schedule import descend, follow
 from crowd3d.training.tiles import TileStream, tile_identity
 
 _CLIP_NORM = 5.0
@@ -139,11 +139,7 @@ def _step(
     torch.manual_seed(step_seed(recipe, step))  # of the dropout
     students.net.train()
     total, terms = steps(step, students)
-    optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(total)
-    for group in optimizer.param_groups:
-        torch.nn.utils.clip_grad_norm_(group["params"], _CLIP_NORM)
-    optimizer.step()
+    descend(optimizer, total, _CLIP_NORM)
     pairs = zip(averages.modules(recipe).values(), students.modules(recipe).values(), strict=True)
     for slow, fast in pairs:
         follow(slow, fast, recipe.average, step)

@@ -29,7 +29,7 @@ from crowd3d.training.lift_loss import lift_loss
 from crowd3d.training.lift_metrics import errors, summary
 from crowd3d.training.lift_recipe import Recipe
 from crowd3d.training.mocap import Clip
-from crowd3d.training.schedule import follow, learning_rate
+from crowd3d.training.schedule import descend, follow, learning_rate
 
 Loss = Callable[[Raw, Normalised, Batch, Rig], tuple[Tensor, dict[str, Tensor]]]
 _CLIP_NORM = 5.0
@@ -89,10 +89,7 @@ def fit(
         with torch.autocast(device.type, torch.bfloat16):
             raw = net(seen.features)
         total, terms = loss(raw, seen, batch, rig)
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(total)
-        torch.nn.utils.clip_grad_norm_(net.parameters(), _CLIP_NORM)
-        optimizer.step()
+        descend(optimizer, total, _CLIP_NORM)
         follow(average, net, recipe.average, step)
         done = step + 1 == recipe.steps
         if (step + 1) % 100 == 0 or done:

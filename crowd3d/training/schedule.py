@@ -1,4 +1,4 @@
-"""How fast a training learns, and how its averaged network follows."""
+"""How fast a training learns, its steps, and how its averaged network follows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from typing import Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Schedule(Protocol):
@@ -26,6 +26,15 @@ def learning_rate(recipe: Schedule, step: int) -> float:
         return recipe.learning_rate * (step + 1) / recipe.warmup
     progress = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def descend(optimizer: torch.optim.Optimizer, total: Tensor, most_norm: float) -> None:
+    """One step against the gradient of a loss, that of each parameter group clipped to a norm."""
+    optimizer.zero_grad(set_to_none=True)
+    torch.autograd.backward(total)
+    for group in optimizer.param_groups:
+        torch.nn.utils.clip_grad_norm_(group["params"], most_norm)
+    optimizer.step()
 
 
 @torch.no_grad()
