@@ -15,6 +15,7 @@ import crowd3d
 from crowd3d import assembly
 from crowd3d import config as configs
 from crowd3d.camera import Camera
+from crowd3d.config import Config
 from crowd3d.detections import Detections
 from crowd3d.detector import Detector
 from crowd3d.fitting import Fitted, fit_camera
@@ -30,6 +31,7 @@ FloatArray = npt.NDArray[np.float64]
 _KEYPOINT_SCORE = 0.6  # of true keypoints that are seen; hidden ones have none
 _TINY_VARIANCE = 1e-12
 _TORSO = [5, 6, 11, 12]
+_DEFAULT = configs.load("default")
 
 
 @dataclass(frozen=True)
@@ -69,15 +71,20 @@ def true_camera(image: Path, truth: Truth) -> Answer:
 
 def true_ground(image: Path, truth: Truth) -> Answer:
     """Camera and ground known; people found and lifted as ever."""
+    return answer_of(on_true_ground(image, truth))
+
+
+def on_true_ground(image: Path, truth: Truth, config: Config = _DEFAULT) -> crowd3d.Scene:
+    """The scene with camera and ground as they are."""
     with open_image(image) as source:
-        return answer_of(_finish(image, _look(source, _fitted(truth))))
+        return _finish(image, _look(source, _fitted(truth), config), config)
 
 
 def true_keypoints(image: Path, truth: Truth) -> Answer:
     """Everybody who can be seen is found, with exact seen keypoints; camera, ground and poses as ever."""
-    people, config = _true_people(truth), configs.load("default")
+    people = _true_people(truth)
     with open_image(image) as source:
-        fitted = fit_camera(people, source, None, config, free_center=True)
+        fitted = fit_camera(people, source, None, _DEFAULT, free_center=True)
     return answer_of(_finish(image, Seen(people, fitted, 0, len(people), 0)))
 
 
@@ -92,10 +99,10 @@ def boxes_and_constant_focal(image: Path, truth: Truth) -> Answer:
     That is the convention of GigaCrowd's per-person methods (focal length = picture diagonal).
     """
     with open_image(image) as source:
-        people = _look(source, None).people
+        people = _look(source).people
     size = (int(truth.image_size[0]), int(truth.image_size[1]))
     camera = Camera(*size, math.hypot(*size), (size[0] / 2, size[1] / 2))
-    stature = configs.load("default").stature_m
+    stature = _DEFAULT.stature_m
     height_px = people.box_px[:, 3] - people.box_px[:, 1]
     rays = camera.rays(people.keypoints_px[:, _TORSO, :2].mean(axis=1))
     depth = camera.focal_px * stature / height_px
@@ -155,18 +162,17 @@ def _keypoints_m(scene: crowd3d.Scene) -> FloatArray:
 
 @cache
 def _detector() -> Detector:
-    return build_detector(None, "auto", configs.load("default"))
+    return build_detector(None, "auto", _DEFAULT)
 
 
-def _look(source: ImageSource, fixed: Fitted | None) -> Seen:
-    config = configs.load("default")
+def _look(source: ImageSource, fixed: Fitted | None = None, config: Config = _DEFAULT) -> Seen:
     return find_people(source, _detector(), None, config, Progress(enabled=False), fixed=fixed)
 
 
-def _finish(image: Path, seen: Seen) -> crowd3d.Scene:
+def _finish(image: Path, seen: Seen, config: Config = _DEFAULT) -> crowd3d.Scene:
     with open_image(image) as source:
         size = (source.width, source.height)
-    return assembly.to_scene(image.name, seen, None, configs.load("default"), size)
+    return assembly.to_scene(image.name, seen, None, config, size)
 
 
 def _camera(truth: Truth) -> Camera:

@@ -1,31 +1,31 @@
-"""Whether somebody faces the camera, read from the stages of a network for the pose of one person.
+"""Where somebody faces, read from the stages of a network for the pose of one person.
 
 The keypoint maps of the default network are bistable for a blurred back: it may name left and right as of a
-face. The features of facing-s, in a window that the person fills, know more. A logistic readout of their means
-over four bands of the upright body is trained on renders by `crowd3d.training.facing_train`; it is linear and
-knows no place but the band, which leaves little room to learn what is peculiar to renders. A second readout,
-of the same features and of what a mirror does to them, tells the heading.
+face; and whose shoulders look narrow it turns too little or too far. The features of facing-s, in a window that
+the person fills, know more. `FacingReadout` tells the heading from their means over parts of the upright body,
+as a density on the circle, so that doubt is told as well. It is trained on renders by
+`crowd3d.training.facing_train`.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from crowd3d import models
 from crowd3d.errors import ModelError
-from crowd3d.models.facing_s import STRIDE
+from crowd3d.models.facing_s import CHANNELS, STRIDE
 from crowd3d.models.weights_file import tensors_hash
 from tiling import Tile
 
@@ -35,55 +35,46 @@ WINDOW_PX = (160, 256)  # width and height of the network's input for one person
 PERSON_PX = 240.0  # height of the person in the middle of it
 # Borders of head, shoulders, hips and legs below the top of the box, as shares of its height.
 BANDS = (0.0, 0.16, 0.34, 0.56, 1.0)
-_HALF_WIDTH = 0.165  # of a band, as a share of the height
+COLUMNS = (-0.165, -0.055, 0.055, 0.165)  # borders beside the middle of the box, in the same unit
+N_FEATURES = (len(BANDS) - 1) * (len(COLUMNS) - 1) * CHANNELS
+_WIDTH = 128  # of the hidden layer
+_MOST_SD = 6.0  # a feature further off tells nothing more
+_DROPOUT = 0.5
 
 
-class Bands(NamedTuple):
-    """What is seen of B people, band by band (B, 4, C).
-
-    Attributes:
-        even: means of a window and its mirror image; odd: half their difference, whose sign a mirror turns.
-    """
-
-    even: Tensor
-    odd: Tensor
-
-
-@dataclass(frozen=True)
-class FacingReadout:
-    """Weights of the readout.
+class FacingReadout(nn.Module):
+    """The heading of people from what is seen of them, a small perceptron.
 
     Attributes:
-        weight: (4, C), of the even features; bias: of the sum.
-        right: (4, C), of the odd features; towards: (4, C), of the even ones; towards_bias: of its sum.
+        mean, sd: (F,) of the features it was trained with.
         network: hash of the network whose features it reads.
         facts: what is known of its training.
     """
 
-    weight: Tensor
-    bias: float
-    right: Tensor
-    towards: Tensor
-    towards_bias: float
-    network: str
-    facts: dict[str, Any] = field(default_factory=dict)
+    mean: Tensor
+    sd: Tensor
 
-    @property
-    def digest(self) -> list[float]:
-        """All numbers that answers depend on."""
-        weights = torch.stack([self.weight, self.right, self.towards])
-        return [self.bias, self.towards_bias, *weights.flatten().tolist()]
+    def __init__(self, network: str, facts: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        self.network, self.facts = network, facts or {}
+        self.register_buffer("mean", torch.zeros(N_FEATURES))
+        self.register_buffer("sd", torch.ones(N_FEATURES))
+        self.hidden = nn.Linear(N_FEATURES, _WIDTH)
+        self.answer = nn.Linear(_WIDTH, 2)
 
-    def __call__(self, bands: Bands) -> Tensor:
-        """(B,) log-odds of facing the camera against facing away."""
-        total: Tensor = (bands.even * self.weight.to(bands.even)).sum((1, 2)) + self.bias
-        return total
+    def forward(self, seen: Tensor) -> Tensor:
+        """(B, 2) how surely people face the picture's right, and how surely the camera.
 
-    def heading(self, bands: Bands) -> Tensor:
-        """(B, 2) where people face: to the picture's right, and towards the camera; short where in doubt."""
-        right = (bands.odd * self.right.to(bands.odd)).sum((1, 2))
-        towards = (bands.even * self.towards.to(bands.even)).sum((1, 2)) + self.towards_bias
-        return torch.stack([right, towards], dim=1)
+        Natural parameters of a von Mises density of the heading: their direction is its mode, their length its
+        concentration. A mirror image is answered by the mirrored heading.
+
+        Args:
+            seen: (B, 2, F) features of windows and of their mirror images, see `both_ways`.
+        """
+        x = ((seen - self.mean) / self.sd).clamp(-_MOST_SD, _MOST_SD)
+        x = F.gelu(self.hidden(F.dropout(x, _DROPOUT, self.training)))
+        straight, flipped = self.answer(F.dropout(x, _DROPOUT, self.training)).unbind(1)
+        return torch.stack([straight[:, 0] - flipped[:, 0], straight[:, 1] + flipped[:, 1]], dim=1)
 
 
 def person_window(box_px: FloatArray, index: int = 0) -> Tile:
@@ -95,40 +86,35 @@ def person_window(box_px: FloatArray, index: int = 0) -> Tile:
     return Tile(*corner, width_px, height_px, *WINDOW_PX, 0, index, (height, height))
 
 
-def band_features(features: Tensor) -> Tensor:
-    """(B, C, H/16, W/16) features of windows -> (B, 4, C) means over the bands of the body."""
-    middle_px, height_px = (side / 2 for side in WINDOW_PX)
-    top_px, half_px = height_px - PERSON_PX / 2, _HALF_WIDTH * PERSON_PX
-    rows = [
-        _cells(top_px + a * PERSON_PX, top_px + b * PERSON_PX, features.shape[2])
-        for a, b in pairwise(BANDS)
-    ]
-    columns = _cells(middle_px - half_px, middle_px + half_px, features.shape[3])
+def body_features(features: Tensor) -> Tensor:
+    """(B, C, H/16, W/16) features of windows -> (B, F) means over the parts of the body, band by band."""
+    middle_px, top_px = WINDOW_PX[0] / 2, (WINDOW_PX[1] - PERSON_PX) / 2
+    rows = _cells([top_px + share * PERSON_PX for share in BANDS], features.shape[2])
+    columns = _cells([middle_px + share * PERSON_PX for share in COLUMNS], features.shape[3])
     at = features.new_tensor
-    return torch.einsum("bcvu,kv,u->bkc", features, at(np.stack(rows)), at(columns))
+    return torch.einsum("bcvu,kv,ju->bkjc", features, at(rows), at(columns)).flatten(1)
 
 
-def _cells(begin_px: float, end_px: float, count: int) -> FloatArray:
-    """(count,) shares of the cells of a row or column in what lies between two places; they add up to 1."""
+def _cells(borders_px: list[float], count: int) -> FloatArray:
+    """(K, count) shares of the cells of a row or column in what lies between borders; rows add up to 1."""
     edges = STRIDE * np.arange(count + 1.0)
-    inside = np.minimum(edges[1:], end_px) - np.maximum(edges[:-1], begin_px)
-    return np.asarray(np.maximum(inside, 0.0) / (end_px - begin_px))
+    parts = [
+        np.maximum(np.minimum(edges[1:], end) - np.maximum(edges[:-1], begin), 0) / (end - begin)
+        for begin, end in pairwise(borders_px)
+    ]
+    return np.stack(parts)
 
 
 @torch.inference_mode()
-def both_ways(network: torch.nn.Module, pixels: npt.NDArray[np.uint8], device: str) -> Bands:
-    """Band features of windows (B, H, W, 3) RGB and of their mirror images.
-
-    Even features of a mirrored window are thus the same, to the last bits: who faces the camera faces it in a
-    mirror as well, and who faces right faces left.
-    """
+def both_ways(network: nn.Module, pixels: npt.NDArray[np.uint8], device: str) -> Tensor:
+    """(B, 2, F) features of windows (B, H, W, 3) RGB and of their mirror images."""
     rgb = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float()
-    straight, flipped = (band_features(network(view)) for view in (rgb, rgb.flip(-1)))
-    return Bands(((straight + flipped) / 2).cpu(), ((straight - flipped) / 2).cpu())
+    views = [body_features(network(view)) for view in (rgb, rgb.flip(-1))]
+    return torch.stack(views, dim=1).cpu()
 
 
 @cache
-def network(device: str) -> tuple[torch.nn.Module, str]:
+def network(device: str) -> tuple[nn.Module, str]:
     """facing-s on a device, and the hash of its weights.
 
     Raises:
@@ -151,14 +137,8 @@ def load(path: str | Path | None = None) -> FacingReadout:
     try:
         with safe_open(str(where), framework="pt", device="cpu") as file:
             metadata = file.metadata() or {}
-            return FacingReadout(
-                file.get_tensor("weight").float(),
-                float(file.get_tensor("bias")),
-                file.get_tensor("right").float(),
-                file.get_tensor("towards").float(),
-                float(file.get_tensor("towards_bias")),
-                metadata["network"],
-                json.loads(metadata.get("facts", "{}")),
-            )
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+            readout = FacingReadout(metadata["network"], json.loads(metadata.get("facts", "{}")))
+            readout.load_state_dict({key: file.get_tensor(key).float() for key in file.keys()})
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise ModelError(f"cannot read the facing readout {where}: {error}") from None
+    return readout.eval()

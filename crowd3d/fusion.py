@@ -23,8 +23,9 @@ from crowd3d.looks import PeopleSeen, fusion_weights
 # the 90 % angles of fused poses hold the truth as often as they say.
 LOOK_CORRELATION = 0.75
 EXPERT_SHARE = 0.5  # of another network's posterior in the pool, against the lift's
-# Concentration of a heading that is read without doubt; chosen on renders, 10 to 40 do about the same.
-HEADING_WORTH = 20.0
+# Of the lift's certainty about the root, what people found in renders bear out: with it 90 % angles hold .92 in
+# sharp pictures and .82 in poor ones, without it .87 and .72.
+ROOT_TRUST = 0.5
 
 
 def fuse_looks(
@@ -78,17 +79,19 @@ def pool_expert(
 
 
 def told_heading(lifted: lift.LiftResult, people: Detections) -> lift.LiftResult:
-    """The same people after it was seen where they face: F_root + kappa d l^T, l the body's forward axis.
+    """The same people after it was seen where they face: w F_root + kappa d l^T, l the body's forward axis.
 
-    Conjugacy of a seen direction as in `posterior.observe_bones`; d lies on the level, in the upright frame.
+    Conjugacy of a seen direction as in `posterior.observe_bones`; d lies on the level, in the upright frame,
+    kappa is the heading's own concentration.
     """
-    if not isinstance(people, PeopleSeen) or not people.heading.any():
-        return lifted
-    right, towards = torch.from_numpy(people.heading).to(lifted.fisher).unbind(1)
-    seen = torch.stack([right, torch.zeros_like(right), -towards], dim=1)
-    forward = seen.new_tensor([0.0, 0.0, 1.0]).expand(len(seen), 1, 3)
-    worth = seen.new_full((len(seen), 1), HEADING_WORTH)
-    root = posterior.observe_bones(lifted.fisher[:, 0], seen[:, None], forward, worth)
+    root = ROOT_TRUST * lifted.fisher[:, 0]
+    if isinstance(people, PeopleSeen):
+        right, towards = torch.from_numpy(people.heading).to(root).unbind(1)
+        seen = torch.stack([right, torch.zeros_like(right), -towards], dim=1)[:, None]
+        kappa = seen.norm(dim=-1)
+        direction = seen / kappa[..., None].clamp_min(1e-12)
+        forward = seen.new_tensor([0.0, 0.0, 1.0]).expand_as(seen)
+        root = posterior.observe_bones(root, direction, forward, kappa)
     return _with_fisher(lifted, _with_root(lifted.fisher, root))
 
 

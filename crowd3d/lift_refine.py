@@ -18,8 +18,10 @@ from crowd3d.lift_net import MIN_SCORE
 from crowd3d.lift_rig import Posed, Rig, pose_rig, with_shape
 from crowd3d.rotation import skew, small_turns
 
-# Joints that move COCO keypoints; ankles, toes, wrists and hands do not.
-_MOVING = (0, 1, 2, 3, 4, 5, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19)
+# Joints that move COCO keypoints; ankles, toes, wrists and hands do not. The root stays: where somebody faces,
+# other evidence may have said, and the keypoints were heard already (renders: limbs lie on the true keypoints
+# as well, MPJPE 80.2 -> 79.3 mm in sharp pictures, 111.3 -> 109.4 in poor ones).
+_MOVING = (1, 2, 3, 4, 5, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19)
 # Error of a keypoint relative to the mean: detectors place hips worst and faces best.
 _SPREAD = (0.7, 0.7, 0.7, 0.8, 0.8, 0.9, 0.9, 1.0, 1.0, 1.1, 1.1, 1.3, 1.3, 1.0, 1.0, 1.0, 1.0)
 _SURE = 0.5  # score of a keypoint that is taken at its full precision

@@ -21,7 +21,7 @@ class PeopleSeen(Detections):
     Attributes:
         looks_px: (N, L, 17, 3) keypoints of each look, the most trusted first; zero beyond the last.
         look_trust: (N, L) how much each look is to be trusted; zero beyond the last.
-        heading: (N, 2) where they were read to face, see `facing.FacingReadout.heading`; zeros for unread.
+        heading: (N, 2) where they were read to face, see `facing.FacingReadout`; zeros for the unread.
     """
 
     looks_px: npt.NDArray[np.float64]

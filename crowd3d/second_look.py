@@ -22,6 +22,7 @@ from crowd3d.body.tree import COCO_MIRROR
 from crowd3d.camera import Camera
 from crowd3d.config import Config
 from crowd3d.looks import PeopleSeen
+from crowd3d.models.weights_file import tensors_hash
 from crowd3d.scene import Plane
 from crowd3d.selection import size_evidence
 from crowd3d.version import __version__
@@ -39,10 +40,6 @@ _MIN_HEIGHT_PX = 40.0  # the readout was trained on no smaller people
 _WHOLE = (0.7, 1.3)  # seen over expected height of people seen from head to foot
 _OPEN = 0.12  # mean distance of shoulders and of hips, in heights, of somebody frontal
 _CLOSED = 0.03  # below, a look sees somebody from the side, whose order says nothing
-# Log-odds of facing the camera, chosen on generated pictures, poor ones and sharp ones.
-_READOUT_WEIGHT = 1.0
-_LOOKS_WEIGHT = 1.0
-_PRIOR = -0.5  # of looks that see somebody frontal and disagree on the order: nearly always a back
 _CLEAR = 0.1  # log-odds from which the witnesses are believed
 
 
@@ -70,18 +67,18 @@ def vote(opened: FloatArray, trust: FloatArray) -> FloatArray:
     return np.asarray((trust * ballots).sum(axis=1) / np.maximum(trust.sum(axis=1), 1e-12))
 
 
-def log_odds_front(opened: FloatArray, trust: FloatArray, readout: FloatArray) -> FloatArray:
-    """(N,) of facing the camera, from the order in the looks and the readout's log-odds.
+def log_odds_front(opened: FloatArray, trust: FloatArray, heading: FloatArray) -> FloatArray:
+    """(N,) of facing the camera, from the order in the looks and the heading read.
 
-    The less open somebody is in the looks, the less there is to be told of front and back. Without a readout
-    (NaN) the majority of looks decides.
+    Exchanging left and right turns a heading a into pi - a. Between the two, a von Mises density of natural
+    parameters h has the log-odds 2 h_towards |cos a|; |cos a| is how frontal somebody looks. All looks of one
+    mind count one.
 
     Args:
-        opened, trust: (N, L) of the looks; readout: (N,).
+        opened, trust: (N, L) of the looks; heading: (N, 2), see `facing.FacingReadout`; zeros for the unread.
     """
-    votes, frontal = vote(opened, trust), vote(np.abs(opened), trust)
-    apart = frontal**2 * (_READOUT_WEIGHT * readout + _PRIOR)
-    return np.asarray(_LOOKS_WEIGHT * votes + np.where(np.isfinite(readout), apart, 0.0))
+    frontal = vote(np.abs(opened), trust)
+    return np.asarray(vote(opened, trust) + 2 * heading[:, 1] * frontal)
 
 
 def settled(people: PeopleSeen, odds: FloatArray) -> PeopleSeen:
@@ -132,13 +129,13 @@ def settle_sides(
     Raises:
         tiling.ImageError, tiling.JournalError.
     """
-    readout, heading = np.full(len(people), np.nan), np.zeros((len(people), 2))
+    heading = np.zeros((len(people), 2))
     rows = np.flatnonzero(is_whole(people, camera, planes, config.stature_m))
     windows = [facing.person_window(people.box_px[row], i) for i, row in enumerate(rows)]
-    readout[rows], heading[rows] = read_facing(source, windows, device, view, report, journal)
+    heading[rows] = read_headings(source, windows, device, view, report, journal)
     height = people.box_px[:, 3] - people.box_px[:, 1]
     opened = openness(people.looks_px, height[:, None])
-    people = settled(people, log_odds_front(opened, people.look_trust, readout))
+    people = settled(people, log_odds_front(opened, people.look_trust, heading))
     return replace(people, heading=heading)
 
 
@@ -151,27 +148,27 @@ def is_whole(
     return np.asarray((ratio > _WHOLE[0]) & (ratio < _WHOLE[1]) & (height >= _MIN_HEIGHT_PX))
 
 
-def read_facing(
+def read_headings(
     source: ImageSource,
     windows: Sequence[Tile],
     device: str,
     view: Windows,
     report: Reporter,
     journal: Journal | None = None,
-) -> tuple[FloatArray, FloatArray]:
-    """(N,) log-odds of facing the camera, and (N, 2) headings, of the people in the middle of windows.
+) -> FloatArray:
+    """(N, 2) headings of the people in the middle of windows, as of `facing.FacingReadout`.
 
-    Arguments as of `settle_sides`; headings as of `facing.FacingReadout.heading`.
+    Arguments as of `settle_sides`.
     """
     report.start("sides", len(windows))
-    readout, odds, headings = facing.load(), [np.zeros(0)], [np.zeros((0, 2))]
+    readout, found = facing.load(), [np.zeros((0, 2))]
     network, weights_hash = facing.network(device)
     settings = {
         "stage": "facing",
         "view": view.facts(),
         "device": device,
         "versions": [__version__, torch.__version__],
-        "readout": readout.digest,
+        "readout": tensors_hash(readout),
     }
     for i in range(0, len(windows), _BATCH):
         batch = windows[i : i + _BATCH]
@@ -179,14 +176,11 @@ def read_facing(
         known = journal.get(key) if journal is not None else None
         if known is None:
             pixels = np.stack([view.read(source, window) for window in batch])
-            bands = facing.both_ways(network, pixels, device)
-            known = {
-                "log_odds": readout(bands).double().numpy(),
-                "heading": readout.heading(bands).double().numpy(),
-            }
+            with torch.inference_mode():
+                heading = readout(facing.both_ways(network, pixels, device))
+            known = {"heading": heading.double().numpy()}
             if journal is not None:
                 journal.put(key, known)
-        odds.append(known["log_odds"])
-        headings.append(known["heading"])
+        found.append(known["heading"])
         report.advance(len(batch))
-    return np.concatenate(odds), np.concatenate(headings)
+    return np.concatenate(found)

@@ -143,8 +143,9 @@ def test_looks_are_added_in_the_cameras_frame(lifter):
 def test_a_heading_that_was_read_turns_people_towards_it(lifter):
     people = seen_people(n=3)
     lifted, _ = lifted_of(people, lifter)
-    assert fusion.told_heading(lifted, people) is lifted  # nothing was read
-    assert fusion.told_heading(lifted, standing(3)) is lifted
+    for unread in (people, standing(3)):
+        unchanged = fusion.told_heading(lifted, unread).rotations
+        torch.testing.assert_close(unchanged, lifted.rotations)
 
     def heading(rotations):
         forward = rotations[:, 0, :, 2].double().numpy()
@@ -154,17 +155,23 @@ def test_a_heading_that_was_read_turns_people_towards_it(lifter):
     for angle in (before + 0.5, before - 0.5):
         read = np.stack([np.sin(angle), np.cos(angle)], axis=1)
         gone = []
-        for length in (0.2, 1.0, 1e4):
+        for length in (4.0, 20.0, 1e5):
             told = fusion.told_heading(lifted, replace(people, heading=length * read))
             torch.testing.assert_close(told.fisher[:, 1:], lifted.fisher[:, 1:])
             gone.append((heading(told.rotations) - before) / (angle - before))
         assert (gone[0] > 0).all() and (gone[0] < gone[1]).all()
         np.testing.assert_allclose(gone[2], 1.0, atol=0.01)
-    alone = replace(people, heading=np.array([[0.0, 1.0], [0, 0], [0, 0]]))
-    told = fusion.told_heading(lifted, alone)
-    torch.testing.assert_close(told.fisher[1:], lifted.fisher[1:])
-    expected = lifted.fisher[0, 0].clone()
-    expected[2, 2] -= fusion.HEADING_WORTH
+
+
+def test_the_lift_and_the_heading_add_up(lifter):
+    people = seen_people(n=3)
+    lifted, _ = lifted_of(people, lifter)
+    read = replace(people, heading=np.array([[3.0, 4.0], [0, 0], [0, 0]]))
+    told = fusion.told_heading(lifted, read)
+    expected = fusion.ROOT_TRUST * lifted.fisher[:, 0]
+    torch.testing.assert_close(told.fisher[1:, 0], expected[1:])
+    expected = expected[0].clone()
+    expected[:, 2] += torch.tensor([3.0, 0, -4.0])
     torch.testing.assert_close(told.fisher[0, 0], expected)
 
 

@@ -110,27 +110,29 @@ def test_batches_and_single_windows_agree():
     pixels = np.random.default_rng(1).integers(0, 255, (3, 256, 160, 3), np.uint8)
     together = facing.both_ways(network, pixels, "cpu")
     alone = facing.both_ways(network, pixels[1:2], "cpu")
-    for both, one in zip(together, alone, strict=True):
-        torch.testing.assert_close(both[1:2], one, atol=1e-3, rtol=1e-4)
+    assert together.shape == (3, 2, facing.N_FEATURES)
+    torch.testing.assert_close(together[1:2], alone, atol=1e-3, rtol=1e-4)
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 3))
-def test_bands_are_means_by_area(seed, channels):
-    """The naive twin: cells cut into their pixels, then means over the pixels of a band."""
+def test_parts_of_the_body_are_means_by_area(seed, channels):
+    """The naive twin: cells cut into their pixels, then means over the pixels of a part."""
     width, height = (side // STRIDE for side in facing.WINDOW_PX)
     rng = np.random.default_rng(seed)
     cells = torch.from_numpy(rng.normal(size=(2, channels, height, width)))
-    factor = 10 * STRIDE  # tenths of pixels, as borders of bands lie between pixels
+    factor = 10 * STRIDE  # tenths of pixels, as borders of parts lie between pixels
     pixels = cells.numpy().repeat(factor, axis=2).repeat(factor, axis=3)
-    top, left = (facing.WINDOW_PX[1] - facing.PERSON_PX) / 2, facing.WINDOW_PX[0] / 2
-    half = 0.165 * facing.PERSON_PX
-    columns = slice(round(10 * (left - half)), round(10 * (left + half)))
-    found = facing.band_features(cells)
+    top, middle = (facing.WINDOW_PX[1] - facing.PERSON_PX) / 2, facing.WINDOW_PX[0] / 2
+    found = facing.body_features(cells).reshape(2, 4, 3, channels).numpy()
     for k in range(4):
-        rows = [round(10 * (top + share * facing.PERSON_PX)) for share in facing.BANDS[k : k + 2]]
-        naive = pixels[:, :, slice(*rows), columns].mean(axis=(2, 3))
-        np.testing.assert_allclose(found[:, k].numpy(), naive, atol=1e-9)
+        for j in range(3):
+            rows = [round(10 * (top + x * facing.PERSON_PX)) for x in facing.BANDS[k : k + 2]]
+            columns = [
+                round(10 * (middle + x * facing.PERSON_PX)) for x in facing.COLUMNS[j : j + 2]
+            ]
+            naive = pixels[:, :, slice(*rows), slice(*columns)].mean(axis=(2, 3))
+            np.testing.assert_allclose(found[:, k, j], naive, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["crowd3d-s", "facing-s"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from crowd3d.synth import motion, noise, poses, regions
+from crowd3d.synth import motion, noise, poses, regions, shading
 from crowd3d.synth.boxes import Box, Boxes
 from crowd3d.synth.figures import tailor
 from crowd3d.synth.lens import Lens, develop
@@ -180,3 +180,10 @@ def test_boxes_taper_and_climb() -> None:
     top = plain[:, 1] > 1
     assert np.allclose(pyramid[top][:, [0, 2]], 0) and np.allclose(pyramid[~top], plain[~top])
     assert np.allclose(ramp[top][:, 1], 2 + 0.1 * (3 - plain[top][:, 2]))
+
+
+def test_a_ray_onto_an_edge_finds_a_number():
+    corners = np.array([[0.3, 0, 0], [0.3, 0.5, 0]], np.float32)
+    weights = np.array([[-1.2e-7, 0.39, 0.61], [0.5, 0.5, 0]], np.float32)
+    found = shading._openness(corners, weights)
+    np.testing.assert_allclose(found, [0, 0.4**1.25], rtol=1e-5)

@@ -142,7 +142,7 @@ class Shader:
         rest, material = _blend(mesh.rest_m, corners, at.bary), mesh.material[corners[:, 0]]
         spots = fabric.Spots(rest, material, who, at.far * self.pixel_rad)
         normal = fabric.folded(normal, spots, self.stage.outfits, self._grain)
-        openness = np.einsum("nk,nk->n", mesh.openness[corners], at.bary) ** 1.25
+        openness = _openness(mesh.openness[corners], at.bary)
         color = fabric.albedo(spots, self.stage.outfits, self._grain)
         points = self.eye + at.ways * at.far[:, None]
         sun = shadows.sun(mesh, self.light, points + 0.006 * normal, normal, at.places)
@@ -247,6 +247,14 @@ def _unit(vectors: FloatArray) -> FloatArray:
 
 def _blend(values: FloatArray, corners: IntArray, bary: FloatArray) -> FloatArray:
     return np.asarray(np.einsum("nkc,nk->nc", values[corners], bary), np.float32)
+
+
+def _openness(of_corners: FloatArray, bary: FloatArray) -> FloatArray:
+    """(N,) how open points of triangles are, from their corners (N, 3); what is half hidden looks darker.
+
+    Rays cast onto an edge may have weights a rounding below 0, of which a power is not a number.
+    """
+    return np.asarray(np.maximum(np.einsum("nk,nk->n", of_corners, bary), 0) ** 1.25, np.float32)
 
 
 def _edges(identity: IntArray) -> BoolArray:

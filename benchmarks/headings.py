@@ -1,0 +1,152 @@
+"""Where people face, with and without the second look: python benchmarks/headings.py --cache DIR
+
+Crowds that nothing was trained on or tuned on are read twice, as they were rendered and as a poor camera would
+have taken them (people 70 px tall, dim, a coarse JPEG), with the true camera and ground. Judged are standing
+people over 60 px of whom half is seen.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import cv2
+import numpy as np
+import numpy.typing as npt
+import roma
+import torch
+from components import machine
+from syncrowd_rows import answer_of, on_true_ground
+from syncrowd_score import Crowd, rendered
+
+from crowd3d import Scene, evaluate, posterior, second_look
+from crowd3d import config as configs
+from crowd3d.body.tree import COCO_MIRROR
+from crowd3d.evaluate import matching
+from crowd3d.synth import Truth
+
+FloatArray = npt.NDArray[np.float64]
+
+CROWDS = (
+    Crowd("street7101", "street", (4000, 2250), 70, 7101),
+    Crowd("street7102", "street", (4000, 2250), 70, 7102),
+    Crowd("tele7111", "telephoto", (4000, 2667), 120, 7111),
+    Crowd("plaza7121", "plaza", (4000, 2000), 110, 7121),
+)
+WAYS: dict[str, dict[str, Any]] = {
+    "keypoints alone": {"second_look": False},
+    "with the second look": {"second_look": True},
+}
+QUALITIES = ("sharp", "poor")
+MIN_HEIGHT_PX, MIN_VISIBLE, _MIN_OKS = 60.0, 0.5, 0.3
+_FRONTAL = 0.04  # openness from which left and right can be mixed up
+_POOR_PX = 70.0  # median height of the people
+_TORSO = (5, 6, 11, 12)
+
+
+def poor_picture(image: Path, truth: Truth, seed: int) -> Path:
+    """The picture through a poor camera, in its own size, beside it."""
+    poor = image.with_name("small.jpg")
+    if not poor.exists():
+        rng, pixels = np.random.default_rng(seed), cv2.imread(str(image))
+        assert pixels is not None
+        height = np.median(truth.boxes_px[:, 3] - truth.boxes_px[:, 1])
+        scale = min(_POOR_PX / float(height), 1.0)
+        small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        dim = small * rng.uniform(0.5, 0.9) + rng.uniform(0, 40)
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.uniform(30, 70))]
+        coded = cv2.imencode(".jpg", np.clip(dim, 0, 255).astype(np.uint8), quality)[1]
+        small = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
+        size = (pixels.shape[1], pixels.shape[0])
+        whole = cv2.resize(small, size, interpolation=cv2.INTER_LINEAR)
+        cv2.imwrite(str(poor), whole, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    return poor
+
+
+def whom(scene: Scene, truth: Truth) -> npt.NDArray[np.int64]:
+    """(K, 2) rows of truth and scene that show one person, left and right mixed up or not."""
+    box = truth.boxes_px
+    height, width = box[:, 3] - box[:, 1], box[:, 2] - box[:, 0]
+    found, true = scene.people.keypoints_px[..., :2], truth.keypoints_px[..., :2]
+    either = [
+        evaluate.oks_matrix(k, true, width * height) for k in (found, found[:, list(COCO_MIRROR)])
+    ]
+    pairs = matching.hungarian(np.maximum(*either), _MIN_OKS)
+    judged = (height > MIN_HEIGHT_PX) & (truth.visibility >= MIN_VISIBLE) & ~truth.seated
+    return pairs[judged[pairs[:, 0]]]
+
+
+def judge(scene: Scene, truth: Truth) -> FloatArray:
+    """(K, 4): mixed up, error of the heading in degrees, 90 % angle of the root holds, MPJPE in mm."""
+    true, found = whom(scene, truth).T
+    box = truth.boxes_px[true]
+    height = box[:, 3] - box[:, 1]
+    opened = [
+        second_look.openness(k, height)
+        for k in (truth.keypoints_px[true], scene.people.keypoints_px[found])
+    ]
+    mixed_up = (opened[0] * opened[1] < 0) & (np.abs(opened[0]) > _FRONTAL)
+    roots = [
+        roma.rotvec_to_rotmat(torch.from_numpy(p[:, 0]))
+        for p in (truth.pose[true], scene.people.pose[found])
+    ]
+    ways = [_level(root.numpy()[:, :, 2], truth.normals[0]) for root in roots]
+    heading = np.degrees(np.arccos((ways[0] * ways[1]).sum(axis=1).clip(-1, 1)))
+    credible = posterior.credible_angle(torch.from_numpy(scene.people.fisher[found, 0]))
+    holds = (posterior.angle_between(*roots) <= credible).numpy()
+    joints = answer_of(scene).keypoints_m
+    assert joints is not None
+    errors_mm = evaluate.mpjpe_mm(joints[found], truth.keypoints_m[true], _TORSO)
+    return np.stack([mixed_up, heading, holds, errors_mm], axis=1)
+
+
+def _level(ways: FloatArray, up: FloatArray) -> FloatArray:
+    """(N, 3) unit directions along the ground."""
+    level = ways - (ways @ up)[:, None] * up
+    return np.asarray(level / np.linalg.norm(level, axis=1, keepdims=True))
+
+
+def summary(judged: dict[tuple[str, str], FloatArray]) -> str:
+    """Markdown: a line for each quality of the pictures and each way."""
+    head = ["", "people", "left and right mixed up", "heading off: median", "mean", "9 of 10 under"]
+    head += ["over 45 degrees", "90 % angle of the root holds", "MPJPE mm"]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for (quality, way), rows in judged.items():
+        mixed_up, heading, holds, errors_mm = rows.T
+        cells = [f"{quality}, {way}", f"{len(rows)}", f"{int(mixed_up.sum())}"]
+        cells += [f"{np.median(heading):.1f}", f"{heading.mean():.1f}"]
+        cells += [f"{np.quantile(heading, 0.9):.0f}", f"{(heading > 45).sum()}"]
+        cells += [f"{100 * holds.mean():.1f} %", f"{np.nanmean(errors_mm):.1f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+@click.command()
+@click.option(
+    "--cache", type=click.Path(path_type=Path), default=Path("headings"), show_default=True
+)
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Every person's row.")
+def main(cache: Path, json_path: Path | None) -> None:
+    """Render what is missing, read each crowd sharp and poor in both ways, print the table."""
+    parts: dict[tuple[str, str], list[FloatArray]] = {}
+    for crowd in CROWDS:
+        image, truth = rendered(crowd, cache)
+        for quality in QUALITIES:
+            picture = image if quality == "sharp" else poor_picture(image, truth, crowd.seed)
+            for way, settings in WAYS.items():
+                config = configs.load("default").replace(**settings)
+                rows = judge(on_true_ground(picture, truth, config), truth)
+                parts.setdefault((quality, way), []).append(rows)
+                click.echo(f"{crowd.name}, {quality}, {way}: {len(rows)} people", err=True)
+    keys = [(quality, way) for quality in QUALITIES for way in WAYS]
+    judged = {key: np.concatenate(parts[key]) for key in keys}
+    click.echo(f"{machine()}\n\n{summary(judged)}")
+    if json_path is not None:
+        rows_of = {f"{quality}, {way}": rows.tolist() for (quality, way), rows in judged.items()}
+        json_path.write_text(json.dumps(rows_of, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
