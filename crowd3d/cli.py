@@ -12,6 +12,7 @@ from crowd3d.version import __version__
 # Each is a function of its own name in a module of its own name in crowd3d.commands, imported when called for.
 _COMMANDS = (
     "reconstruct",
+    "batch",
     "largecrowd",
     "evaluate",
     "export",

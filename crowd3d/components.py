@@ -17,17 +17,25 @@ _NETWORKS = {
 }
 
 
+def networks_of(config: Config) -> list[str]:
+    """Names of the networks that the optional components of a run take."""
+    return [
+        name
+        for (key, value), names in _NETWORKS.items()
+        if getattr(config, key) == value
+        for name in names
+    ]
+
+
 def check_weights(config: Config) -> None:
     """Nothing, if the weights of everything that is asked for are there.
 
     Raises:
         ModelError: some are not; the message tells where to get them.
     """
-    for (key, value), names in _NETWORKS.items():
-        if getattr(config, key) == value:
-            for name in names:
-                if not catalog.is_installed(name):
-                    models.build(name)  # tells where they are had
+    for name in networks_of(config):
+        if not catalog.is_installed(name):
+            models.build(name)  # tells where they are had
 
 
 def check_crops(config: Config, crops: Crops | None) -> None:

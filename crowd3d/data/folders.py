@@ -67,7 +67,7 @@ def find_scenes(root: str | Path, split: str | None = None) -> list[SceneFolder]
     grouped: dict[str, list[Path]] = {}
     for base in bases or [root]:
         panda = base.name.startswith("image_")
-        for picture in _pictures(base):
+        for picture in pictures_below(base):
             inner = picture.parent.relative_to(base).as_posix()
             scene = scene_of(picture.name) if inner == "." else inner
             if whole or panda or scene.rsplit("/")[-1] in SPLITS[str(split)]:
@@ -82,7 +82,7 @@ def find_scenes(root: str | Path, split: str | None = None) -> list[SceneFolder]
     ]
 
 
-def _pictures(base: Path) -> list[Path]:
+def pictures_below(base: Path) -> list[Path]:
     """Every picture below a folder; hidden files and folders are left out."""
     return [
         path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ from crowd3d.errors import OutputError
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace the file by the content, atomically; raises OutputError."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Processes of several machines, even of one number, may write the same file on a shared disk.
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(partial, "wb") as file:

@@ -1,0 +1,95 @@
+"""Which pictures a batch has, where their results go, and which share of them is whose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from crowd3d.data.folders import PICTURES, natural_key, pictures_below
+from crowd3d.errors import ConfigError, DataError, OutputError
+from crowd3d.export import FILES
+
+
+@dataclass(frozen=True)
+class Task:
+    """One picture of a batch.
+
+    Attributes:
+        picture: its file.
+        name: the same from where the search began, with / between folders.
+        folder: for its result.
+    """
+
+    picture: Path
+    name: str
+    folder: Path
+
+
+def plan(given: Iterable[Path], out: Path) -> list[Task]:
+    """The pictures that are meant, and where their results go, in natural order of their names.
+
+    Args:
+        given: pictures, and folders to be searched with all below them. Hidden files are left out, and
+            pictures that a run has written.
+        out: a picture ROOT/a/b.jpg has its result in out/a/b.
+
+    Raises:
+        DataError: something is not there, or holds no picture.
+        OutputError: two results would have one folder.
+    """
+    tasks: dict[Path, Task] = {}
+    for start in given:
+        base = start if start.is_dir() else start.parent
+        for picture in _pictures(start, out):
+            name = picture.relative_to(base).as_posix()
+            folder = out / PurePosixPath(name).with_suffix("")
+            task = Task(picture.absolute(), name, folder.absolute())
+            other = tasks.setdefault(folder, task)
+            if other != task and other.picture.resolve() != picture.resolve():
+                raise OutputError(
+                    f"{other.picture} and {picture} would both go to {folder}; rename one of them, "
+                    "or run them into different folders"
+                )
+    return sorted(tasks.values(), key=lambda task: (natural_key(task.name), task.name))
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """The numbers of "3/10", the third of ten shares; raises ConfigError."""
+    index, _, count = text.partition("/")
+    if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+        raise ConfigError(f"{text!r} is no share; the third of ten is 3/10, and the last 10/10")
+    return int(index), int(count)
+
+
+def share(tasks: Sequence[Task], index: int, count: int) -> list[Task]:
+    """Every `count`-th task, from the `index`-th on, 1-based: the shares are disjoint, and together all."""
+    return list(tasks[index - 1 :: count])
+
+
+def _pictures(start: Path, out: Path) -> list[Path]:
+    if start.is_file():
+        return [start]
+    if not start.is_dir():
+        raise DataError(f"{start}: there is no such picture or folder")
+    found = [picture for picture in pictures_below(start) if not _is_output(picture, out)]
+    if not found:
+        raise DataError(f"no pictures are in {start}; looked for {', '.join(PICTURES)}")
+    return found
+
+
+def _is_output(picture: Path, out: Path) -> bool:
+    if picture.name not in FILES:
+        return False
+    return out.resolve() in picture.resolve().parents or (picture.parent / FILES[0]).is_file()
+
+
+def refuse_twins(tasks: Iterable[Task]) -> None:
+    """Files of 2D poses know a picture by its file name alone."""
+    seen: dict[str, Path] = {}
+    for task in tasks:
+        other = seen.setdefault(task.picture.name, task.picture)
+        if other != task.picture:
+            raise DataError(
+                f"{other} and {task.picture} have one name; the 2D poses could not tell them apart"
+            )

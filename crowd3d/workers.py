@@ -1,0 +1,155 @@
+"""One function over many arguments: in this process, in several, or over a Ray cluster.
+
+Arguments and results are plain values, because they travel between processes and machines. Results come in the
+order in which they are ready.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any
+
+import cv2
+import torch
+
+from crowd3d.errors import EnvironmentProblem
+
+Calls = Sequence[tuple[Any, ...]]
+Result = tuple[str, str]
+Function = Callable[..., Result]
+Results = Generator[Result, None, None]
+
+# Read by torch and every BLAS, and by libvips, when a process starts.
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "VIPS_CONCURRENCY")
+
+
+def spread(
+    function: Function,
+    calls: Calls,
+    *,
+    workers: int | None = None,
+    threads: int | None = None,
+    ray: str | None = None,
+    gpu: bool = False,
+) -> Results:
+    """The results of a function that can be imported by name, of all calls.
+
+    Whoever stops early closes the iterator, which ends the workers at once.
+
+    Args:
+        workers: calls at a time; None for one, with Ray for as many as the cluster has room for.
+        threads: of each worker; None for an equal share of this process's, with Ray for one. Another number
+            changes the last bits of what the networks tell.
+        ray: address of a Ray cluster, "auto" for the one that this machine belongs to.
+        gpu: whether each call takes a GPU of the cluster, if that has any.
+
+    Raises:
+        EnvironmentProblem: Ray is missing or not there, or a worker was killed.
+    """
+    if ray is not None and calls:
+        return _on_ray(function, calls, ray, workers, threads or 1, gpu)
+    wanted = workers or 1
+    if not calls or (wanted == 1 and threads is None):
+        return (function(*call) for call in calls)
+    # Their share does not depend on how much is left to do, so that a run goes on as it began.
+    each = threads or max(1, torch.get_num_threads() // wanted)
+    return _in_processes(function, calls, min(wanted, len(calls)), each)
+
+
+def _in_processes(function: Function, calls: Calls, workers: int, threads: int) -> Results:
+    others = set(multiprocessing.active_children())
+    # Spawned: a fork of a process whose libraries have threads may hang.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(threads,))
+    with _environment(threads):
+        try:
+            results = [pool.submit(function, *call) for call in calls]
+            for result in as_completed(results):
+                yield result.result()
+        except BaseException as error:
+            for child in set(multiprocessing.active_children()) - others:
+                child.terminate()
+            if isinstance(error, BrokenProcessPool):
+                raise EnvironmentProblem(
+                    "a worker was killed, probably for want of memory; start again with fewer --workers"
+                ) from None
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _begin(threads: int) -> None:
+    """In a new worker: it ends when its parent says so, or is gone, and not by itself at Ctrl-C."""
+    _limit(threads)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _limit(threads: int) -> None:
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+@contextmanager
+def _environment(threads: int) -> Iterator[None]:
+    """The number of threads for processes that are started meanwhile."""
+    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    os.environ.update({name: str(threads) for name in _THREAD_VARIABLES})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _on_ray(
+    function: Function, calls: Calls, address: str, workers: int | None, threads: int, gpu: bool
+) -> Results:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing goes out unasked
+    try:
+        import ray
+    except ImportError:
+        raise EnvironmentProblem(
+            "--ray needs the package ray; install it: pip install 'crowd3d[ray]'"
+        ) from None
+
+    def limited(call: tuple[Any, ...]) -> Result:
+        _limit(threads)
+        return function(*call)
+
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="error")
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().split(". ")[0]
+        raise EnvironmentProblem(f"there is no Ray cluster at {address!r}: {reason}") from None
+    try:
+        n_gpus = 1 if gpu and ray.cluster_resources().get("GPU", 0) >= 1 else 0
+        remote = ray.remote(limited).options(num_cpus=threads, num_gpus=n_gpus)
+        waiting, running = list(reversed(calls)), list[Any]()
+        while waiting or running:
+            while waiting and len(running) < (workers or len(calls)):
+                running.append(remote.remote(waiting.pop()))
+            ready, running = ray.wait(running)
+            yield from ray.get(ready)
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise EnvironmentProblem(f"Ray: {reason}") from None
+    finally:
+        ray.shutdown()  # ends what this run has started in the cluster
