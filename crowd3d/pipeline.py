@@ -20,7 +20,7 @@ from crowd3d.fitting import Fitted, fit_camera
 from crowd3d.ground import foot_below_px, on_levels, person_height_px
 from crowd3d.looks import PeopleSeen
 from crowd3d.scene import Plane
-from crowd3d.second_look import FEW_PEOPLE, settle_sides
+from crowd3d.second_look import settle_sides
 from crowd3d.structure import Structure, find_structure
 from crowd3d.windows import Windows, windows
 from tiling import ImageSource, Journal, Tile, plan_tiles, scout_tiles
@@ -119,14 +119,12 @@ class _Look:
         closer.tile += len(self.scouts)
         return Detections.cat([self.scouted, closer])
 
-    def settled(self, found: Detections, fitted: Fitted) -> Detections:
-        """The people among what was found, left and right as a second look has them."""
-        camera, planes = fitted.camera, fitted.planes
-        people = selection.placed_people(found, camera, planes, self.config)
-        wanted = self.config.second_look and len(people) >= FEW_PEOPLE
-        if not (wanted and isinstance(people, PeopleSeen)):
+    def settled(self, people: Detections, fitted: Fitted | None) -> Detections:
+        """People with left and right as a second look has them."""
+        if not (self.config.second_look and isinstance(people, PeopleSeen)):
             return people
-        view = windows(camera, planes[0].normal)
+        camera, planes = (None, []) if fitted is None else (fitted.camera, fitted.planes)
+        view = windows(camera, planes[0].normal) if planes else windows(None)
         return settle_sides(
             people,
             self.source,
@@ -166,8 +164,8 @@ def find_people(
     look = _Look.scout(source, detector, given, config, report, journal)
     if fixed is not None:
         found = look.closer(fixed)
-        people = look.settled(found, fixed)
-        return Seen(people, fixed, look.n_tiles, len(found), 1, is_fixed=True)
+        people = selection.placed_people(found, fixed.camera, fixed.planes, config)
+        return Seen(look.settled(people, fixed), fixed, look.n_tiles, len(found), 1, is_fixed=True)
     turn_px = given.turn_px if given is not None else None
     people = selection.scout_people(look.scouted, config, turn_px)
     structure = find_structure(
@@ -194,8 +192,17 @@ def find_people(
     if fitted is None:
         people = selection.unplaced_people(found, config, turn_px)
     else:
-        people = look.settled(found, fitted)
-    return Seen(people, fitted, look.n_tiles, len(found), rounds, False, structure, focal_prior)
+        people = selection.placed_people(found, fitted.camera, fitted.planes, config)
+    return Seen(
+        look.settled(people, fitted),
+        fitted,
+        look.n_tiles,
+        len(found),
+        rounds,
+        False,
+        structure,
+        focal_prior,
+    )
 
 
 def _height_change(people: Detections, before: Fitted, after: Fitted) -> float:

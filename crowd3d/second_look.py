@@ -34,10 +34,14 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 
-FEW_PEOPLE = 12  # fewer leave the ground, and so who is seen from head to foot, in doubt
+_FEW_PEOPLE = 12  # fewer leave the ground, and so how tall somebody should look, in doubt
+_ANKLES = slice(15, 17)
 _BATCH = 8  # windows per pass, each straight and flipped
 _MIN_HEIGHT_PX = 40.0  # the readout was trained on no smaller people
 _WHOLE = (0.7, 1.3)  # seen over expected height of people seen from head to foot
+_FEET_SEEN = (
+    0.3  # score of the worse ankle of people seen from head to foot, if the ground is in doubt
+)
 _OPEN = 0.12  # mean distance of shoulders and of hips, in heights, of somebody frontal
 _CLOSED = 0.03  # below, a look sees somebody from the side, whose order says nothing
 _CLEAR = 0.1  # log-odds from which the witnesses are believed
@@ -113,7 +117,7 @@ def settle_sides(
     people: PeopleSeen,
     source: ImageSource,
     device: str,
-    camera: Camera,
+    camera: Camera | None,
     planes: Sequence[Plane],
     view: Windows,
     config: Config,
@@ -123,14 +127,20 @@ def settle_sides(
     """Everybody with left and right as the looks and the readout have it together, and the heading read.
 
     Args:
-        people: on these planes; view: how windows are cut out of the picture.
+        people: on these planes of this camera, if it is known.
+        view: how windows are cut out of the picture.
         journal: of finished windows, so that a killed run need not look at them again.
 
     Raises:
         tiling.ImageError, tiling.JournalError.
     """
     heading = np.zeros((len(people), 2))
-    rows = np.flatnonzero(is_whole(people, camera, planes, config.stature_m))
+    is_read = people.box_px[:, 3] - people.box_px[:, 1] >= _MIN_HEIGHT_PX
+    if camera is None or len(people) < _FEW_PEOPLE:
+        is_read &= shows_feet(people)
+    else:
+        is_read &= is_whole(people, camera, planes, config.stature_m)
+    rows = np.flatnonzero(is_read)
     windows = [facing.person_window(people.box_px[row], i) for i, row in enumerate(rows)]
     heading[rows] = read_headings(source, windows, device, view, report, journal)
     height = people.box_px[:, 3] - people.box_px[:, 1]
@@ -142,10 +152,14 @@ def settle_sides(
 def is_whole(
     people: PeopleSeen, camera: Camera, planes: Sequence[Plane], stature_m: float
 ) -> npt.NDArray[np.bool_]:
-    """(N,) who is seen from head to foot, standing, and large enough."""
+    """(N,) who stands and is seen from head to foot: as tall as the ground lets expect."""
     ratio = size_evidence(people, camera, planes, stature_m).whole
-    height = people.box_px[:, 3] - people.box_px[:, 1]
-    return np.asarray((ratio > _WHOLE[0]) & (ratio < _WHOLE[1]) & (height >= _MIN_HEIGHT_PX))
+    return np.asarray((ratio > _WHOLE[0]) & (ratio < _WHOLE[1]))
+
+
+def shows_feet(people: PeopleSeen) -> npt.NDArray[np.bool_]:
+    """(N,) both of whose ankles are clearly seen."""
+    return np.asarray(people.keypoints_px[:, _ANKLES, 2].min(axis=1) > _FEET_SEEN)
 
 
 def read_headings(

@@ -263,6 +263,27 @@ def test_who_is_not_seen_whole_has_the_looks_alone():
     assert _opened(settled)[0] > 0.07 > _opened(people)[0]
 
 
+def test_of_few_people_those_who_show_their_feet_are_read():
+    """The ground that few people leave says nothing; with many it decides, whatever the ankles' scores."""
+    for copies, expected in ((1, [True, True, False, False]), (4, [True, True, True, False])):
+        some = _standing()
+        some.keypoints_px[2, 15, 2] = 0.1  # an ankle is hidden
+        people = some.filter(np.tile(np.arange(4), copies))
+        picture = _Picture()
+        read = _settle(people, picture).heading.any(axis=1)
+        assert read.tolist() == expected * copies
+        assert picture.reads == sum(expected) * copies
+
+
+def test_people_without_a_camera_are_read_too():
+    people = _standing()
+    quiet = Progress(enabled=False)
+    settled = second_look.settle_sides(
+        people, _Picture(), "cpu", None, [], FLAT, Config(), quiet, None
+    )
+    assert settled.heading[:3].any(axis=1).all()
+
+
 def test_nobody():
     nobody = _people([[_look()]]).filter(np.zeros(1, bool))
     assert len(_settle(nobody, _Picture())) == 0

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from scipy.stats import vonmises
 from torch import Tensor
+from tqdm import tqdm
 
 import tiling
 from crowd3d import facing
@@ -199,7 +200,7 @@ def train(out: Path, renders: Path, recipe: Recipe) -> dict[str, Any]:
     """Renders what is missing, fits, measures; writes `facing.safetensors` and `facing.json` into `out`."""
     scenes = []
     for name, seeds, size, people in SCENES:
-        for seed in seeds:
+        for seed in tqdm(seeds, desc=name):
             folder = renders / f"{name}-{seed}"
             if not (folder / "camera.json").exists():  # written last
                 synthesize(folder, seed=seed, size=size, n_people=people, preset_name=name)
