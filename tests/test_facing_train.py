@@ -70,7 +70,7 @@ def test_other_light_and_poor_copies_keep_the_size():
 
 @pytest.mark.slow
 def test_the_command_trains(tmp_path, monkeypatch):
-    scenes = tuple(("telephoto", (s,), (1200, 800), 20) for s in (1, 2))
+    scenes = tuple(("phone", (s,), (1200, 900), 10) for s in (1, 2, 3, 4))
     monkeypatch.setattr(facing_train, "SCENES", scenes)
     monkeypatch.setattr(facing_train, "Recipe", lambda seed: Recipe(seed, steps=5))
     arguments = ["--out", str(tmp_path), "--renders", str(tmp_path / "renders")]
