@@ -39,9 +39,7 @@ _ANKLES = slice(15, 17)
 _BATCH = 8  # windows per pass, each straight and flipped
 _MIN_HEIGHT_PX = 40.0  # the readout was trained on no smaller people
 _WHOLE = (0.7, 1.3)  # seen over expected height of people seen from head to foot
-_FEET_SEEN = (
-    0.3  # score of the worse ankle of people seen from head to foot, if the ground is in doubt
-)
+_FEET_SEEN = 0.3  # score of the worse ankle of people whose feet are seen
 _OPEN = 0.12  # mean distance of shoulders and of hips, in heights, of somebody frontal
 _CLOSED = 0.03  # below, a look sees somebody from the side, whose order says nothing
 _CLEAR = 0.1  # log-odds from which the witnesses are believed
