@@ -119,12 +119,17 @@ class _Look:
         closer.tile += len(self.scouts)
         return Detections.cat([self.scouted, closer])
 
-    def settled(self, people: Detections, fitted: Fitted | None) -> Detections:
+    def settled(
+        self, people: Detections, fitted: Fitted | None, given: Camera | None
+    ) -> Detections:
         """People with left and right as a second look has them."""
         if not (self.config.second_look and isinstance(people, PeopleSeen)):
             return people
-        camera, planes = (None, []) if fitted is None else (fitted.camera, fitted.planes)
-        view = windows(camera, planes[0].normal) if planes else windows(None)
+        if fitted is None:
+            camera, planes, view = None, list[Plane](), windows(given)
+        else:
+            camera, planes = fitted.camera, fitted.planes
+            view = windows(camera, planes[0].normal)
         return settle_sides(
             people,
             self.source,
@@ -165,7 +170,9 @@ def find_people(
     if fixed is not None:
         found = look.closer(fixed)
         people = selection.placed_people(found, fixed.camera, fixed.planes, config)
-        return Seen(look.settled(people, fixed), fixed, look.n_tiles, len(found), 1, is_fixed=True)
+        return Seen(
+            look.settled(people, fixed, given), fixed, look.n_tiles, len(found), 1, is_fixed=True
+        )
     turn_px = given.turn_px if given is not None else None
     people = selection.scout_people(look.scouted, config, turn_px)
     structure = find_structure(
@@ -194,7 +201,7 @@ def find_people(
     else:
         people = selection.placed_people(found, fitted.camera, fitted.planes, config)
     return Seen(
-        look.settled(people, fitted),
+        look.settled(people, fitted, given),
         fitted,
         look.n_tiles,
         len(found),
