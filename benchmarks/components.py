@@ -104,14 +104,14 @@ def judge(scene: Scene, truth: Truth) -> dict[str, Any]:
         answer.keypoints_m[pred][:, LIMBS], truth.keypoints_m[true][:, LIMBS]
     )
     row["pa_overlapping_mm"] = float(np.nanmean(errors_mm[overlapping(truth)[true]]))
-    row["coverage"] = float(_inside(scene, truth, true, pred).mean())
+    row["coverage"] = float(inside(scene, truth, true, pred).mean())
     row["position_m"] = float(
         np.median(np.linalg.norm(answer.torso_m[pred] - truth.torso_m[true], axis=1))
     )
     return row
 
 
-def _inside(
+def inside(
     scene: Scene, truth: Truth, true: npt.NDArray[np.int64], pred: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.bool_]:
     """(K, J) whether the true rotation lies within the angle that claims 90 % of the probability."""

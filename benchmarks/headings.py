@@ -15,17 +15,17 @@ import click
 import cv2
 import numpy as np
 import numpy.typing as npt
-import roma
-import torch
-from components import machine
+from components import inside, machine
 from syncrowd_rows import answer_of, on_true_ground
 from syncrowd_score import Crowd, rendered
 
-from crowd3d import Scene, evaluate, posterior, second_look
+from crowd3d import Scene, evaluate, second_look
 from crowd3d import config as configs
-from crowd3d.body.tree import COCO_MIRROR
+from crowd3d.body.tree import COCO_MIRROR, TORSO_KEYPOINTS
 from crowd3d.evaluate import matching
+from crowd3d.export.floorplan import body_facing
 from crowd3d.synth import Truth
+from crowd3d.training.facing_train import poorly_coded
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -43,7 +43,6 @@ QUALITIES = ("sharp", "poor")
 MIN_HEIGHT_PX, MIN_VISIBLE, _MIN_OKS = 60.0, 0.5, 0.3
 _FRONTAL = 0.04  # openness from which left and right can be mixed up
 _POOR_PX = 70.0  # median height of the people
-_TORSO = (5, 6, 11, 12)
 
 
 def poor_picture(image: Path, truth: Truth, seed: int) -> Path:
@@ -55,12 +54,10 @@ def poor_picture(image: Path, truth: Truth, seed: int) -> Path:
         height = np.median(truth.boxes_px[:, 3] - truth.boxes_px[:, 1])
         scale = min(_POOR_PX / float(height), 1.0)
         small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        dim = small * rng.uniform(0.5, 0.9) + rng.uniform(0, 40)
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.uniform(30, 70))]
-        coded = cv2.imencode(".jpg", np.clip(dim, 0, 255).astype(np.uint8), quality)[1]
-        small = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
+        gain, offset = rng.uniform(0.5, 0.9), rng.uniform(0, 40)
+        coded = poorly_coded(np.asarray(small, np.uint8), gain, offset, int(rng.uniform(30, 70)))
         size = (pixels.shape[1], pixels.shape[0])
-        whole = cv2.resize(small, size, interpolation=cv2.INTER_LINEAR)
+        whole = cv2.resize(coded, size, interpolation=cv2.INTER_LINEAR)
         cv2.imwrite(str(poor), whole, [cv2.IMWRITE_JPEG_QUALITY, 95])
     return poor
 
@@ -88,17 +85,13 @@ def judge(scene: Scene, truth: Truth) -> FloatArray:
         for k in (truth.keypoints_px[true], scene.people.keypoints_px[found])
     ]
     mixed_up = (opened[0] * opened[1] < 0) & (np.abs(opened[0]) > _FRONTAL)
-    roots = [
-        roma.rotvec_to_rotmat(torch.from_numpy(p[:, 0]))
-        for p in (truth.pose[true], scene.people.pose[found])
-    ]
-    ways = [_level(root.numpy()[:, :, 2], truth.normals[0]) for root in roots]
+    poses = (truth.pose[true], scene.people.pose[found])
+    ways = [_level(body_facing(pose[:, 0]), truth.normals[0]) for pose in poses]
     heading = np.degrees(np.arccos((ways[0] * ways[1]).sum(axis=1).clip(-1, 1)))
-    credible = posterior.credible_angle(torch.from_numpy(scene.people.fisher[found, 0]))
-    holds = (posterior.angle_between(*roots) <= credible).numpy()
+    holds = inside(scene, truth, true, found)[:, 0]  # of the root
     joints = answer_of(scene).keypoints_m
     assert joints is not None
-    errors_mm = evaluate.mpjpe_mm(joints[found], truth.keypoints_m[true], _TORSO)
+    errors_mm = evaluate.mpjpe_mm(joints[found], truth.keypoints_m[true], TORSO_KEYPOINTS)
     return np.stack([mixed_up, heading, holds, errors_mm], axis=1)
 
 

@@ -135,6 +135,12 @@ def closing_line(scene: Scene, where: Path | None = None) -> str:
     return f"{scene.image_name}: {len(scene.people)} people, {seen}{took}{target}"
 
 
+def picture_identity(picture: Path, max_pixels: int) -> str:
+    """What tells a picture from every other; raises ImageError."""
+    with translated_errors(), tiling.open_image(picture, max_pixels=max_pixels) as source:
+        return source.identity
+
+
 def _known(camera: Camera | CameraHint | str | Path | None, source: tiling.ImageSource) -> Known:
     if isinstance(camera, Camera):
         return Known(camera, camera.projection, True, "given")

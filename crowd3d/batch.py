@@ -106,7 +106,7 @@ def _work(job: Job, settings: str, task: Task) -> tuple[str, str]:
     record: dict[str, Any] = {"picture": task.name, "settings": settings, "image": ""}
     try:
         records.forget(task.folder)
-        record["image"] = records.identity(task.picture, job.config.max_pixels)
+        record["image"] = api.picture_identity(task.picture, job.config.max_pixels)
         scene = api.reconstruct(
             task.picture,
             camera=job.camera,

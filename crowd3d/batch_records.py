@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import hashlib
 import io
 import json
 import math
@@ -20,7 +19,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import tiling
 from crowd3d import api, models
 from crowd3d.batch_plan import Task
 from crowd3d.camera import Camera
@@ -29,7 +27,7 @@ from crowd3d.components import networks_of
 from crowd3d.config import Config
 from crowd3d.errors import Crowd3dError, DataError, EnvironmentProblem, ModelError, OutputError
 from crowd3d.export import FILES, atomic, strict_json
-from crowd3d.frame_journal import key_of
+from crowd3d.frame_journal import digest_of, key_of
 from crowd3d.models import catalog
 from crowd3d.networks import DEFAULT, EMBEDDED, READER, choose
 from crowd3d.scene import Scene
@@ -112,7 +110,7 @@ def is_done(task: Task, settings: str, max_pixels: int) -> bool:
         return False
     is_there = all((task.folder / name).is_file() for name in FILES)
     with suppress(Crowd3dError, OSError):
-        return is_there and record.get("image") == identity(task.picture, max_pixels)
+        return is_there and record.get("image") == api.picture_identity(task.picture, max_pixels)
     return False
 
 
@@ -177,11 +175,6 @@ def facts(scene: Scene) -> dict[str, Any]:
     }
 
 
-def identity(picture: Path, max_pixels: int) -> str:
-    with api.translated_errors(), tiling.open_image(picture, max_pixels=max_pixels) as source:
-        return source.identity
-
-
 def _weights(job: Job) -> list[Any]:
     """The files of the networks that a run may take."""
     chosen = choose(job.model)
@@ -200,12 +193,12 @@ def _weights(job: Job) -> list[Any]:
 
 
 def _digest(path: Any) -> str | None:
-    """SHA-256 of a file, or of all files in a folder; raises DataError."""
+    """Of a file as `digest_of` has it, or of all files in a folder; raises DataError."""
     if path is None:
         return None
     try:
         if not path.is_dir():
-            return hashlib.sha256(path.read_bytes()).hexdigest()
+            return digest_of(path)
         inside = {file.name: _digest(file) for file in path.iterdir() if file.is_file()}
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None

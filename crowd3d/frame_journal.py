@@ -33,6 +33,11 @@ def key_of(values: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def digest_of(file: Path) -> str:
+    """SHA-256 of a file's bytes; raises OSError."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
 class FrameJournal:
     """A folder beside the output, with a file for each finished frame and the tiles of unfinished ones.
 

@@ -87,11 +87,8 @@ def told_heading(lifted: lift.LiftResult, people: Detections) -> lift.LiftResult
     root = ROOT_TRUST * lifted.fisher[:, 0]
     if isinstance(people, PeopleSeen):
         right, towards = torch.from_numpy(people.heading).to(root).unbind(1)
-        seen = torch.stack([right, torch.zeros_like(right), -towards], dim=1)[:, None]
-        kappa = seen.norm(dim=-1)
-        direction = seen / kappa[..., None].clamp_min(1e-12)
-        forward = seen.new_tensor([0.0, 0.0, 1.0]).expand_as(seen)
-        root = posterior.observe_bones(root, direction, forward, kappa)
+        kappa_d = torch.stack([right, torch.zeros_like(right), -towards], dim=1)
+        root = root + kappa_d[:, :, None] * root.new_tensor([0.0, 0.0, 1.0])
     return _with_fisher(lifted, _with_root(lifted.fisher, root))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ import torch
 import tiling
 from crowd3d import body as bodies
 from crowd3d import config as configs
-from crowd3d.api import translated_errors
+from crowd3d.api import picture_identity, translated_errors
 from crowd3d.assembly import doubts, to_scene
 from crowd3d.config import Config
 from crowd3d.crops import Crops
@@ -27,7 +26,7 @@ from crowd3d.detector import Detector
 from crowd3d.errors import DataError
 from crowd3d.export import atomic, predict_json, strict_json
 from crowd3d.fitting import Fitted, assume_camera
-from crowd3d.frame_journal import FrameJournal, Record, key_of
+from crowd3d.frame_journal import FrameJournal, Record, digest_of, key_of
 from crowd3d.networks import build_detector
 from crowd3d.pipeline import Reporter, Seen, find_people
 from crowd3d.progress import Progress
@@ -136,7 +135,7 @@ class _Runner:
         self.settings: dict[str, Any] = {
             "config": dataclasses.asdict(config),
             "minimal": options.minimal,
-            "body": _digest(options.body) if options.body is not None else None,
+            "body": digest_of(options.body) if options.body is not None else None,
             "device": detector.device,
             "weights": detector.weights_hash,
             "versions": [__version__, torch.__version__],
@@ -150,12 +149,12 @@ class _Runner:
             chosen = _spread(scene.pictures, _CAMERA_FRAMES)
         of_scene = {
             **self.settings,
-            "camera": [_identity(p, self.config) for p in chosen],
+            "camera": [picture_identity(p, self.config.max_pixels) for p in chosen],
             "ground": _plain(ground) if ground is not None else None,
         }
         shared, warnings, is_shared = ground, list[str](), not chosen
         for index, picture in enumerate(scene.pictures):
-            key = key_of({**of_scene, "image": _identity(picture, self.config)})
+            key = key_of({**of_scene, "image": picture_identity(picture, self.config.max_pixels)})
             record = self.journal.get(picture.name, key)
             if record is None:
                 if not is_shared:
@@ -270,15 +269,6 @@ def _spread(pictures: list[Path], count: int) -> list[Path]:
     return [pictures[round(i * (len(pictures) - 1) / (count - 1))] for i in range(count)]
 
 
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
 def _plain(fitted: Fitted) -> list[Any]:
     planes = [[*plane.normal.tolist(), plane.offset_m] for plane in fitted.planes]
     return [fitted.camera.to_dict(), planes]
-
-
-def _identity(picture: Path, config: Config) -> str:
-    with translated_errors(), tiling.open_image(picture, max_pixels=config.max_pixels) as source:
-        return source.identity

@@ -133,7 +133,8 @@ def settle_sides(
         tiling.ImageError, tiling.JournalError.
     """
     heading = np.zeros((len(people), 2))
-    is_read = people.box_px[:, 3] - people.box_px[:, 1] >= _MIN_HEIGHT_PX
+    height = people.box_px[:, 3] - people.box_px[:, 1]
+    is_read = height >= _MIN_HEIGHT_PX
     if camera is None or len(people) < _FEW_PEOPLE:
         is_read &= shows_feet(people)
     else:
@@ -141,7 +142,6 @@ def settle_sides(
     rows = np.flatnonzero(is_read)
     windows = [facing.person_window(people.box_px[row], i) for i, row in enumerate(rows)]
     heading[rows] = read_headings(source, windows, device, view, report, journal)
-    height = people.box_px[:, 3] - people.box_px[:, 1]
     opened = openness(people.looks_px, height[:, None])
     people = settled(people, log_odds_front(opened, people.look_trust, heading))
     return replace(people, heading=heading)

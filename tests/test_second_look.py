@@ -222,10 +222,10 @@ CAMERA = Camera.from_fov(400, 400, 60)
 PLANE = Plane(np.array([0.0, -1, 0]), 1.5)
 
 
-def _settle(people, picture, journal=None):
+def _settle(people, picture, journal=None, camera=CAMERA):
     quiet = Progress(enabled=False)
     return second_look.settle_sides(
-        people, picture, "cpu", CAMERA, [PLANE], FLAT, Config(), quiet, journal
+        people, picture, "cpu", camera, [PLANE], FLAT, Config(), quiet, journal
     )
 
 
@@ -276,11 +276,7 @@ def test_of_few_people_those_who_show_their_feet_are_read():
 
 
 def test_people_without_a_camera_are_read_too():
-    people = _standing()
-    quiet = Progress(enabled=False)
-    settled = second_look.settle_sides(
-        people, _Picture(), "cpu", None, [], FLAT, Config(), quiet, None
-    )
+    settled = _settle(_standing(), _Picture(), camera=None)
     assert settled.heading[:3].any(axis=1).all()
 
 

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 import tiling
 from crowd3d import facing
+from crowd3d.export.floorplan import body_facing
 from crowd3d.models.weights_file import write_weights
 from crowd3d.synth import Truth, synthesize
 from crowd3d.training.schedule import descend, learning_rate
@@ -76,10 +77,9 @@ class People(NamedTuple):
 
 def heading_rad(truth: Truth, rows: npt.NDArray[np.int64]) -> FloatArray:
     """(N,) angle between where people face and the way to the camera, on the level."""
-    turns = np.stack([cv2.Rodrigues(pose)[0] for pose in truth.pose[rows, 0]])
     up = truth.normals[truth.plane[rows]]
     away = truth.torso_m[rows] - (truth.torso_m[rows] * up).sum(1, keepdims=True) * up
-    forward = turns[:, :, 2]
+    forward = body_facing(truth.pose[rows, 0])
     right = np.cross(away, up)
     scale = np.linalg.norm(away, axis=1)
     return np.asarray(
@@ -108,11 +108,17 @@ def poor_copy(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     """A window as a poor camera far away at night would have taken it."""
     share = min(np.exp(rng.uniform(*np.log(_BLURRED_PX))) / facing.PERSON_PX, 1.0)
     size = (round(pixels.shape[1] * share), round(pixels.shape[0] * share))
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.float64)
-    dim = np.clip(small * rng.uniform(0.4, 1.2) + rng.uniform(0, 50), 0, 255).astype(np.uint8)
-    options = [cv2.IMWRITE_JPEG_QUALITY, int(rng.uniform(*_QUALITY))]
-    coded = np.asarray(cv2.imdecode(cv2.imencode(".jpg", dim, options)[1], cv2.IMREAD_COLOR))
+    small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    gain, offset = rng.uniform(0.4, 1.2), rng.uniform(0, 50)
+    coded = poorly_coded(small, gain, offset, int(rng.uniform(*_QUALITY)))
     return np.asarray(cv2.resize(coded, facing.WINDOW_PX, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def poorly_coded(small: Pixels, gain: float, offset: float, quality: int) -> Pixels:
+    """A picture in dim and hazy light, out of a JPEG."""
+    dim = np.clip(small * gain + offset, 0, 255).astype(np.uint8)
+    coded = cv2.imencode(".jpg", dim, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
 
 
 def scene_people(folder: Path, seed: int) -> People:
