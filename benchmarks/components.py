@@ -21,8 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import roma
 import torch
-from syncrowd_rows import answer_of
-from syncrowd_score import (
+from shared.score import (
     LIMBS,
     MIN_VISIBLE,
     Column,
@@ -34,17 +33,20 @@ from syncrowd_score import (
     score,
     table,
 )
+from shared.ways import answer_of
 
-from crowd3d import Scene, assembly, evaluate, posterior
+from crowd3d import Scene, evaluate
 from crowd3d import config as configs
 from crowd3d.config import Config
-from crowd3d.crops import Crops
 from crowd3d.errors import Crowd3dError
-from crowd3d.networks import build_detector
-from crowd3d.pipeline import Seen, find_people
+from crowd3d.maths import posterior
+from crowd3d.picture.crops import Crops
+from crowd3d.pipeline import assemble
+from crowd3d.pipeline.find import Seen, find_people
+from crowd3d.pipeline.networks import build_detector
 from crowd3d.progress import Progress
 from crowd3d.synth import Truth
-from crowd3d.training.lift_metrics import JUDGED
+from crowd3d.training.lift.metrics import JUDGED
 from tiling import box_iou, open_image
 
 CROWDS = (
@@ -184,7 +186,7 @@ def run_scene(
 
 def _told(crowd: Crowd, seen: Seen, config: Config, crops: Crops) -> tuple[Scene, float]:
     start = time.perf_counter()
-    scene = assembly.to_scene(crowd.name, replace(seen), None, config, crops.size_px, crops=crops)
+    scene = assemble.to_scene(crowd.name, replace(seen), None, config, crops.size_px, crops=crops)
     return scene, time.perf_counter() - start
 
 

@@ -19,7 +19,6 @@ import argparse
 import json
 import math
 import platform
-import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,14 +26,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from shared.ground_crowds import SCENARIOS, STATURE_M, Crowd, Scenario, bound, crowd
+from shared.released_search import released_search
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
-
-from ground_crowds import SCENARIOS, STATURE_M, Crowd, Scenario, bound, crowd  # noqa: E402
-from released_search import released_search  # noqa: E402
-
-from optim import fit_ground_camera  # noqa: E402
-from optim.anthropometry import ANKLE_FRACTION, SHOULDER_FRACTION  # noqa: E402
+from optim import fit_ground_camera
+from optim.anthropometry import ANKLE_FRACTION, SHOULDER_FRACTION
 
 FloatArray = npt.NDArray[np.float64]
 MEDIAN_OF_NORMAL = 0.6745

@@ -16,16 +16,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from components import inside, machine
-from syncrowd_rows import answer_of, on_true_ground
-from syncrowd_score import Crowd, rendered
+from shared.score import Crowd, rendered
+from shared.ways import answer_of, on_true_ground
 
-from crowd3d import Scene, evaluate, second_look
+from crowd3d import Scene, evaluate
 from crowd3d import config as configs
 from crowd3d.body.tree import COCO_MIRROR, TORSO_KEYPOINTS
-from crowd3d.evaluate import matching
+from crowd3d.detect import sides
+from crowd3d.evaluate.metrics import matching
 from crowd3d.export.floorplan import body_facing
 from crowd3d.synth import Truth
-from crowd3d.training.facing_train import poorly_coded
+from crowd3d.training.facing.train import poorly_coded
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -81,7 +82,7 @@ def judge(scene: Scene, truth: Truth) -> FloatArray:
     box = truth.boxes_px[true]
     height = box[:, 3] - box[:, 1]
     opened = [
-        second_look.openness(k, height)
+        sides.openness(k, height)
         for k in (truth.keypoints_px[true], scene.people.keypoints_px[found])
     ]
     mixed_up = (opened[0] * opened[1] < 0) & (np.abs(opened[0]) > _FRONTAL)

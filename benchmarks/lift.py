@@ -19,16 +19,24 @@ import click
 import torch
 from torch import Tensor
 
-from crowd3d import body, lift, posterior
-from crowd3d.lift_net import LiftNet, Normalised, Raw, mirror_fisher, mirror_keypoints, normalise
-from crowd3d.lift_rig import Rig, chain, place_joints, rig_of, with_shape
-from crowd3d.training.lift_data import Bank, Batch, build_bank
-from crowd3d.training.lift_fit import as_recorded, calibrate, draw, fit, fixed_batch, split
-from crowd3d.training.lift_metrics import errors, summary
-from crowd3d.training.lift_recipe import Recipe, read_recipe
-from crowd3d.training.lift_train import load_clips
+from crowd3d import body, lift
+from crowd3d.body.rig import Rig, chain, place_joints, rig_of, with_shape
+from crowd3d.maths import posterior
+from crowd3d.models.lift_net import (
+    LiftNet,
+    Normalised,
+    Raw,
+    mirror_fisher,
+    mirror_keypoints,
+    normalise,
+)
+from crowd3d.training.lift.data import Bank, Batch, build_bank
+from crowd3d.training.lift.fit import as_recorded, calibrate, draw, fit, fixed_batch, split
+from crowd3d.training.lift.metrics import errors, summary
+from crowd3d.training.lift.recipe import Recipe, read_recipe
+from crowd3d.training.lift.train import load_clips
 
-RECIPE = Path(__file__).parent.parent / "configs" / "lift_recipe.yaml"
+RECIPE = Path(__file__).parent.parent / "configs" / "recipes" / "lift.yaml"
 Row = dict[str, float]
 
 

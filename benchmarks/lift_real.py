@@ -21,15 +21,17 @@ import numpy.typing as npt
 import torch
 
 import tiling
-from crowd3d import body, lift, models, selection
+from crowd3d import body, lift, models
 from crowd3d.body.convert import read_pickled_arrays
 from crowd3d.body.tree import H36M_14
-from crowd3d.camera import Camera
 from crowd3d.config import Config
-from crowd3d.detections import Detections
-from crowd3d.detector import Detector
-from crowd3d.networks import choose_device
-from crowd3d.training.lift_metrics import procrustes
+from crowd3d.detect import selection
+from crowd3d.detect.detector import Detector
+from crowd3d.maths.upright import to_camera, to_upright
+from crowd3d.pipeline.networks import choose_device
+from crowd3d.scene.camera import Camera
+from crowd3d.scene.detections import Detections
+from crowd3d.training.lift.metrics import procrustes
 
 Array = npt.NDArray[np.float64]
 
@@ -137,9 +139,7 @@ def judge(
 ) -> dict[str, float]:
     """PA-MPJPE and root-aligned MPJPE in millimetres, of the lift and of its refinement."""
     rays = sample.camera.rays(seen.keypoints_px[..., :2])
-    keypoints, elevation, R_upright_cam = lift.to_upright(
-        rays, seen.keypoints_px[..., 2], sample.up
-    )
+    keypoints, elevation, R_upright_cam = to_upright(rays, seen.keypoints_px[..., 2], sample.up)
     lifted = lifter(keypoints, elevation)
     truth = torch.from_numpy(sample.joints_m)[None]
     row = {"elevation_deg": float(torch.rad2deg(elevation)[0])}
@@ -147,7 +147,7 @@ def judge(
         ("", lifted),
         ("refined_", lifter.refine_pose(lifted, keypoints, elevation)),
     ):
-        rotations, _ = lift.to_camera(result.rotations, result.fisher, R_upright_cam)
+        rotations, _ = to_camera(result.rotations, result.fisher, R_upright_cam)
         joints = model.h36m(model(rotations, result.betas).vertices)[:, list(H36M_14)].double()
         row[f"{name}pa_mpjpe_mm"] = _mm(procrustes(joints, truth), truth)
         hips = [joints[:, [0, 3]].mean(1, keepdim=True), truth[:, [0, 3]].mean(1, keepdim=True)]

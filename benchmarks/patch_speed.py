@@ -34,10 +34,10 @@ from crowd3d import api, models
 from crowd3d.models.crowd3dnet import INPUT_PX, Maps, PatchView
 from crowd3d.models.crowd3dnet_decode import find_centers, place, read_parameters
 from crowd3d.models.crowd3dnet_encode import tell
-from crowd3d.models.decode import decode
-from crowd3d.patch_bodies import OPEN_BODY, SMPL_BODY
-from crowd3d.patch_reader import PatchReader
-from crowd3d.people import People
+from crowd3d.models.crowd3ds_decode import decode
+from crowd3d.patches.bodies import OPEN_BODY, SMPL_BODY
+from crowd3d.patches.reader import PatchReader
+from crowd3d.scene.people import People
 from crowd3d.synth import synthesize
 
 _FOCAL_PX = 29200.0

@@ -26,15 +26,16 @@ from realism import owners, pets_pictures
 from scipy.spatial.transform import Rotation
 
 from crowd3d import models
-from crowd3d.camera import Camera
 from crowd3d.config import Config
-from crowd3d.detections import Detections
-from crowd3d.detector import Detector
-from crowd3d.fitting import Fitted, fit_camera
-from crowd3d.pipeline import find_people
+from crowd3d.detect.detector import Detector
+from crowd3d.ground.edges import Structure, find_structure
+from crowd3d.ground.fit import fit_camera
+from crowd3d.pipeline.find import find_people
 from crowd3d.progress import Progress
-from crowd3d.scene import Plane
-from crowd3d.structure import Structure, find_structure
+from crowd3d.scene.camera import Camera
+from crowd3d.scene.detections import Detections
+from crowd3d.scene.fitted import Fitted
+from crowd3d.scene.plane import Plane
 from tiling import open_image
 
 FloatArray = npt.NDArray[np.float64]

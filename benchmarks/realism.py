@@ -21,10 +21,11 @@ import numpy.typing as npt
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from crowd3d import models, selection
+from crowd3d import models
 from crowd3d.config import Config
-from crowd3d.detections import Detections
-from crowd3d.detector import Detector
+from crowd3d.detect import selection
+from crowd3d.detect.detector import Detector
+from crowd3d.scene.detections import Detections
 from crowd3d.synth import Truth, synthesize
 from tiling import box_iou, open_image, scout_tiles
 

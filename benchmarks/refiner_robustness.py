@@ -20,27 +20,28 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from held_out_crops import RECIPE, settings
+from shared.held_out_crops import RECIPE, settings
 
-from crowd3d import body, crop_inputs, lift, models
+from crowd3d import body, lift, models
+from crowd3d.body.rig import rig_of
 from crowd3d.config import Config
-from crowd3d.evaluate.matching import hungarian
-from crowd3d.evaluate.oks import oks_matrix
-from crowd3d.lift_rig import rig_of
+from crowd3d.evaluate.metrics.matching import hungarian
+from crowd3d.evaluate.metrics.oks import oks_matrix
 from crowd3d.models.crowdnet_s import CrowdNetS
-from crowd3d.networks import build_detector
-from crowd3d.pipeline import find_people
+from crowd3d.picture import person_windows
+from crowd3d.pipeline.find import find_people
+from crowd3d.pipeline.networks import build_detector
 from crowd3d.progress import Progress
-from crowd3d.synth.render import Setting
+from crowd3d.synth.draw.render import Setting
 from crowd3d.synth.truth import Truth
-from crowd3d.training.crowdnet_data import chosen, crops_of, rows_of
-from crowd3d.training.crowdnet_examples import Examples, as_examples
-from crowd3d.training.crowdnet_fit import measure
-from crowd3d.training.crowdnet_pairs import disturbed_poses, true_poses
-from crowd3d.training.crowdnet_prompts import detected_poses, wrong_poses
-from crowd3d.training.crowdnet_recipe import read_recipe
-from crowd3d.training.crowdnet_scene import Pixels, SceneRecipe, paint, rule_poses, true_fit
-from crowd3d.training.pose_errors import Kind
+from crowd3d.training.common.pose_errors import Kind
+from crowd3d.training.crops.data import chosen, crops_of, rows_of
+from crowd3d.training.crops.examples import Examples, as_examples
+from crowd3d.training.crops.fit import measure
+from crowd3d.training.crops.pairs import disturbed_poses, true_poses
+from crowd3d.training.crops.prompts import detected_poses, wrong_poses
+from crowd3d.training.crops.recipe import read_recipe
+from crowd3d.training.crops.scene import Pixels, SceneRecipe, paint, rule_poses, true_fit
 from tiling import open_image
 
 FloatArray = npt.NDArray[np.float64]
@@ -86,7 +87,7 @@ def ways(
 def nearer(one: FloatArray, other: FloatArray, true: FloatArray) -> FloatArray:
     """Joint by joint the better of two 2D poses (N, 17, 3), as only who knows the truth could choose."""
     off = [np.linalg.norm((p - true)[..., :2], axis=-1) for p in (one, other)]
-    better = (other[..., 2] > crop_inputs.MIN_SCORE) & ((off[1] < off[0]) | (one[..., 2] == 0))
+    better = (other[..., 2] > person_windows.MIN_SCORE) & ((off[1] < off[0]) | (one[..., 2] == 0))
     return np.where((better & (true[..., 2] > 0))[..., None], other, one)
 
 
@@ -123,8 +124,8 @@ def shards(recipe: SceneRecipe, seeds: range) -> Iterator[dict[str, Rows]]:
         told = ways(truth, who, recipe, seed, detected(setting, truth, who, picture))
         made: dict[str, Rows] = {}
         for name, poses in told.items():
-            enough = crop_inputs.shows_enough(poses)
-            tiles = [crop_inputs.tile_of_pose(points) for points in poses[enough]]
+            enough = person_windows.shows_enough(poses)
+            tiles = [person_windows.tile_of_pose(points) for points in poses[enough]]
             rows = rows_of(setting, truth, who[enough], poses[enough], tiles, picture, lifter)
             rows["pixels"] = crops_of(rows)
             made[name] = rows | {"right": np.full(len(tiles), name == TRUE)[: len(rows["who"])]}

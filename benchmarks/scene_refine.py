@@ -21,21 +21,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from shared.scene_crowds import KNOWN, STATURE_M, STREET, Crowd, foot_points
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
-
-from scene_crowds import KNOWN, STATURE_M, STREET, Crowd, foot_points  # noqa: E402
-
-from optim.geometry import pitch_roll_from_normal, tangent_basis  # noqa: E402
-from optim.scene import RefinedScene  # noqa: E402
-from optim.scene_separation import RADIUS_OF_STATURE, penetration_m  # noqa: E402
+from optim.geometry import pitch_roll_from_normal, tangent_basis
+from optim.refine.scene import RefinedScene
+from optim.refine.separation import RADIUS_OF_STATURE, penetration_m
 
 FloatArray = npt.NDArray[np.float64]
 BENT = ("seated", "leaning")

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from syncrowd_rows import WAYS
-from syncrowd_score import Crowd, rendered, score, table
+from shared.score import Crowd, rendered, score, table
+from shared.ways import WAYS
 
 CROWDS = (
     Crowd("largecrowd-1", "largecrowd", (9600, 3240), 250, 101),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import time
 from collections.abc import Iterator
@@ -13,20 +12,21 @@ from typing import Any
 import tiling
 from crowd3d import body as bodies
 from crowd3d import config as configs
-from crowd3d.assembly import BODY, LEVEL, to_scene
-from crowd3d.camera import Camera
-from crowd3d.camera_hint import CameraHint, Known
-from crowd3d.components import check_weights
 from crowd3d.config import Config
-from crowd3d.crops import Crops
 from crowd3d.data.keypoint_files import poses_of
-from crowd3d.errors import ConfigError, ImageError, OutputError
-from crowd3d.networks import build_detector, build_reader, choose, choose_device
-from crowd3d.own_poses import people_of_poses
-from crowd3d.patch_reader import read_scene
-from crowd3d.pipeline import Reporter, find_people
-from crowd3d.progress import Progress
-from crowd3d.scene import Scene
+from crowd3d.errors import OutputError
+from crowd3d.patches.reader import read_scene
+from crowd3d.picture.camera_hint import CameraHint, Known
+from crowd3d.picture.crops import Crops
+from crowd3d.picture.opening import translated_errors
+from crowd3d.pipeline.assemble import BODY, LEVEL, to_scene
+from crowd3d.pipeline.find import find_people
+from crowd3d.pipeline.given_poses import people_of_poses
+from crowd3d.pipeline.networks import build_detector, build_reader, choose, choose_device
+from crowd3d.pipeline.requirements import check_weights
+from crowd3d.progress import Progress, Reporter
+from crowd3d.scene.camera import Camera
+from crowd3d.scene.scene import Scene
 
 _JOURNAL = ".crowd3d-journal"  # inside the folder of the result, until the result is there
 
@@ -121,26 +121,6 @@ def reconstruct(
     return scene
 
 
-def closing_line(scene: Scene, where: Path | None = None) -> str:
-    """What a run found, in one line."""
-    seen = "camera not determined"
-    if scene.planes:
-        seen = (
-            f"camera {scene.planes[0].offset_m:.1f} m above the ground, "
-            f"field of view {math.degrees(scene.camera.fov_rad):.0f} degrees"
-        )
-    seconds = scene.diagnostics.get("seconds", {})
-    took = f", {sum(seconds.values()):.1f} s" if seconds else ""
-    target = f" -> {where}" if where is not None else ""
-    return f"{scene.image_name}: {len(scene.people)} people, {seen}{took}{target}"
-
-
-def picture_identity(picture: Path, max_pixels: int) -> str:
-    """What tells a picture from every other; raises ImageError."""
-    with translated_errors(), tiling.open_image(picture, max_pixels=max_pixels) as source:
-        return source.identity
-
-
 def _known(camera: Camera | CameraHint | str | Path | None, source: tiling.ImageSource) -> Known:
     if isinstance(camera, Camera):
         return Known(camera, camera.projection, True, "given")
@@ -182,16 +162,3 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
     seconds[stage] = round(time.perf_counter() - start, 3)
-
-
-@contextmanager
-def translated_errors() -> Iterator[None]:
-    """`tiling` has its own errors, because it does not know this package."""
-    try:
-        yield
-    except tiling.ImageError as error:
-        raise ImageError(str(error)) from None
-    except tiling.PlanError as error:
-        raise ConfigError(str(error)) from None
-    except tiling.JournalError as error:
-        raise OutputError(str(error)) from None

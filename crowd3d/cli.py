@@ -21,7 +21,6 @@ _COMMANDS = (
     "data",
     "models",
     "adapt",
-    "train",
 )
 
 

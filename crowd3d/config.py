@@ -1,4 +1,4 @@
-"""Every setting of a run: defaults here, presets in `configs/*.yaml` override them, unknown keys are errors."""
+"""Every setting of a run: defaults here, presets in `configs/presets`; unknown keys are errors."""
 
 from __future__ import annotations
 
@@ -88,19 +88,19 @@ class Config:
         return dataclasses.replace(self, **values)
 
 
-def _presets() -> Any:
-    """The folder of presets: inside the installed package, or at the top of a checkout."""
+def pages(kind: str) -> dict[str, Any]:
+    """The YAML pages that ship with the package, by name: "presets" of runs, or "recipes" of trainings."""
     try:
-        return resources.files("crowd3d.configs")
-    except ModuleNotFoundError:
-        return Path(__file__).parent.parent / "configs"
+        folder: Any = resources.files("crowd3d.configs")
+    except ModuleNotFoundError:  # a checkout that is not installed
+        folder = Path(__file__).parent.parent / "configs"
+    files = sorted(folder.joinpath(kind).iterdir(), key=lambda file: file.name)
+    return {Path(file.name).stem: file for file in files if file.name.endswith(".yaml")}
 
 
 def preset_names() -> list[str]:
     """Names of the presets that ship with the package."""
-    files = _presets().iterdir()
-    stems = (Path(f.name).stem for f in files if f.name.endswith(".yaml"))
-    return sorted(stem for stem in stems if not stem.endswith("_recipe"))  # those train networks
+    return list(pages("presets"))
 
 
 def load(name_or_path: str | Path = "default") -> Config:
@@ -121,7 +121,7 @@ def load(name_or_path: str | Path = "default") -> Config:
             raise ConfigError(
                 f"no preset is called {name!r}; known: {', '.join(preset_names())}{hint}"
             )
-        source = _presets() / f"{name}.yaml"
+        source = pages("presets")[name]
     try:
         values = yaml.safe_load(source.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from tqdm import tqdm
+
+
+class Reporter(Protocol):
+    """Whatever shows progress."""
+
+    def start(self, stage: str, total: int) -> None:
+        """A stage of `total` steps begins; the one before is over."""
+
+    def advance(self, steps: int = 1) -> None:
+        """Some steps of the current stage are done."""
 
 
 class Progress:
     """Bars on stderr, one per stage; silent unless enabled.
 
-    A caller of `crowd3d.reconstruct` may pass any object with the same two methods.
+    A caller of `crowd3d.reconstruct` may pass any other `Reporter`.
     """
 
     def __init__(self, enabled: bool) -> None:

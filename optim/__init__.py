@@ -1,12 +1,12 @@
 """Geometry of cameras and planes, residuals, the solver, covariances. No input or output."""
 
-from .errors import BadInput, FitFailed, NotEnoughPeople, OptimError
-from .ground_camera import GroundCameraFit, fit_ground_camera
-from .panorama_fit import fit_panorama
-from .placement import Placement, place_people
-from .plumb import Lens, lens_from_edges
-from .principal_point import fit_with_free_center
-from .scene import RefinedScene, RefineNoise, refine_scene
+from optim.errors import BadInput, FitFailed, NotEnoughPeople, OptimError
+from optim.ground.ground_camera import GroundCameraFit, fit_ground_camera
+from optim.ground.panorama_fit import fit_panorama
+from optim.ground.plumb import Lens, lens_from_edges
+from optim.ground.principal_point import fit_with_free_center
+from optim.place.placement import Placement, place_people
+from optim.refine.scene import RefinedScene, RefineNoise, refine_scene
 
 __all__ = [
     "BadInput",

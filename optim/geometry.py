@@ -12,7 +12,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from .projection import FloatArray
+from optim.projection import FloatArray
 
 _MIN_FALL = 1e-12  # sine of the smallest angle below the horizon that still meets the plane
 

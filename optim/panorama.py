@@ -12,7 +12,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from .projection import FloatArray
+from optim.projection import FloatArray
 
 CYLINDRICAL, EQUIRECTANGULAR = "cylindrical", "equirectangular"
 PROJECTIONS = ("perspective", CYLINDRICAL, EQUIRECTANGULAR)

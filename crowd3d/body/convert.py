@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from crowd3d.body.arrays import check
 from crowd3d.errors import BodyError
-from crowd3d.restricted_pickle import ArrayUnpickler, explained
+from crowd3d.files.pickles import ArrayUnpickler, explained
 
 _SPARSE = ("csc", "csr", "coo")
 _KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")

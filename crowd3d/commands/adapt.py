@@ -57,10 +57,10 @@ def adapt(
 ) -> None:
     """Fit crowd3dnet to a SCENE by its own 2D poses, camera and ground; use it with reconstruct --model."""
     from crowd3d import config as configs
-    from crowd3d.camera_hint import CameraHint
+    from crowd3d.picture.camera_hint import CameraHint
     from crowd3d.progress import Progress
-    from crowd3d.training.adapt import Recipe
-    from crowd3d.training.adapt_scene import adapt_to_scene
+    from crowd3d.training.adapt.fit import Recipe
+    from crowd3d.training.adapt.run import adapt_to_scene
 
     if sum(option is not None for option in (focal_px, fov_deg, camera_json)) > 1:
         raise click.UsageError("give only one of --focal-px, --fov and --camera")

@@ -57,9 +57,9 @@ def batch(
     """
     from tqdm import tqdm
 
-    from crowd3d.batch import FAILED, run
-    from crowd3d.batch_plan import parse_shard, plan
-    from crowd3d.batch_records import TABLE, Job
+    from crowd3d.batch.plan import parse_shard, plan
+    from crowd3d.batch.records import TABLE, Job
+    from crowd3d.batch.run import FAILED, run
     from crowd3d.progress import Progress
 
     def tell(kind: str, line: str) -> None:

@@ -53,8 +53,8 @@ def evaluate(
     from crowd3d.errors import DataError
     from crowd3d.evaluate import report_html, table
     from crowd3d.evaluate.dataset import evaluate as run
-    from crowd3d.evaluate.scene import Flavour
-    from crowd3d.export import atomic, strict_json
+    from crowd3d.evaluate.metrics.scene import Flavour
+    from crowd3d.files import atomic, strict_json
 
     if check:
         _check(pred)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from crowd3d.body import BodyModel
-    from crowd3d.scene import Scene
+    from crowd3d.scene.scene import Scene
 
 
 @click.command()
@@ -44,8 +44,8 @@ def export(
     """
     from crowd3d import body as bodies
     from crowd3d.export import write_all
-    from crowd3d.rebody import rebody
-    from crowd3d.scene import Scene
+    from crowd3d.export.rebody import rebody
+    from crowd3d.scene.scene import Scene
 
     if out.resolve() == scene_dir.resolve():
         raise OutputError(f"{out} holds the scene itself; choose another folder for the result")
@@ -77,8 +77,8 @@ def _picture(scene: Scene, image: Path | None) -> npt.NDArray[np.uint8]:
     import numpy as np
 
     import tiling
-    from crowd3d.api import translated_errors
     from crowd3d.config import Config
+    from crowd3d.picture.opening import translated_errors
 
     size = scene.camera.width, scene.camera.height
     longest = Config().overlay_px

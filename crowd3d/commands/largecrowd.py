@@ -59,7 +59,7 @@ def largecrowd(
     Pictures lie in ROOT/images/SCENE/, in ROOT/SCENE/, or side by side as SCENE_NUMBER.jpg. Finished frames are
     kept in FILE.journal until the end.
     """
-    from crowd3d.largecrowd import Options, predict_folder
+    from crowd3d.batch.largecrowd import Options, predict_folder
     from crowd3d.progress import Progress
 
     options = Options(static_camera, minimal, ground, body)

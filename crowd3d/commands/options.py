@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from crowd3d.camera import PROJECTIONS
-from crowd3d.camera_hint import AUTO, CameraHint
 from crowd3d.config import CHOICES
+from crowd3d.picture.camera_hint import AUTO, CameraHint
+from crowd3d.scene.camera import PROJECTIONS
 
 _OPTIONS = (
     click.option(

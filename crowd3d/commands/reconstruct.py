@@ -30,6 +30,7 @@ def reconstruct(
     """Turn each IMAGE into a 3D scene in the folder given with -o."""
     from crowd3d import api
     from crowd3d.progress import Progress
+    from crowd3d.scene.summary import closing_line
 
     names = [image.stem for image in images]
     duplicates = sorted({name for name in names if names.count(name) > 1})
@@ -42,7 +43,7 @@ def reconstruct(
         with Progress(enabled=not quiet and sys.stderr.isatty()) as progress:
             scene = api.reconstruct(image, out=folder, progress=progress, **choices)
         if not quiet:
-            click.echo(api.closing_line(scene, folder))
+            click.echo(closing_line(scene, folder))
             taken = scene.diagnostics["projection"]
             if taken["kind"] != "perspective":
                 click.echo(f"projection: {taken['kind']} ({taken['source']})")

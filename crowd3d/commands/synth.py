@@ -62,7 +62,7 @@ def synth(
     """Render a photograph of a crowd with its exact truth into a folder."""
     from crowd3d.progress import Progress
     from crowd3d.synth import synthesize, with_camera
-    from crowd3d.synth.presets import preset as preset_of
+    from crowd3d.synth.place.presets import preset as preset_of
 
     if preset == MINI:
         _mini(out, seed, quiet)

@@ -20,8 +20,8 @@ def view(scene_dir: Path, no_browser: bool) -> None:
 
     The page is `report.html`, which `crowd3d reconstruct` wrote; it needs no network.
     """
-    from crowd3d.api import closing_line
-    from crowd3d.scene import Scene
+    from crowd3d.scene.scene import Scene
+    from crowd3d.scene.summary import closing_line
 
     scene = Scene.load(scene_dir)
     page = scene_dir / _PAGE

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from crowd3d.data.located import Node, begins_with
 from crowd3d.data.truth import DataSet, FrameTruth
+from crowd3d.files.located_json import Node, begins_with
 
 SIZE = (3840, 2160)
 # COCO's seventeen by the number of joints: face, then limbs.

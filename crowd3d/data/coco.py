@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from crowd3d.data.located import Node, begins_with
 from crowd3d.data.truth import DataSet, FrameTruth
+from crowd3d.files.located_json import Node, begins_with
 
 COCO_17 = (
     *("nose", "left_eye", "right_eye", "left_ear", "right_ear"),

@@ -9,10 +9,10 @@ import numpy as np
 
 from crowd3d.data import coco
 from crowd3d.data.keypoint_files import BODY_25, OPENPOSE_SUFFIX, Floats, Format
-from crowd3d.detections import Detections
 from crowd3d.errors import DataError
-from crowd3d.export.atomic import write_text
-from crowd3d.export.strict_json import dumps
+from crowd3d.files.atomic import write_text
+from crowd3d.files.strict_json import dumps
+from crowd3d.scene.detections import Detections
 
 _NECK, _MID_HIP = 1, 8  # of BODY_25
 

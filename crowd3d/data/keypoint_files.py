@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d.data import coco
-from crowd3d.data.located import Node
-from crowd3d.detections import Detections
 from crowd3d.errors import DataError
+from crowd3d.files.located_json import Node
+from crowd3d.scene.detections import Detections
 
 Format = Literal["alphapose", "openpose", "3dcrowdnet", "coco"]
 FORMATS: tuple[Format, ...] = ("alphapose", "openpose", "3dcrowdnet", "coco")

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from crowd3d.data.arrays import FloatArray
 from crowd3d.data.folders import SPLITS, natural_key
-from crowd3d.data.located import Node, begins_with
 from crowd3d.data.scene_params import SceneParams, read_params
 from crowd3d.data.truth import DataSet, FrameTruth
 from crowd3d.errors import DataError
+from crowd3d.files.arrays import FloatArray
+from crowd3d.files.located_json import Node, begins_with
 
 KINDS = ("normal", "severe_occlusion", "truncation", "ghost")
 # A limb may leave the picture by so many of its sides; more is pixels where ratios belong.

@@ -17,12 +17,12 @@ import numpy.typing as npt
 import scipy.io
 from scipy.io.matlab import MatReadError
 
-from crowd3d.data.arrays import checked
 from crowd3d.data.coco import by_image, new_frame
 from crowd3d.data.folders import natural_key
-from crowd3d.data.located import Node, begins_with
 from crowd3d.data.truth import DataSet, FrameTruth
 from crowd3d.errors import DataError
+from crowd3d.files.arrays import checked
+from crowd3d.files.located_json import Node, begins_with
 
 # Place of each joint from left shoulder to right ankle among COCO's, and the four of the torso.
 _COCO = {5: 5, 6: 2, 7: 6, 8: 3, 9: 7, 10: 4, 11: 11, 12: 8, 13: 12, 14: 9, 15: 13, 16: 10}

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from crowd3d.data.arrays import FloatArray
-from crowd3d.data.located import Node, begins_with
 from crowd3d.data.truth import DataSet, FrameTruth
 from crowd3d.errors import DataError
+from crowd3d.files.arrays import FloatArray
+from crowd3d.files.located_json import Node, begins_with
 
 
 def recognises(path: Path) -> bool:

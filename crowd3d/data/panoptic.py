@@ -14,11 +14,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from crowd3d.data.arrays import FloatArray
 from crowd3d.data.folders import natural_key
-from crowd3d.data.located import Node
 from crowd3d.data.truth import DataSet, FrameTruth
 from crowd3d.errors import DataError
+from crowd3d.files.arrays import FloatArray
+from crowd3d.files.located_json import Node
 
 _CM = 1e-2
 _POSES = "hdPose3d_stage1_coco19"

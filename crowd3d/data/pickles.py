@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d.errors import DataError
-from crowd3d.export import atomic
-from crowd3d.restricted_pickle import ArrayUnpickler, explained
+from crowd3d.files import atomic
+from crowd3d.files.pickles import ArrayUnpickler, explained
 
 _NPY = b"\x93NUMPY"
 _DEEPEST = 16

@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import scipy.io
 
-from crowd3d.data.located import Node
 from crowd3d.errors import DataError
-from crowd3d.export.atomic import write_bytes, write_text
-from crowd3d.export.strict_json import dumps
-from crowd3d.models.box import Box
+from crowd3d.files.atomic import write_bytes, write_text
+from crowd3d.files.located_json import Node
+from crowd3d.files.strict_json import dumps
+from crowd3d.maths.box import Box
 
 Floats = npt.NDArray[np.float64]
 Unit = Literal["mm", "m"]  # of the file: metres for 3DPW, millimetres for all else

@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crowd3d.camera import Camera
-from crowd3d.data.arrays import FloatArray, load_array
 from crowd3d.errors import CameraError, DataError
-from crowd3d.export import atomic
-from crowd3d.fitting import Fitted
-from crowd3d.scene import Plane
+from crowd3d.files import atomic
+from crowd3d.files.arrays import FloatArray, load_array
+from crowd3d.scene.camera import Camera
+from crowd3d.scene.fitted import Fitted
+from crowd3d.scene.plane import Plane
 
 GROUND, INTRINSICS, SHAPE = "ground.npy", "cam_para.npy", "scene_shape.npy"
 _SAME_FOCAL = 1e-3  # relative difference of fx and fy that counts as none

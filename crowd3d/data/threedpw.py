@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from crowd3d.data.arrays import FloatArray, checked, load_arrays
 from crowd3d.data.coco import by_image, new_frame
 from crowd3d.data.folders import natural_key
-from crowd3d.data.located import Node, begins_with
 from crowd3d.data.truth import DataSet, FrameTruth
 from crowd3d.errors import DataError
+from crowd3d.files.arrays import FloatArray, checked, load_arrays
+from crowd3d.files.located_json import Node, begins_with
 
 # The two validation sequences of 3DPW-Crowd.
 CROWD = ("courtyard_hug_00", "courtyard_dancing_00")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from crowd3d.scene import Plane
+from crowd3d.scene.plane import Plane
 
 FloatArray = npt.NDArray[np.float64]
 

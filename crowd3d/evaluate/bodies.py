@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d.body.tree import H36M_14
-from crowd3d.evaluate import joints, mupots, points, roots, threedpw
+from crowd3d.evaluate import points
 from crowd3d.evaluate.frames import FrameScore
+from crowd3d.evaluate.metrics import joints, mupots, roots, threedpw
 from crowd3d.evaluate.predictions import body_of
 
 FloatArray = npt.NDArray[np.float64]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crowd3d.data.located import Node
+from crowd3d.files.located_json import Node
 
 MEMBERS = ("pose", "shape", "trans_cam", "gender", "scale_smpl", "hvip2d", "hvip3d")
 _REQUIRED = MEMBERS[:5]

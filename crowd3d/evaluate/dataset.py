@@ -12,13 +12,12 @@ import numpy.typing as npt
 
 from crowd3d.data.truth import DataSet, FrameTruth
 from crowd3d.errors import DataError
-from crowd3d.evaluate import bootstrap
 from crowd3d.evaluate.frames import FrameScore, ap_frame, score_frame
-from crowd3d.evaluate.oks import average_precision
-from crowd3d.evaluate.pairwise import binned_error
-from crowd3d.evaluate.predictions import PredictedFrame, Source, read_predictions
-from crowd3d.evaluate.ranges import by_range
-from crowd3d.evaluate.scene import (
+from crowd3d.evaluate.metrics import bootstrap
+from crowd3d.evaluate.metrics.oks import average_precision
+from crowd3d.evaluate.metrics.pairwise import binned_error
+from crowd3d.evaluate.metrics.ranges import by_range
+from crowd3d.evaluate.metrics.scene import (
     PAIRWISE,
     WEIGHTS,
     Flavour,
@@ -26,6 +25,7 @@ from crowd3d.evaluate.scene import (
     intervals,
     repaired_score,
 )
+from crowd3d.evaluate.predictions import PredictedFrame, Source, read_predictions
 from crowd3d.evaluate.truth import read_truth
 
 FloatArray = npt.NDArray[np.float64]

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from crowd3d.data.truth import FrameTruth
 from crowd3d.evaluate import truth as truths
-from crowd3d.evaluate.oks import ApFrame
+from crowd3d.evaluate.metrics.oks import ApFrame
+from crowd3d.evaluate.metrics.scene import Flavour, SceneScore, score_scene
 from crowd3d.evaluate.predictions import PredictedFrame
-from crowd3d.evaluate.scene import Flavour, SceneScore, score_scene
 
 FloatArray = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]

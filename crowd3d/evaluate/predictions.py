@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d.errors import BodyError, DataError
-from crowd3d.scene import Scene
+from crowd3d.scene.scene import Scene
 
 if TYPE_CHECKING:
     from crowd3d.body import BodyModel
@@ -90,7 +90,7 @@ def read_predictions(source: Source, body: str | Path | None = None) -> dict[str
         raise DataError(f"there is no {path}")
     if path.is_dir():
         return _of_folder(path, body)
-    from crowd3d.data.located import Node
+    from crowd3d.files.located_json import Node
 
     if _is_predict_json(Node.read(path)):
         from crowd3d.export import predict_json

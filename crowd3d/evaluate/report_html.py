@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from crowd3d.evaluate import svg
 from crowd3d.evaluate.dataset import NAMES, Evaluation
 from crowd3d.evaluate.table import number, with_unit
-from crowd3d.export import atomic
+from crowd3d.files import atomic, svg
 from crowd3d.version import __version__
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from crowd3d.data.arrays import FloatArray, checked, load_arrays
 from crowd3d.data.truth import DataSet, FrameTruth
 from crowd3d.errors import DataError
-from crowd3d.scene import Plane
+from crowd3d.files.arrays import FloatArray, checked, load_arrays
+from crowd3d.scene.plane import Plane
 
 BoolArray = npt.NDArray[np.bool_]
 Frames = dict[str, FrameTruth]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from crowd3d.scene import Scene
+from crowd3d.progress import Reporter
+from crowd3d.scene.scene import Scene
 
 __all__ = ["FILES", "write_all"]
 
@@ -23,13 +24,6 @@ FILES = (
     "topview.png",
     "report.html",
 )
-
-
-class Reporter(Protocol):
-    """Whatever shows progress."""
-
-    def start(self, stage: str, total: int) -> None: ...
-    def advance(self, steps: int = 1) -> None: ...
 
 
 def write_all(
@@ -54,11 +48,13 @@ def write_all(
     Raises:
         OutputError: the folder cannot be written to; it then holds what it held before.
     """
-    from crowd3d.export import atomic, glb, predict_json, scene_files, tables
+    from crowd3d.export import glb, predict_json, tables
     from crowd3d.export import report as page
     from crowd3d.export.bodies import crowd_mesh
     from crowd3d.export.overlay import draw_overlay
     from crowd3d.export.topview import draw_topview
+    from crowd3d.files import atomic
+    from crowd3d.scene import storage
 
     folder = Path(out_dir)
     mesh = crowd_mesh(scene, body)
@@ -66,7 +62,7 @@ def write_all(
     topview = draw_topview(scene)
     with atomic.staged(folder) as stage:
         writers = (
-            lambda: scene_files.write(scene, stage),
+            lambda: storage.write(scene, stage),
             lambda: predict_json.write(scene, stage / "predict.json"),
             lambda: tables.write_csv(scene, stage / "people.csv"),
             lambda: tables.write_geojson(scene, stage / "people.geojson"),

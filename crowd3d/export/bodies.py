@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from crowd3d.scene import Scene
+from crowd3d.scene.scene import Scene
 
 _BATCH = 128  # people posed at once
 

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crowd3d.export.transforms import ExportFrame, export_frame
-from crowd3d.scene import Scene
+from crowd3d.scene.frames import ExportFrame, export_frame
+from crowd3d.scene.scene import Scene
 
 FloatArray = npt.NDArray[np.float64]
 

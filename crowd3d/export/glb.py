@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from crowd3d.camera import Camera
-from crowd3d.export import atomic, strict_json
 from crowd3d.export.bodies import CrowdMesh
 from crowd3d.export.normals import vertex_normals
 from crowd3d.export.palette import color_index, linear_palette
-from crowd3d.export.transforms import ExportFrame, export_frame
-from crowd3d.scene import Scene
+from crowd3d.files import atomic, strict_json
+from crowd3d.scene.camera import Camera
+from crowd3d.scene.frames import ExportFrame, export_frame
+from crowd3d.scene.scene import Scene
 from crowd3d.version import __version__
 
 FloatArray = npt.NDArray[np.float64]

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crowd3d.camera import Camera
-from crowd3d.export.transforms import ExportFrame
+from crowd3d.scene.camera import Camera
+from crowd3d.scene.frames import ExportFrame
 
 FloatArray = npt.NDArray[np.float64]
 

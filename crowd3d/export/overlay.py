@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from crowd3d.camera import Camera
 from crowd3d.export.bodies import CrowdMesh
 from crowd3d.export.normals import vertex_normals
 from crowd3d.export.palette import person_colors
-from crowd3d.raycast import RayCaster
-from crowd3d.scene import Scene
+from crowd3d.maths.raycast import RayCaster
+from crowd3d.scene.camera import Camera
+from crowd3d.scene.scene import Scene
 
 Picture = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]

@@ -12,11 +12,11 @@ import numpy.typing as npt
 import torch
 
 from crowd3d.body.tree import TORSO_KEYPOINTS
-from crowd3d.data.located import Node
 from crowd3d.errors import BodyError, DataError, SceneError
-from crowd3d.export import atomic, strict_json
-from crowd3d.people import N_BETAS, N_JOINTS, N_KEYPOINTS
-from crowd3d.scene import Scene
+from crowd3d.files import atomic, strict_json
+from crowd3d.files.located_json import Node
+from crowd3d.scene.people import N_BETAS, N_JOINTS, N_KEYPOINTS
+from crowd3d.scene.scene import Scene
 
 if TYPE_CHECKING:
     from crowd3d.body import BodyModel

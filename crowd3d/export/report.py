@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d.errors import OutputError
-from crowd3d.export import atomic, strict_json, tables
+from crowd3d.export import tables
 from crowd3d.export.bodies import CrowdMesh
 from crowd3d.export.floorplan import SIGMAS_95, FloorPlan, floor_plan
 from crowd3d.export.palette import person_colors
-from crowd3d.export.transforms import ExportFrame, export_frame
-from crowd3d.scene import Scene
+from crowd3d.files import atomic, strict_json
+from crowd3d.scene.frames import ExportFrame, export_frame
+from crowd3d.scene.scene import Scene
 from crowd3d.version import __version__
 
 Picture = npt.NDArray[np.uint8]

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from crowd3d.export import atomic, strict_json
 from crowd3d.export.floorplan import SIGMAS_95, FloorPlan, ellipse_ring, floor_plan
-from crowd3d.scene import Scene
+from crowd3d.files import atomic, strict_json
+from crowd3d.scene.scene import Scene
 
 COLUMNS = (
     "id",

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from crowd3d.export.floorplan import FloorPlan, floor_plan
 from crowd3d.export.groundmap import View, density_per_m2, seen_ground_m
-from crowd3d.export.transforms import export_frame
-from crowd3d.scene import Scene
+from crowd3d.scene.frames import export_frame
+from crowd3d.scene.scene import Scene
 
 Picture = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float64]

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from crowd3d.maths.rotation import rotation_from_6d
 from crowd3d.models.crowd3dnet import CHANNELS, MAP_CELLS, Maps, PatchView
-from crowd3d.models.rotation6d import rotation_from_6d
 
 MAX_PEOPLE = 64  # of one patch, as published
 MIN_SCORE = 0.2

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from crowd3d.maths.rotation import rotation_to_6d
 from crowd3d.models.crowd3dnet import CHANNELS, MAP_CELLS, Maps, PatchView
 from crowd3d.models.crowd3dnet_decode import (
     BODY_ROTATIONS,
@@ -15,7 +16,6 @@ from crowd3d.models.crowd3dnet_decode import (
     Parameters,
     unit_plane,
 )
-from crowd3d.models.rotation6d import rotation_to_6d
 
 
 class Encoded(NamedTuple):

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from crowd3d.maths.rotation import rotation_from_6d
 from crowd3d.models.backbones.resnet import RESNET_CHANNELS, ResNet50
 from crowd3d.models.backbones.volumes import soft_argmax
-from crowd3d.models.rotation6d import rotation_from_6d
 
 INPUT_PX = 256
 HEATMAPS = 30  # SMPL's 24, nose, eyes, ears, top of the head

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from crowd3d.errors import DataError
-from crowd3d.models.box import Box
+from crowd3d.maths.box import Box
 from crowd3d.models.crowdnet3d import HEATMAP_CELLS, HEATMAPS
 
 MIN_SCORE = 0.1  # of a joint that is shown, as published

@@ -3,7 +3,7 @@
 The layout is that of MoveNet Single Pose Thunder (MobileNetV2 x1.75; Apache-2.0) up to stride 16, so that its
 published weights load: see `import_movenet`. Taught on people who fill the picture, it tells front from back
 by more than the default network sees of them; what it takes to name their keypoints is left out, and with it
-three quarters of the weights. `crowd3d.facing` reads the answer off.
+three quarters of the weights. `crowd3d.detect.facing` reads the answer off.
 """
 
 from __future__ import annotations

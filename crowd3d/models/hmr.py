@@ -11,8 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from crowd3d.maths.rotation import rotation_from_6d
 from crowd3d.models.backbones.resnet import RESNET_CHANNELS, GroupNorm4, ResNet50
-from crowd3d.models.rotation6d import rotation_from_6d
 
 INPUT_PX = 224
 FOCAL_PX = 5000.0  # of the virtual camera behind `camera`

@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from crowd3d.files.weights import write_weights
 from crowd3d.models.crowd3ds import Crowd3dS
 from crowd3d.models.facing_s import FacingTrunk
 from crowd3d.models.mobilenet import MobileNetV2
-from crowd3d.models.weights_file import write_weights
 
 _ROOT = "StatefulPartitionedCall"
 _FEATURES = f"{_ROOT}/center_net_mobile_net_v2fpn_feature_extractor/model_1"

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from crowd3d.errors import ModelError
+from crowd3d.files.weights import write_weights
 from crowd3d.models import catalog
 from crowd3d.models.registry import from_official
-from crowd3d.models.weights_file import write_weights
 from crowd3d.version import __version__
 
 _WRAPPERS = ("network", "state_dict", "model")  # under which training scripts put the weights

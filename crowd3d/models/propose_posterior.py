@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from crowd3d.maths.posterior import bone_concentration, mode, observe_bones
 from crowd3d.models.propose import BINS, CUBE_M
-from crowd3d.posterior import bone_concentration, mode, observe_bones
 
 N_JOINTS = 24
 PUBLISHED_KAPPA = 100.0  # the published network's constant

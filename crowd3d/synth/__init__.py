@@ -9,20 +9,20 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from crowd3d.camera import Camera
 from crowd3d.errors import ConfigError, OutputError
-from crowd3d.synth.canvas import Canvas
-from crowd3d.synth.motion import read_motion
-from crowd3d.synth.presets import PRESETS, Preset, preset, with_camera
-from crowd3d.synth.rasterizer import Rasterizer, choose_rasterizer
-from crowd3d.synth.render import Renderer, Setting, areas, sample_setting
+from crowd3d.progress import Reporter
+from crowd3d.scene.camera import Camera
+from crowd3d.synth.cast.motion import read_motion
+from crowd3d.synth.draw.canvas import Canvas
+from crowd3d.synth.draw.rasterizer import Rasterizer, choose_rasterizer
+from crowd3d.synth.draw.render import Renderer, Setting, areas, sample_setting
+from crowd3d.synth.place.presets import PRESETS, Preset, preset, with_camera
+from crowd3d.synth.place.world import View
 from crowd3d.synth.truth import Truth, annotation, truth_of, write_json
-from crowd3d.synth.world import View
 
 __all__ = [
     "PRESETS",
@@ -37,13 +37,6 @@ __all__ = [
 ]
 
 MAX_SIDE_PX = 32_000
-
-
-class Reporter(Protocol):
-    """Whatever shows progress."""
-
-    def start(self, stage: str, total: int) -> None: ...
-    def advance(self, steps: int = 1) -> None: ...
 
 
 def render_scene(
@@ -97,7 +90,7 @@ def synthesize(
     Args:
         quality: of the JPEG.
         segmentation: write `segmentation.png` too: 16 bits a pixel, 0 = nobody, else the person's id + 1.
-        rasterizer: embree, pytorch3d or auto; see `crowd3d.synth.rasterizer`.
+        rasterizer: embree, pytorch3d or auto; see `crowd3d.synth.draw.rasterizer`.
         motion: folder of CMU motion capture (ASF, AMC) to take most poses from.
 
     Returns:
@@ -106,7 +99,7 @@ def synthesize(
     Raises:
         ConfigError: an unknown preset or a size or number out of range.
         OutputError: the folder cannot be written.
-        crowd3d.training.mocap.MocapError: a motion file that cannot be read.
+        crowd3d.data.cmu.MocapError: a motion file that cannot be read.
     """
     drawer = choose_rasterizer(rasterizer)
     poses = None if motion is None else read_motion(motion)

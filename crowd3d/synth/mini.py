@@ -8,21 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from crowd3d.camera import Camera
 from crowd3d.data.scene_params import SceneParams, write_params
 from crowd3d.errors import ConfigError, OutputError
-from crowd3d.synth import poses, write_picture
-from crowd3d.synth.crowd import CLEARANCE_M, Cast, free_of_boxes, in_view
-from crowd3d.synth.people import make_bodies
-from crowd3d.synth.presets import Preset
-from crowd3d.synth.render import Setting, sample_setting
+from crowd3d.progress import Reporter
+from crowd3d.scene.camera import Camera
+from crowd3d.synth import write_picture
+from crowd3d.synth.cast import poses
+from crowd3d.synth.cast.crowd import CLEARANCE_M, Cast, free_of_boxes, in_view
+from crowd3d.synth.cast.people import make_bodies
+from crowd3d.synth.draw.render import Setting, sample_setting
+from crowd3d.synth.place.presets import Preset
+from crowd3d.synth.place.world import View, World
 from crowd3d.synth.truth import annotation, truth_of, write_json
-from crowd3d.synth.world import View, World
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -32,13 +34,6 @@ SCENES = (("square0_00", 42.0, 8.0, 15.0), ("square1_00", 36.0, 6.5, 12.0))
 _WALKING = 0.5  # share of people who walk
 _STEP_M = (0.4, 1.3)  # how far they get between two frames
 _SWAY_M, _SWAY_RAD = 0.02, 0.06  # of people who stand
-
-
-class Reporter(Protocol):
-    """Whatever shows progress."""
-
-    def start(self, stage: str, total: int) -> None: ...
-    def advance(self, steps: int = 1) -> None: ...
 
 
 def synthesize_largecrowd(

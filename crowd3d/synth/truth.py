@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d import body
-from crowd3d.raycast import RayCaster
-from crowd3d.synth.people import in_camera_frame
-from crowd3d.synth.render import Setting
+from crowd3d.maths.raycast import RayCaster
+from crowd3d.synth.cast.people import in_camera_frame
+from crowd3d.synth.draw.render import Setting
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -146,7 +146,7 @@ def _visibility(
     faces = body.load("open", "crowd").faces.numpy()
     all_faces = (faces[None] + per_body * np.arange(count)[:, None, None]).reshape(-1, 3)
     boxes = setting.world.view.to_camera(setting.world.boxes.corners_m()).reshape(-1, 3)
-    from crowd3d.synth.world import BOX_FACES
+    from crowd3d.synth.place.world import BOX_FACES
 
     box_faces = (BOX_FACES[None] + 8 * np.arange(len(boxes) // 8)[:, None, None]).reshape(-1, 3)
     solid = np.concatenate([vertices_m.reshape(-1, 3), boxes])

@@ -1,0 +1,1 @@
+"""Many pictures: folders of them, shards of a cluster, the LargeCrowd benchmark."""

@@ -1,0 +1,207 @@
+"""What each picture of a batch leaves beside its result, and the table made of that.
+
+A record says for which picture and settings the result holds, so that a run, started again, does only what is
+missing. The table is made of nothing but the records, so that it does not matter which process of which machine
+made them, and in which order.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import math
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from crowd3d import models
+from crowd3d.batch.plan import Task
+from crowd3d.config import Config
+from crowd3d.errors import Crowd3dError, DataError, EnvironmentProblem, ModelError, OutputError
+from crowd3d.export import FILES
+from crowd3d.files import atomic, strict_json
+from crowd3d.files.digests import digest_of, key_of
+from crowd3d.models import catalog
+from crowd3d.picture.camera_hint import CameraHint
+from crowd3d.picture.opening import picture_identity
+from crowd3d.pipeline.networks import DEFAULT, EMBEDDED, READER, choose
+from crowd3d.pipeline.requirements import networks_of
+from crowd3d.scene.camera import Camera
+from crowd3d.scene.scene import Scene
+from crowd3d.version import __version__
+
+RECORD, TABLE = "batch.json", "batch.csv"
+COLUMNS = (
+    "picture",
+    "folder",
+    "people",
+    "camera_height_m",
+    "fov_deg",
+    "warnings",
+    "seconds",
+    "error",
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all pictures of a batch share; the arguments of `crowd3d.reconstruct`."""
+
+    camera: CameraHint
+    config: Config
+    model: str | None = None
+    device: str = "auto"
+    keypoints: Path | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """For another process, which may run in another folder."""
+        values = dataclasses.asdict(self)
+        camera, keypoints = self.camera.camera_json, self.keypoints
+        values["camera"]["camera_json"] = None if camera is None else camera.absolute()
+        values["keypoints"] = None if keypoints is None else keypoints.absolute()
+        if self.model is not None and Path(self.model).suffix:  # a file, not a name
+            values["model"] = str(Path(self.model).absolute())
+        return values
+
+    @classmethod
+    def of(cls, plain: dict[str, Any]) -> Job:
+        """What `plain` was made of."""
+        camera, config = CameraHint(**plain["camera"]), Config(**plain["config"])
+        return cls(**{**plain, "camera": camera, "config": config})
+
+
+def settings_key(job: Job) -> str:
+    """SHA-256 of all that the results depend on, besides the pictures.
+
+    Not of the device, so that machines with and without a GPU can share a batch; nor of the limit of pixels, so
+    that a refused picture can be let in without doing the others again.
+
+    Raises:
+        DataError: a file that was given is not there.
+        CameraError, ModelError: the camera or the model cannot be.
+        EnvironmentProblem: weights that have to be imported are not there.
+    """
+    camera, config = job.camera, dataclasses.asdict(job.config)
+    del config["max_pixels"]
+    if camera.camera_json is not None:
+        Camera.from_json(camera.camera_json)
+    else:
+        camera.resolve(2000, 1000)  # a whole sphere too has this shape
+    return key_of(
+        {
+            "camera": [camera.focal_px, camera.fov_deg, camera.projection],
+            "camera_json": _digest(camera.camera_json),
+            "config": config,
+            "model": DEFAULT if choose(job.model).reader is None else READER,
+            "weights": [_digest(file) for file in _weights(job)],
+            "keypoints": _digest(job.keypoints),
+            "version": __version__,
+        }
+    )
+
+
+def is_done(task: Task, settings: str, max_pixels: int) -> bool:
+    """Whether the result of this picture with these settings is there."""
+    record = read_record(task.folder)
+    if record.get("settings") != settings or record.get("error") != "":
+        return False
+    is_there = all((task.folder / name).is_file() for name in FILES)
+    with suppress(Crowd3dError, OSError):
+        return is_there and record.get("image") == picture_identity(task.picture, max_pixels)
+    return False
+
+
+def table(tasks: Iterable[Task], settings: str, out: Path) -> str:
+    """`batch.csv`: a line for each picture that was done or tried with these settings.
+
+    Always the same bytes, but for the seconds.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for task in tasks:
+        record = read_record(task.folder)
+        if record.get("settings") == settings:
+            folder = task.folder.relative_to(out.absolute()).as_posix()
+            writer.writerow({**record, "picture": task.name, "folder": folder})
+    return text.getvalue()
+
+
+def write_table(tasks: Sequence[Task], settings: str, out: Path) -> None:
+    """Write `batch.csv`; raises OutputError.
+
+    Others may finish meanwhile and write it too. Whoever writes last looks again afterwards, so that no picture
+    is missing in the end.
+    """
+    written, wanted = "", table(tasks, settings, out)
+    while written != wanted:
+        atomic.write_text(out / TABLE, wanted)
+        written, wanted = wanted, table(tasks, settings, out)
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """What a picture left in its folder; empty if nothing, or nothing that can be read."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def write_record(folder: Path, record: dict[str, Any]) -> None:
+    atomic.write_text(folder / RECORD, strict_json.dumps(record, indent=1))
+
+
+def forget(folder: Path) -> None:
+    """From now on the folder may hold a result of other settings than its record says."""
+    try:
+        (folder / RECORD).unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write into {folder}: {error.strerror}") from None
+
+
+def facts(scene: Scene) -> dict[str, Any]:
+    """What the table tells of a scene."""
+    plane = scene.planes[0] if scene.planes else None
+    return {
+        "people": len(scene.people),
+        "camera_height_m": None if plane is None else round(plane.offset_m, 3),
+        "fov_deg": None if plane is None else round(math.degrees(scene.camera.fov_rad), 2),
+        "warnings": len(scene.diagnostics["warnings"]),
+        "seconds": round(sum(scene.diagnostics["seconds"].values()), 1),
+    }
+
+
+def _weights(job: Job) -> list[Any]:
+    """The files of the networks that a run may take."""
+    chosen = choose(job.model)
+    embedded = sorted((resources.files("crowd3d") / "weights").iterdir(), key=lambda f: f.name)
+    files: list[Any] = [file for file in embedded if file.name.endswith(".safetensors")]
+    files += [Path(f) for f in (chosen.detector, chosen.reader) if f not in (None, EMBEDDED)]
+    for name in networks_of(job.config) + [READER] * (chosen.reader == EMBEDDED):
+        file = catalog.weights_file(name)
+        if file is None:
+            try:
+                models.build(name)  # tells where they are had
+            except ModelError as error:
+                raise EnvironmentProblem(str(error)) from None
+        files.append(file)
+    return files
+
+
+def _digest(path: Any) -> str | None:
+    """Of a file as `digest_of` has it, or of all files in a folder; raises DataError."""
+    if path is None:
+        return None
+    try:
+        if not path.is_dir():
+            return digest_of(path)
+        inside = {file.name: _digest(file) for file in path.iterdir() if file.is_file()}
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
+    return key_of(inside)

@@ -1,0 +1,1 @@
+"""Who is where in the picture, in pixels."""

@@ -1,0 +1,279 @@
+"""Which detections are people: their size must fit their place on the ground."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from scipy import sparse
+
+from crowd3d.config import Config
+from crowd3d.scene.camera import Camera
+from crowd3d.scene.detections import MOST_LOOKS, Detections, PeopleSeen
+from crowd3d.scene.people import N_KEYPOINTS
+from crowd3d.scene.plane import Plane
+from crowd3d.scene.standing import FloatArray, foot_below_px, on_levels, person_height_px
+from tiling import box_iou, merge_detections, suppress_fragments, without_pairs
+
+# Heights of keypoint groups above the ground and lengths, as fractions of stature (Drillis & Contini 1966,
+# as shares of a standing adult; the keypoints' own bias is below the tolerance used here).
+_SHOULDER_HEIGHT, _HIP_HEIGHT = 0.82, 0.52
+_TORSO_LENGTH = _SHOULDER_HEIGHT - _HIP_HEIGHT
+_SHOULDERS, _HIPS = [5, 6], [11, 12]
+# Tuned on photographs: how far the seen size may be from that of a standing adult at the same place.
+# Standard deviations of the logarithm: children and seated people are smaller, nobody is much taller.
+_SMALLER_SD, _TALLER_SD = 0.30, 0.22
+_VISIBLE_RANGE = (
+    0.30,
+    1.25,
+)  # of a person whose head is at the top of the box; less is a body part
+_PARTIAL_WEIGHT = 0.4  # of the agreement of a torso alone, against that of a whole person
+_KEYPOINTS_NEEDED = 6  # of 17 must be seen
+_MIN_ASPECT = 0.17  # width over height; slivers at the picture's border say too little
+_TWIN_IOU = 0.6  # boxes that agree so well are one person whose keypoints were confused
+_SEAM_WIDTHS = (
+    4.0  # of the widest box: everybody who may overlap somebody on the seam of a whole turn
+)
+# What a tile's border cuts counts for so much less: of some people in a crowd there is no other look.
+_CUT_WEIGHT = 0.3
+# Two looks at one person agree in the trunk; limbs are confused and hidden more often.
+_TRUNK_EMPHASIS = np.where(np.isin(np.arange(17), [0, 1, 2, 3, 4, 5, 6, 11, 12]), 1.0, 0.25)
+# Who lies so far inside the box of a much better person, and is smaller, is a part of that person.
+_FRAGMENT_INSIDE, _FRAGMENT_HEIGHT, _FRAGMENT_QUALITY = 0.75, 0.85, 0.7  # shares of the other's
+
+
+@dataclass(frozen=True)
+class SizeEvidence:
+    """Seen over expected size, (N,) each; NaN where there is no expectation.
+
+    Attributes:
+        whole: height of the box over the height of a person who stands at its bottom.
+        visible: height of the box over the height of a person whose head is at its top.
+        torso: shoulder-to-hip length over that of the upright person whose head is at the box's top.
+    """
+
+    whole: FloatArray
+    visible: FloatArray
+    torso: FloatArray
+
+
+def size_evidence(
+    detections: Detections, camera: Camera, planes: Sequence[Plane], stature_m: float
+) -> SizeEvidence:
+    """Compares every detection with a person who stands at its place, on the plane there."""
+    box = detections.box_px
+    middle_u = (box[:, 0] + box[:, 2]) / 2
+    top, bottom = (np.stack([middle_u, box[:, i]], axis=1) for i in (1, 3))
+    height_px = box[:, 3] - box[:, 1]
+
+    def from_top(plane: Plane) -> FloatArray:
+        feet = foot_below_px(camera, plane, top, stature_m)
+        return np.asarray(np.linalg.norm(feet - top, axis=1))
+
+    def from_bottom(plane: Plane) -> FloatArray:
+        return person_height_px(camera, plane, bottom, stature_m)
+
+    expected_from_top = on_levels(planes, bottom, from_top)
+    points = detections.keypoints_px[..., :2]
+    torso_px = np.linalg.norm(points[:, _SHOULDERS].mean(1) - points[:, _HIPS].mean(1), axis=1)
+    return SizeEvidence(
+        whole=height_px / on_levels(planes, bottom, from_bottom),
+        visible=height_px / expected_from_top,
+        torso=torso_px / (_TORSO_LENGTH * expected_from_top),
+    )
+
+
+def size_agreement(evidence: SizeEvidence) -> FloatArray:
+    """(N,) 1 for a box of just the expected height, falling with the logarithm of the ratio.
+
+    Of people whose lower part is hidden or cut off, the upper part speaks, with less weight.
+    """
+    whole = _agreement(evidence.whole)
+    upper = (evidence.visible > _VISIBLE_RANGE[0]) & (evidence.visible < _VISIBLE_RANGE[1])
+    partial = np.where(upper, _PARTIAL_WEIGHT * _agreement(evidence.torso), 0.0)
+    return np.maximum(whole, partial)
+
+
+def _agreement(ratio: FloatArray) -> FloatArray:
+    log_ratio = np.log(np.maximum(np.nan_to_num(ratio, nan=1e-3), 1e-3))
+    return np.asarray(
+        np.exp(-0.5 * (log_ratio / np.where(log_ratio < 0, _SMALLER_SD, _TALLER_SD)) ** 2)
+    )
+
+
+def scout_people(found: Detections, config: Config, turn_px: float | None = None) -> Detections:
+    """People seen so well that the first camera may be fitted to them.
+
+    Args:
+        turn_px: `Camera.turn_px`, here and below: columns of a whole turn, whose borders meet.
+    """
+    good = found.filter((found.quality >= config.min_scout_quality) & ~found.is_cut)
+    good = _with_copies(good, turn_px)
+    return _one_turn(_merge(good, good.quality).people, turn_px)
+
+
+def placed_people(
+    found: Detections, camera: Camera, planes: Sequence[Plane], config: Config
+) -> Detections:
+    """Everybody whose size fits the ground, one row a person, in reading order of the picture."""
+    found = _with_copies(found, camera.turn_px)
+    agreement = size_agreement(size_evidence(found, camera, planes, config.stature_m))
+    trust = found.quality * agreement * np.where(found.is_cut, _CUT_WEIGHT, 1.0)
+    possible = trust >= config.min_trust
+    joined = _merge(found.filter(possible), trust[possible])
+    return _one_turn(_finish(joined, config.min_evidence, config), camera.turn_px)
+
+
+def unplaced_people(found: Detections, config: Config, turn_px: float | None = None) -> Detections:
+    """Everybody in a picture whose camera is not known, by quality alone."""
+    good = found.filter((found.quality >= config.min_quality_unplaced) & ~found.is_cut)
+    good = _with_copies(good, turn_px)
+    joined = _merge(good, good.quality)
+    return _one_turn(_finish(joined, config.min_quality_unplaced, config), turn_px)
+
+
+def _with_copies(found: Detections, turn_px: float | None) -> Detections:
+    """Everybody within one turn, and those near its borders once more beyond the other border.
+
+    Whoever stands on the seam is then whole on both sides, with the same looks, and `_one_turn` keeps one.
+    """
+    if turn_px is None or not len(found):
+        return found
+    middle = found.box_px[:, [0, 2]].mean(axis=1)
+    found = found.shifted(-turn_px * np.floor(middle / turn_px))
+    middle = found.box_px[:, [0, 2]].mean(axis=1)
+    margin = min(_SEAM_WIDTHS * float((found.box_px[:, 2] - found.box_px[:, 0]).max()), turn_px / 2)
+    before, after = middle < margin, middle >= turn_px - margin
+    return Detections.cat(
+        [
+            found,
+            found.filter(before).shifted(np.full(before.sum(), turn_px)),
+            found.filter(after).shifted(np.full(after.sum(), -turn_px)),
+        ]
+    )
+
+
+def _one_turn(people: Detections, turn_px: float | None) -> Detections:
+    """Without the copies: whose box has its middle in [0, turn)."""
+    if turn_px is None:
+        return people
+    # Rounded, so that both copies of somebody just on the seam fall on the same side of it.
+    middle = np.round(people.box_px[:, [0, 2]].mean(axis=1), 3)
+    return people.filter((middle >= 0) & (middle < np.round(turn_px, 3)))
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """One row a person.
+
+    Attributes:
+        people: what all looks at each say together.
+        evidence: (N,) summed trust of the looks.
+        apart: (N, N) of that, what comes from tiles that show the other one too.
+    """
+
+    people: Detections
+    evidence: FloatArray
+    apart: sparse.csr_array
+
+
+def _merge(found: Detections, trust: FloatArray) -> _Joined:
+    """Everybody once, out of all looks."""
+    keypoints = found.keypoints_px.copy()
+    keypoints[..., 2] *= _TRUNK_EMPHASIS
+    merged = merge_detections(
+        keypoints, found.box_px, found.score, trust / np.maximum(found.score, 1e-9), found.tile
+    )
+    fused = merged.keypoints_px
+    fused[..., 2] /= _TRUNK_EMPHASIS
+    lead = merged.order
+    no_cuts = np.zeros(len(lead), bool)
+    looks = gather_looks(found, trust, merged.labels, len(lead))
+    people = PeopleSeen(
+        merged.scores,
+        trust[lead],
+        merged.boxes_px,
+        fused,
+        no_cuts,
+        found.tile[lead],
+        *looks,
+        heading=np.zeros((len(lead), 2)),
+    )
+    evidence = np.bincount(merged.labels, trust, len(lead)).astype(np.float64)
+    return _Joined(people, evidence, _told_apart(merged.labels, found.tile, trust, len(lead)))
+
+
+def _told_apart(
+    person: npt.NDArray[np.int64], tile: npt.NDArray[np.int64], trust: FloatArray, n_people: int
+) -> sparse.csr_array:
+    """`_Joined.apart` from whom each look shows, in which tile, and its trust, (M,) each."""
+    tiles, column = np.unique(tile, return_inverse=True)
+    in_tile = sparse.csr_array((trust, (person, column)), shape=(n_people, len(tiles)))
+    return sparse.csr_array(in_tile @ (in_tile > 0).astype(np.float64).T)
+
+
+def _finish(joined: _Joined, min_evidence: float, config: Config) -> Detections:
+    """Drops the unsure, twins and fragments; sorts from top to bottom so that ids do not depend on tiles.
+
+    Whom the network told apart from somebody within tiles, as surely as it must see anybody at all, is no
+    twin or fragment of that person, however much they overlap.
+    """
+    people, evidence = joined.people, joined.evidence
+    sixth_best = np.sort(people.keypoints_px[..., 2], axis=1)[:, -_KEYPOINTS_NEEDED]
+    sure = (evidence >= min_evidence) & (sixth_best >= config.min_keypoint_score)
+    width, height = (people.box_px[:, 2:] - people.box_px[:, :2]).T
+    rows = np.flatnonzero(sure & (width >= _MIN_ASPECT * height))
+    people = people.filter(rows)
+    apart = joined.apart[rows][:, rows].tocoo()
+    distinct = np.stack(apart.coords, axis=1)[apart.data >= min_evidence]
+    fragment = suppress_fragments(
+        people.box_px,
+        people.quality,
+        distinct=distinct,
+        min_containment=_FRAGMENT_INSIDE,
+        max_height_ratio=_FRAGMENT_HEIGHT,
+        max_score_ratio=_FRAGMENT_QUALITY,
+    )
+    people = people.filter(~fragment & ~_is_twin(people.box_px, people.quality, distinct))
+    return people.filter(np.lexsort((people.box_px[:, 0], people.box_px[:, 1])))
+
+
+def _is_twin(
+    box_px: FloatArray, quality: FloatArray, distinct: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """(N,) boxes that nearly coincide with the box of somebody better, but for pairs (K, 2) known distinct."""
+    rank = np.argsort(np.argsort(-quality, kind="stable"), kind="stable")
+    pairs = shapely.STRtree(shapely.box(*box_px.T)).query(
+        shapely.box(*box_px.T), predicate="intersects"
+    )
+    worse, better = pairs[:, rank[pairs[0]] > rank[pairs[1]]]
+    worse, better = without_pairs(worse, better, distinct)
+    twin = np.zeros(len(box_px), bool)
+    twin[worse[box_iou(box_px[worse], box_px[better]) > _TWIN_IOU]] = True
+    return twin
+
+
+def gather_looks(
+    found: Detections,
+    trust: npt.NDArray[np.float64],
+    person: npt.NDArray[np.int64],
+    n_people: int,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """`looks_px` and `look_trust` of `PeopleSeen`.
+
+    Args:
+        found: all looks; trust: (M,) in each of them; person: (M,) whom each shows.
+    """
+    order = np.lexsort((-trust, person))
+    owner = person[order]
+    rank = np.arange(len(order)) - np.searchsorted(owner, owner)
+    kept = rank < MOST_LOOKS
+    order, owner, rank = order[kept], owner[kept], rank[kept]
+    looks = np.zeros((n_people, MOST_LOOKS, N_KEYPOINTS, 3))
+    looks[owner, rank] = found.keypoints_px[order]
+    kept_trust = np.zeros((n_people, MOST_LOOKS))
+    kept_trust[owner, rank] = trust[order]
+    return looks, kept_trust

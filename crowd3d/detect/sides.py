@@ -1,0 +1,198 @@
+"""A second look at everybody: are left and right as they should be?
+
+The network exchanges left and right of people seen from behind, now and then in every look, more often in
+some of the looks: then the looks, averaged, collapse to a line. Two witnesses are heard: the looks, each
+with the order of its shoulders and hips in the picture, and `detect.facing`, which reads another network in
+a window about the person. Where they are clear together, looks that contradict are named the other way
+round, and the person is put together again. The second witness also tells the heading, which the lift hears.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from crowd3d.body.tree import COCO_MIRROR
+from crowd3d.config import Config
+from crowd3d.detect import facing
+from crowd3d.detect.selection import size_evidence
+from crowd3d.files.weights import tensors_hash
+from crowd3d.picture.windows import Windows
+from crowd3d.scene.camera import Camera
+from crowd3d.scene.detections import PeopleSeen
+from crowd3d.scene.plane import Plane
+from crowd3d.version import __version__
+from tiling import ImageSource, Journal, Tile, record_key
+
+if TYPE_CHECKING:
+    from crowd3d.progress import Reporter
+
+FloatArray = npt.NDArray[np.float64]
+
+_FEW_PEOPLE = 12  # fewer leave the ground, and so how tall somebody should look, in doubt
+_ANKLES = slice(15, 17)
+_BATCH = 8  # windows per pass, each straight and flipped
+_MIN_HEIGHT_PX = 40.0  # the readout was trained on no smaller people
+_WHOLE = (0.7, 1.3)  # seen over expected height of people seen from head to foot
+_FEET_SEEN = 0.3  # score of the worse ankle of people whose feet are seen
+_OPEN = 0.12  # mean distance of shoulders and of hips, in heights, of somebody frontal
+_CLOSED = 0.03  # below, a look sees somebody from the side, whose order says nothing
+_CLEAR = 0.1  # log-odds from which the witnesses are believed
+
+
+def exchanged(keypoints: FloatArray) -> FloatArray:
+    """(..., 17, 3) the same points with left named right; twice is as before."""
+    return keypoints[..., list(COCO_MIRROR), :]
+
+
+def openness(keypoints: FloatArray, height_px: FloatArray) -> FloatArray:
+    """(...) how far left shoulder and hip are to the right of the others, in heights.
+
+    Positive of somebody who faces the camera, negative from behind, about zero from the side.
+
+    Args:
+        keypoints: (..., 17, 3) pixels and score; height_px: (...).
+    """
+    u = keypoints[..., 0]
+    across = (u[..., 5] - u[..., 6] + u[..., 11] - u[..., 12]) / 2
+    return np.asarray(across / np.maximum(height_px, 1.0))
+
+
+def vote(opened: FloatArray, trust: FloatArray) -> FloatArray:
+    """(N,) in -1..1 from the openness (N, L) of looks and their trust: 1 if all see a frontal person."""
+    ballots = np.clip(opened / _OPEN, -1.0, 1.0)
+    return np.asarray((trust * ballots).sum(axis=1) / np.maximum(trust.sum(axis=1), 1e-12))
+
+
+def log_odds_front(opened: FloatArray, trust: FloatArray, heading: FloatArray) -> FloatArray:
+    """(N,) of facing the camera, from the order in the looks and the heading read.
+
+    Exchanging left and right turns a heading a into pi - a. Between the two, a von Mises density of natural
+    parameters h has the log-odds 2 h_towards |cos a|; |cos a| is how frontal somebody looks. All looks of one
+    mind count one.
+
+    Args:
+        opened, trust: (N, L) of the looks; heading: (N, 2), see `facing.FacingReadout`; zeros for the unread.
+    """
+    frontal = vote(np.abs(opened), trust)
+    return np.asarray(vote(opened, trust) + 2 * heading[:, 1] * frontal)
+
+
+def settled(people: PeopleSeen, odds: FloatArray) -> PeopleSeen:
+    """Everybody with looks that agree on left and right, where the log-odds (N,) of facing us are clear.
+
+    Whose looks agree with them already stays as it is, to the last bit.
+    """
+    height = people.box_px[:, 3] - people.box_px[:, 1]
+    opened = openness(people.looks_px, height[:, None])
+    against = opened * np.sign(odds)[:, None] < -_CLOSED
+    against &= (people.look_trust > 0) & (np.abs(odds) >= _CLEAR)[:, None]
+    rows = np.flatnonzero(against.any(axis=1))
+    looks = np.where(against[..., None, None], exchanged(people.looks_px), people.looks_px)
+    # A look that mixed up both orders says little of where left and right are, if there are others.
+    trust = people.look_trust * np.where(np.abs(opened) >= _CLOSED, 1.0, 0.1)
+    keypoints = people.keypoints_px.copy()
+    keypoints[rows] = fused(looks[rows], trust[rows])
+    return replace(people, keypoints_px=keypoints, looks_px=looks)
+
+
+def fused(looks: FloatArray, trust: FloatArray) -> FloatArray:
+    """(N, 17, 3) means of looks (N, L, 17, 3), weighted by trust (N, L) and each keypoint's score."""
+    share = trust / np.maximum(trust.sum(axis=1, keepdims=True), 1e-12)
+    weight = share[..., None] * np.maximum(looks[..., 2], 1e-12)
+    total = np.maximum(weight.sum(axis=1), 1e-300)
+    place = (weight[..., None] * looks[..., :2]).sum(axis=1) / total[..., None]
+    score = (share[..., None] * looks[..., 2]).sum(axis=1)
+    return np.concatenate([place, score[..., None]], axis=-1)
+
+
+def settle_sides(
+    people: PeopleSeen,
+    source: ImageSource,
+    device: str,
+    camera: Camera | None,
+    planes: Sequence[Plane],
+    view: Windows,
+    config: Config,
+    report: Reporter,
+    journal: Journal | None = None,
+) -> PeopleSeen:
+    """Everybody with left and right as the looks and the readout have it together, and the heading read.
+
+    Args:
+        people: on these planes of this camera, if it is known.
+        view: how windows are cut out of the picture.
+        journal: of finished windows, so that a killed run need not look at them again.
+
+    Raises:
+        tiling.ImageError, tiling.JournalError.
+    """
+    heading = np.zeros((len(people), 2))
+    height = people.box_px[:, 3] - people.box_px[:, 1]
+    is_read = height >= _MIN_HEIGHT_PX
+    if camera is None or len(people) < _FEW_PEOPLE:
+        is_read &= shows_feet(people)
+    else:
+        is_read &= is_whole(people, camera, planes, config.stature_m)
+    rows = np.flatnonzero(is_read)
+    windows = [facing.person_window(people.box_px[row], i) for i, row in enumerate(rows)]
+    heading[rows] = read_headings(source, windows, device, view, report, journal)
+    opened = openness(people.looks_px, height[:, None])
+    people = settled(people, log_odds_front(opened, people.look_trust, heading))
+    return replace(people, heading=heading)
+
+
+def is_whole(
+    people: PeopleSeen, camera: Camera, planes: Sequence[Plane], stature_m: float
+) -> npt.NDArray[np.bool_]:
+    """(N,) who stands and is seen from head to foot: as tall as the ground lets expect."""
+    ratio = size_evidence(people, camera, planes, stature_m).whole
+    return np.asarray((ratio > _WHOLE[0]) & (ratio < _WHOLE[1]))
+
+
+def shows_feet(people: PeopleSeen) -> npt.NDArray[np.bool_]:
+    """(N,) both of whose ankles are clearly seen."""
+    return np.asarray(people.keypoints_px[:, _ANKLES, 2].min(axis=1) > _FEET_SEEN)
+
+
+def read_headings(
+    source: ImageSource,
+    windows: Sequence[Tile],
+    device: str,
+    view: Windows,
+    report: Reporter,
+    journal: Journal | None = None,
+) -> FloatArray:
+    """(N, 2) headings of the people in the middle of windows, as of `facing.FacingReadout`.
+
+    Arguments as of `settle_sides`.
+    """
+    report.start("sides", len(windows))
+    readout, found = facing.load(), [np.zeros((0, 2))]
+    network, weights_hash = facing.network(device)
+    settings = {
+        "stage": "facing",
+        "view": view.facts(),
+        "device": device,
+        "versions": [__version__, torch.__version__],
+        "readout": tensors_hash(readout),
+    }
+    for i in range(0, len(windows), _BATCH):
+        batch = windows[i : i + _BATCH]
+        key = record_key(source.identity, batch, settings, weights_hash)
+        known = journal.get(key) if journal is not None else None
+        if known is None:
+            pixels = np.stack([view.read(source, window) for window in batch])
+            with torch.inference_mode():
+                heading = readout(facing.both_ways(network, pixels, device))
+            known = {"heading": heading.double().numpy()}
+            if journal is not None:
+                journal.put(key, known)
+        found.append(known["heading"])
+        report.advance(len(batch))
+    return np.concatenate(found)

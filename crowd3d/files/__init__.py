@@ -1,0 +1,1 @@
+"""Bytes to and from disk: atomic writes, strict JSON, weights, digests."""

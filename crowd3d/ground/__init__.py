@@ -1,0 +1,1 @@
+"""Camera and ground, fitted to the people and to straight edges."""

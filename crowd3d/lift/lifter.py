@@ -1,0 +1,247 @@
+"""From 2D keypoints to posed bodies: `load()` gives a Lift, that turns keypoints into LiftResults.
+
+Frames are those of `crowd3d.maths.upright`, whose functions are also offered here.
+
+The embedded weights read keypoints, their scores and the elevation of the ray; no pixel. A feature of
+the picture could tell what keypoints cannot: which way somebody faces whose left and right the
+detector has confused, and girth. But the lift learns from motion capture, which has no photographs;
+the only pictures whose 3D pose is known and that may train what is shipped are renders, and what a
+network sees in a render of a back or a face is not what it sees in a photograph: such an input would
+make benchmarks on renders better and photographs worse (measured: benchmarks/heads_cpu.json). A network
+built with `LiftNet(appearance=A)` takes a feature of length A beside the keypoints, for whoever has
+photographs with poses to train on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import ArrayLike
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from crowd3d import body
+from crowd3d.body.rig import Rig, rig_of
+from crowd3d.errors import ModelError
+from crowd3d.lift.keypoint_fit import RefineOptions, fit_keypoints
+from crowd3d.maths import posterior
+from crowd3d.maths.upright import as_floats, to_camera, to_upright
+from crowd3d.models import lift_net
+
+__all__ = ["Lift", "LiftResult", "RefineOptions", "load", "to_camera", "to_upright"]
+
+ARCHITECTURE = "crowd3d-lift-1"
+_CHUNK = 2048  # people per pass, to bound memory
+_REFINE_CHUNK = 256  # the normal equations of so many people fit a cache
+
+
+@dataclass(frozen=True)
+class LiftResult:
+    """N lifted people.
+
+    Attributes:
+        rotations: (N, 24, 3, 3) posterior modes, SMPL order; row 0 turns the body into the upright
+            frame, the others are relative to the parent.
+        fisher: (N, 24, 3, 3) matrix-Fisher parameters of the same rotations, calibrated.
+        betas, betas_var: (N, 10) shape and its variance.
+        range_statures, range_log_sd: (N,) distance from the camera to the torso centre in units of
+            the person's own stature, and the standard deviation of its logarithm.
+        torso_height_statures, torso_height_sd: (N,) height of the torso centre above the lowest
+            point of the body, in statures (0.65 standing, less seated).
+    """
+
+    rotations: Tensor
+    fisher: Tensor
+    betas: Tensor
+    betas_var: Tensor
+    range_statures: Tensor
+    range_log_sd: Tensor
+    torso_height_statures: Tensor
+    torso_height_sd: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rotations)
+
+    @classmethod
+    def cat(cls, parts: list[LiftResult]) -> LiftResult:
+        """All people of several results, in order."""
+        return cls(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(cls)})
+
+
+class Lift:
+    """A trained lift. Call it with keypoints of many people at once.
+
+    Args:
+        net: the network, in evaluation mode.
+        facts: what is known of its training (recipe, seed, measurements).
+    """
+
+    def __init__(self, net: lift_net.LiftNet, facts: dict[str, Any] | None = None) -> None:
+        self.net = net.eval()
+        self.facts = facts or {}
+        self._rig: Rig | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.net.temperature.device
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        keypoints_upright: ArrayLike | Tensor,
+        elevation_rad: ArrayLike | Tensor,
+        appearance: Tensor | None = None,
+    ) -> LiftResult:
+        """Lift people.
+
+        Args:
+            keypoints_upright: (N, 17, 3) tangents and scores from `to_upright`.
+            elevation_rad: (N,).
+            appearance: (N, A) feature of the picture, for a network trained with one.
+
+        Returns:
+            LiftResult on the CPU, in float32. People without keypoints get a broad posterior, never
+            NaN.
+        """
+        keypoints = as_floats(keypoints_upright).to(self.device, torch.float32)
+        elevation = as_floats(elevation_rad).to(self.device, torch.float32)
+        if (
+            keypoints.ndim != 3
+            or keypoints.shape[1:] != (17, 3)
+            or elevation.shape != keypoints.shape[:1]
+        ):
+            raise ValueError(
+                f"keypoints {tuple(keypoints.shape)} and elevation {tuple(elevation.shape)}; "
+                "expected (N, 17, 3) and (N,)"
+            )
+        keypoints = torch.nan_to_num(keypoints)
+        parts = [
+            self._lift(
+                keypoints[i : i + _CHUNK],
+                elevation[i : i + _CHUNK],
+                None if appearance is None else appearance[i : i + _CHUNK].to(self.device),
+            )
+            for i in range(0, max(len(keypoints), 1), _CHUNK)
+        ]
+        return LiftResult.cat(parts)
+
+    def refine_pose(
+        self,
+        result: LiftResult,
+        keypoints_upright: ArrayLike | Tensor,
+        elevation_rad: ArrayLike | Tensor,
+        options: RefineOptions | None = None,
+        rig: Rig | None = None,
+    ) -> LiftResult:
+        """Lay limbs onto their keypoints where the posterior leaves room.
+
+        Args:
+            result: what the call returned for the same keypoints.
+            keypoints_upright, elevation_rad: as for the call.
+            rig: of the body that will be shown; the embedded one by default.
+
+        Returns:
+            LiftResult with new rotations and ranges; every Fisher parameter is turned so that its
+            mode is the new rotation, its concentration stays, because the keypoints were already
+            counted once.
+        """
+        if len(result) == 0:
+            return result
+        if rig is None:
+            self._rig = self._rig or rig_of(body.load("open", level="crowd"))
+            rig = self._rig
+        parts = [
+            _refined(chunk, keypoints, elevation, rig, options or RefineOptions())
+            for chunk, keypoints, elevation in _chunks(
+                result,
+                torch.nan_to_num(as_floats(keypoints_upright).float()),
+                as_floats(elevation_rad).float(),
+            )
+        ]
+        return LiftResult.cat(parts)
+
+    def _lift(self, keypoints: Tensor, elevation: Tensor, appearance: Tensor | None) -> LiftResult:
+        """One pass: the person and its mirror image, averaged: left and right are treated alike."""
+        straight = lift_net.normalise(keypoints, elevation)
+        mirrored = lift_net.normalise(lift_net.mirror_keypoints(keypoints), elevation)
+        a, b = self.net(straight.features, appearance), self.net(mirrored.features, appearance)
+        fisher = (a.fisher + lift_net.mirror_fisher(b.fisher)) / 2
+        fisher = (fisher * self.net.temperature[:, None, None]).cpu()
+        extent, height = (a.extent + b.extent) / 2, (a.height + b.height) / 2
+        return LiftResult(
+            rotations=posterior.mode(fisher),
+            fisher=fisher,
+            betas=((a.betas + b.betas) / 2).cpu(),
+            betas_var=torch.exp((a.betas_logvar + b.betas_logvar) / 2).cpu(),
+            range_statures=(extent.exp() / straight.scale).cpu(),
+            range_log_sd=torch.exp((a.extent_logvar + b.extent_logvar) / 4).cpu(),
+            torso_height_statures=height.cpu(),
+            torso_height_sd=torch.exp((a.height_logvar + b.height_logvar) / 4).cpu(),
+        )
+
+
+def _chunks(
+    result: LiftResult, keypoints: Tensor, elevation: Tensor
+) -> Iterator[tuple[LiftResult, Tensor, Tensor]]:
+    """Pieces of bounded size."""
+    for i in range(0, len(result), _REFINE_CHUNK):
+        at = slice(i, i + _REFINE_CHUNK)
+        piece = LiftResult(**{f.name: getattr(result, f.name)[at] for f in fields(LiftResult)})
+        yield piece, keypoints[at], elevation[at]
+
+
+def _refined(
+    result: LiftResult, keypoints: Tensor, elevation: Tensor, rig: Rig, options: RefineOptions
+) -> LiftResult:
+    """One piece of `Lift.refine_pose`."""
+    rotations, range_statures = fit_keypoints(
+        rig,
+        keypoints,
+        elevation,
+        result.rotations,
+        result.fisher,
+        result.betas,
+        result.range_statures,
+        result.range_log_sd,
+        options,
+    )
+    turned = rotations @ result.rotations.transpose(-1, -2) @ result.fisher
+    return replace(result, rotations=rotations, fisher=turned, range_statures=range_statures)
+
+
+def load(path: str | Path | None = None, device: str | torch.device = "cpu") -> Lift:
+    """The embedded lift, or one from a file that `crowd3d.training.lift.train` wrote.
+
+    Raises:
+        ModelError: the file is missing, damaged or of another architecture.
+    """
+    where = (
+        Path(str(resources.files("crowd3d"))) / "weights" / "lift.safetensors"
+        if path is None
+        else path
+    )
+    try:
+        with safe_open(str(where), framework="pt", device="cpu") as file:
+            metadata = file.metadata() or {}
+            state = {key: file.get_tensor(key).float() for key in file.keys()}
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"cannot read the lift's weights {where}: {error}") from None
+    if metadata.get("architecture") != ARCHITECTURE:
+        found = metadata.get("architecture", "unknown")
+        raise ModelError(
+            f"{where} holds architecture {found!r}, this version reads {ARCHITECTURE!r}"
+        )
+    facts = json.loads(metadata.get("facts", "{}"))
+    try:
+        net = lift_net.LiftNet(**json.loads(metadata["shape"]))
+        net.load_state_dict(state)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ModelError(f"{where} does not fit its network: {error}") from None
+    return Lift(net.to(device), facts)

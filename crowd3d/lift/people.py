@@ -1,0 +1,168 @@
+"""From people in pixels to bodies on the ground: pose from the lift, place from the rays."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import roma
+import torch
+
+import optim
+from crowd3d.body import BodyModel
+from crowd3d.config import Config
+from crowd3d.lift import fusion, propose
+from crowd3d.lift.depths import (
+    Depths,
+    depths_of_bodies,
+    depths_of_rootnet,
+    depths_of_rootnet_s,
+    weighed_places,
+)
+from crowd3d.lift.lifter import Lift, LiftResult
+from crowd3d.lift.standing import Stood, pose_bodies, stand_on
+from crowd3d.maths.upright import to_camera, to_upright
+from crowd3d.picture.crops import Crops
+from crowd3d.scene.detections import Detections
+from crowd3d.scene.fitted import Fitted
+from crowd3d.scene.levels import feet_px, plane_at
+from crowd3d.scene.people import People
+from crowd3d.scene.standing import feet_m, offsets_m
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def lift_people(
+    people: Detections,
+    fitted: Fitted,
+    body: BodyModel,
+    lifter: Lift,
+    config: Config,
+    crops: Crops | None = None,
+    depths: Depths | None = None,
+) -> People:
+    """Everybody as a posed body on the ground, on the plane that is where they are seen to stand.
+
+    Rows keep the order of `people`; somebody who cannot stand on the ground where the picture shows them (rays
+    above the horizon) is left out.
+
+    Args:
+        crops: the picture, for what `config.fuse_looks` may ask of it.
+        depths: judged ones, to be weighed against the ground where pixels were asked for them.
+    """
+    if len(people) == 0:
+        return People.empty()
+    plane = plane_at(fitted.planes, feet_px(people))
+    offset_m = offsets_m(fitted.planes)[plane]
+    lifted = lift_poses(people, fitted, body, lifter, config, crops)
+    rotations, fisher = lifted.rotations, lifted.fisher
+    stood = stand_on(
+        offset_m,
+        rotations,
+        lifted.betas,
+        people.keypoints_px,
+        people.box_px,
+        fitted,
+        body,
+        config,
+    )
+    if depths is not None and depths.is_new and not fitted.camera.is_panorama:
+        stood = replace(stood, placed=_weighed(stood.placed, offset_m, depths, fitted))
+    return _assemble(people, plane, fitted, stood, rotations, fisher)
+
+
+def lift_poses(
+    people: Detections,
+    fitted: Fitted,
+    body: BodyModel,
+    lifter: Lift,
+    config: Config,
+    crops: Crops | None = None,
+) -> LiftResult:
+    """Pose and shape of everybody, the root in the camera frame; arguments as of `lift_people`."""
+    camera, normal = fitted.camera, fitted.planes[0].normal
+    rays = camera.rays(people.keypoints_px[..., :2])
+    keypoints, elevation_rad, R_upright_cam = to_upright(rays, people.keypoints_px[..., 2], normal)
+    lifted = lifter(keypoints, elevation_rad)
+    if config.fuse_looks:
+        lifted = fusion.fuse_looks(lifted, people, camera, normal, R_upright_cam, lifter)
+        if crops is not None and propose.is_there():
+            expert = propose.posterior_of_crops(people, camera, crops, body)
+            lifted = fusion.pool_expert(lifted, fusion.turned_root(expert, R_upright_cam))
+    lifted = fusion.told_heading(lifted, people)
+    if config.refine_pose:
+        lifted = lifter.refine_pose(lifted, keypoints, elevation_rad)
+    rotations, fisher = to_camera(lifted.rotations, lifted.fisher, R_upright_cam)
+    return replace(lifted, rotations=rotations, fisher=fisher)
+
+
+def judged_depths(
+    people: Detections,
+    fitted: Fitted,
+    body: BodyModel,
+    lifter: Lift,
+    config: Config,
+    crops: Crops | None = None,
+) -> Depths | None:
+    """What `config.depth_prior` says of everybody's distance; None where it is not asked.
+
+    Raises:
+        ModelError: RootNet is asked, and its weights are not installed.
+    """
+    if config.depth_prior == "none" or len(people) == 0:
+        return None
+    if config.depth_prior == "rootnet" and crops is not None:
+        return depths_of_rootnet(people, crops)
+    if config.depth_prior == "rootnet-s" and crops is not None:
+        return depths_of_rootnet_s(people, fitted, crops)
+    lifted = lift_poses(people, fitted, body, lifter, config, crops)
+    posed = pose_bodies(body, lifted.rotations, lifted.betas, fitted.planes[0].normal)
+    return depths_of_bodies(posed.vertices, people, fitted.camera)
+
+
+def _weighed(
+    placed: optim.Placement, offset_m: FloatArray, depths: Depths, fitted: Fitted
+) -> optim.Placement:
+    """Places moved along the ground to where ground and judged depths agree best.
+
+    Only what is uncertain of each person alone is weighed: an error that everybody's place has by the camera is
+    none of one person against another, and would be made one.
+    """
+    torso, normal, focal_px = placed.torso_m, fitted.planes[0].normal, fitted.camera.focal_px
+    feet = feet_m(torso, normal, offset_m)
+    move, own = weighed_places(feet, placed.own_cov_m2, torso, depths, focal_px)
+    moved = feet_m(feet + move, normal, offset_m) - feet
+    covariance = placed.position_cov_m2 - placed.own_cov_m2 + own
+    return replace(placed, torso_m=torso + moved, position_cov_m2=covariance, own_cov_m2=own)
+
+
+def _assemble(
+    people: Detections,
+    plane: npt.NDArray[np.int64],
+    fitted: Fitted,
+    stood: Stood,
+    rotations: torch.Tensor,
+    fisher: torch.Tensor,
+) -> People:
+    camera, placed = fitted.camera, stood.placed
+    normal, offset_m = fitted.planes[0].normal, offsets_m(fitted.planes)[plane]
+    hvip_m = feet_m(placed.torso_m, normal, offset_m)
+    everybody = People(
+        id=np.arange(len(people)),
+        score=people.score,
+        box_px=people.box_px,
+        keypoints_px=people.keypoints_px,
+        pose=roma.rotmat_to_rotvec(rotations).double().numpy(),
+        betas=stood.betas.double().numpy(),
+        transl_m=placed.torso_m - stood.posed.torso,
+        torso_px=camera.project(placed.torso_m),
+        torso_m=placed.torso_m,
+        hvip_px=camera.project(hvip_m),
+        hvip_m=hvip_m,
+        plane=plane,
+        stature_m=stood.stature_m,
+        position_cov_m2=placed.position_cov_m2,
+        fisher=fisher.double().numpy(),
+    )
+    return everybody.filter(placed.is_placed)

@@ -1,0 +1,105 @@
+"""Bodies set on the ground where their keypoints are seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+import optim
+from crowd3d.body import BodyModel
+from crowd3d.config import Config
+from crowd3d.scene.camera import Camera
+from crowd3d.scene.fitted import Fitted
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PosedBodies:
+    """Bodies at the origin, turned into the camera frame; metres."""
+
+    vertices: FloatArray
+    keypoints: FloatArray  # (N, 17, 3)
+    torso: FloatArray  # (N, 3), relative to the raw output of the body model
+    torso_height: FloatArray  # (N,) of the torso centre above the body's lowest point
+
+
+@dataclass(frozen=True)
+class Stood:
+    """Bodies of the size that their place on the ground gives them.
+
+    Attributes:
+        placed: where they are; posed: as they are there.
+        betas: (N, 10); stature_m: (N,) theirs.
+    """
+
+    placed: optim.Placement
+    posed: PosedBodies
+    betas: torch.Tensor
+    stature_m: FloatArray
+
+
+def stand_on(
+    offset_m: FloatArray | float,
+    rotations: torch.Tensor,
+    betas: torch.Tensor,
+    keypoints_px: FloatArray,
+    box_px: FloatArray,
+    fitted: Fitted,
+    body: BodyModel,
+    config: Config,
+) -> Stood:
+    """Sets bodies of given poses on their planes where their keypoints are.
+
+    Twice: first for the scale, which becomes the body's own stature, so that what is written is a body of the
+    model and nothing else; then as that body.
+
+    Args:
+        offset_m: of everybody's plane, or (N,).
+        rotations: (N, 24, 3, 3) local, the root in the camera frame; betas: (N, 10) to begin with.
+        keypoints_px: (N, 17, 3); box_px: (N, 4) xyxy.
+    """
+    normal = fitted.planes[0].normal
+    rays = fitted.camera.rays(keypoints_px[..., :2])
+    px_per_rad = pixels_per_radian(fitted.camera, box_px)
+    for is_last in (False, True):
+        posed = pose_bodies(body, rotations, betas, normal)
+        stature_m = body.stature_m(betas).double().numpy()
+        placed = optim.place_people(
+            posed.keypoints - posed.torso[:, None],
+            posed.torso_height,
+            keypoints_px[..., 2],
+            rays,
+            px_per_rad,
+            normal,
+            offset_m,
+            stature_m=stature_m,
+            stature_prior_m=(config.stature_m, config.stature_sd_m),
+            camera_covariance=fitted.covariance,
+        )
+        if not is_last:
+            betas = body.betas_for_stature(torch.from_numpy(stature_m * placed.scale).float())
+    return Stood(placed, posed, betas, stature_m)
+
+
+def pose_bodies(
+    body: BodyModel, rotations: torch.Tensor, betas: torch.Tensor, normal: FloatArray
+) -> PosedBodies:
+    """Bodies of local rotations (N, 24, 3, 3) and betas (N, 10) above a ground of that normal (3,)."""
+    with torch.inference_mode():
+        vertices = body(rotations, betas).vertices
+        keypoints = body.keypoints(vertices).double().numpy()
+        torso = body.torso(vertices).double().numpy()
+        heights = (vertices.double() @ torch.from_numpy(np.asarray(normal))).numpy()
+    return PosedBodies(vertices.numpy(), keypoints, torso, torso @ normal - heights.min(axis=1))
+
+
+def pixels_per_radian(camera: Camera, box_px: FloatArray) -> FloatArray:
+    """(N,) how many pixels a small angle covers in the middle of each box (N, 4)."""
+    center = (box_px[:, :2] + box_px[:, 2:]) / 2
+    step = np.array([1.0, 0.0])
+    a, b = camera.rays(center - step / 2), camera.rays(center + step / 2)
+    return np.asarray(1.0 / np.linalg.norm(a - b, axis=-1))

@@ -1,0 +1,243 @@
+"""Patches of a picture through Crowd3DNet: people with poses and places, in the one camera of the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import roma
+import torch
+from torch import nn
+
+from crowd3d.body import BodyModel
+from crowd3d.config import Config
+from crowd3d.errors import CameraError
+from crowd3d.files.weights import tensors_hash
+from crowd3d.models.crowd3dnet import PatchView
+from crowd3d.models.crowd3dnet_decode import MAX_PEOPLE, find_centers, place, read_parameters
+from crowd3d.models.crowd3dnet_encode import project
+from crowd3d.patches.bodies import SMPL_BODY, speaks_betas_of, stand
+from crowd3d.patches.people import PatchLooks, one_row_each
+from crowd3d.patches.plan import is_cut, patch_view, plan_patches, touching
+from crowd3d.picture.windows import FLAT
+from crowd3d.progress import Reporter
+from crowd3d.refine.whole_scene import refine_people
+from crowd3d.scene.camera import Camera
+from crowd3d.scene.fitted import Fitted
+from crowd3d.scene.people import People
+from crowd3d.scene.scene import Scene
+from crowd3d.version import __version__
+from tiling import ImageSource, Journal, Tile, record_key
+
+FloatArray = npt.NDArray[np.float64]
+
+_FEW_SHARE = 0.5  # of the people of the default network, that are worth a warning
+
+
+@dataclass
+class PatchReader:
+    """The network on a device, and how it is fed.
+
+    Attributes:
+        network: from patches (B, 3, 512, 512), 0..255, and their PatchView to Maps.
+        trained_for: the body whose betas it speaks, "smpl" or "open".
+    """
+
+    network: nn.Module
+    device: str = "cpu"
+    batch_size: int = 4
+    min_score: float = 0.2
+    trained_for: str = SMPL_BODY
+
+    def __post_init__(self) -> None:
+        self.network = self.network.to(self.device).eval()
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """SHA-256 of the network's tensors with their names."""
+        return tensors_hash(self.network)
+
+    def people(
+        self,
+        source: ImageSource,
+        fitted: Fitted,
+        body: BodyModel,
+        config: Config,
+        report: Reporter,
+        *,
+        near_px: FloatArray | None = None,
+        journal: Journal | None = None,
+    ) -> People:
+        """Everybody whom the network sees, one row each, in reading order of the picture.
+
+        Args:
+            fitted: camera and ground, on which the network is conditioned and people are placed.
+            near_px: (M, 4) boxes; patches that touch none of them are left out. None looks everywhere.
+            journal: of finished patches, so that a killed run need not look at them again.
+
+        Raises:
+            CameraError: a panorama or a lens with distortion, of which this network knows nothing.
+            tiling.ImageError, tiling.JournalError, tiling.PlanError.
+        """
+        check_camera(fitted.camera)
+        tiles = plan_patches(source, fitted.camera, fitted.planes[0], config)
+        if near_px is not None:
+            tiles = touching(tiles, near_px)
+        looks = self.look(source, tiles, fitted, body, config, report, journal)
+        return one_row_each(looks, tiles, fitted)
+
+    def look(
+        self,
+        source: ImageSource,
+        tiles: Sequence[Tile],
+        fitted: Fitted,
+        body: BodyModel,
+        config: Config,
+        report: Reporter,
+        journal: Journal | None = None,
+    ) -> PatchLooks:
+        """Everything seen in any of the patches; `PatchLooks.tile` counts in `tiles`."""
+        report.start("patches", len(tiles))
+        parts = []
+        for at in range(0, len(tiles), self.batch_size):
+            batch = tiles[at : at + self.batch_size]
+            key = self._key(source, batch, fitted, body, config) if journal is not None else ""
+            recorded = journal.get(key) if journal is not None else None
+            if recorded is not None:
+                found = PatchLooks(**recorded)
+            else:
+                found = self._infer(source, batch, fitted, body, config)
+                if journal is not None:
+                    journal.put(key, {f.name: getattr(found, f.name) for f in fields(found)})
+            found.tile = found.tile + at
+            parts.append(found)
+            report.advance(len(batch))
+        return PatchLooks.cat(parts)
+
+    def _key(
+        self,
+        source: ImageSource,
+        batch: Sequence[Tile],
+        fitted: Fitted,
+        body: BodyModel,
+        config: Config,
+    ) -> str:
+        plane = fitted.planes[0]
+        settings = {
+            "camera": fitted.camera.to_dict(),
+            "plane": [*map(float, plane.normal), float(plane.offset_m)],
+            "body": [body.name, body.n_vertices, self.trained_for],
+            "stature_m": config.stature_m,
+            "min_score": self.min_score,
+            "device": self.device,
+            "versions": [__version__, torch.__version__],
+        }
+        return record_key(source.identity, batch, settings, self.weights_hash)
+
+    def _infer(
+        self,
+        source: ImageSource,
+        batch: Sequence[Tile],
+        fitted: Fitted,
+        body: BodyModel,
+        config: Config,
+    ) -> PatchLooks:
+        pixels = np.stack([FLAT.read(source, tile) for tile in batch])
+        rgb = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float()
+        view = patch_view(batch, fitted.camera, fitted.planes[0])
+        with torch.inference_mode():
+            maps = self.network(rgb, PatchView(*(part.float().to(self.device) for part in view)))
+            # Decoded in double precision: single leaves a centimetre at a hundred metres.
+            maps = type(maps)(*(part.cpu() for part in maps))
+            centers = find_centers(maps.center, self.min_score, MAX_PEOPLE)
+            told = read_parameters(maps, centers)
+            told = type(told)(*(part.double() for part in told))
+            seen = view.select(centers.patch)
+            placed = place(centers.cell, told, seen)
+            normal, offset = seen.plane[:, :3], seen.plane[:, 3]
+            own = speaks_betas_of(body, self.trained_for)
+            bodies = stand(
+                body, told, placed, normal, offset, own_betas=own, stature_m=config.stature_m
+            )
+            keypoints = project(bodies.keypoints.double(), seen.intrinsics)
+            outline = project(bodies.vertices.double(), seen.intrinsics)
+        box = torch.cat([outline.amin(1), outline.amax(1)], dim=1).numpy()
+        in_front = (bodies.vertices[..., 2].amin(1) > 0).numpy()
+        looks = PatchLooks(
+            tile=centers.patch.numpy(),
+            score=centers.score.clamp(0, 1).double().numpy(),
+            box_px=box,
+            keypoints_px=keypoints.numpy(),
+            pose=roma.rotmat_to_rotvec(told.rotations).numpy(),
+            betas=bodies.betas.double().numpy(),
+            transl_m=bodies.transl_m.double().numpy(),
+            torso_m=placed.torso_m.numpy(),
+            hvip_px=placed.hvip_px.numpy(),
+            stature_m=bodies.stature_m.double().numpy(),
+            is_cut=is_cut(box, centers.patch.numpy(), batch, (source.width, source.height)),
+        )
+        return looks.filter(placed.on_ground.numpy() & in_front & looks.is_finite)
+
+
+def check_camera(camera: Camera) -> None:
+    """Raises CameraError where the camera is not of the one kind that the network knows."""
+    if camera.is_panorama:
+        raise CameraError(
+            f"crowd3dnet reads perspective pictures, not {camera.projection} ones; leave out --model"
+        )
+    if any(camera.distortion):
+        raise CameraError(
+            "crowd3dnet knows no lens distortion, and this lens bends straight edges; undistort the "
+            "picture first, or leave out --model"
+        )
+
+
+def read_scene(
+    reader: PatchReader,
+    scene: Scene,
+    source: ImageSource,
+    body: BodyModel,
+    config: Config,
+    report: Reporter,
+    journal: Journal | None = None,
+) -> Scene:
+    """The scene with the people whom the network reads around those found so far; camera and ground stay.
+
+    Raises:
+        CameraError: see `PatchReader.people`.
+    """
+    versions = scene.diagnostics["versions"] | {
+        "network": "crowd3dnet",
+        "network_weights": reader.weights_hash[:16],
+    }
+    diagnostics = scene.diagnostics | {"versions": versions}
+    if not scene.planes:
+        return replace(scene, diagnostics=diagnostics)
+    covariance = scene.diagnostics["covariance_log_focal_pitch_roll_log_height"]
+    fitted = Fitted(scene.camera, scene.planes, np.asarray(covariance), {})
+    near_px = scene.people.box_px
+    people = reader.people(source, fitted, body, config, report, near_px=near_px, journal=journal)
+    if config.refine:
+        people, fitted = refine_people(people, fitted, body, config)
+    warnings = list(scene.diagnostics["warnings"])
+    if len(people) < _FEW_SHARE * len(scene.people):
+        warnings.append(
+            f"crowd3dnet sees {len(people)} people where the default network found {len(scene.people)}; are its"
+            " weights trained ones, and does this look like a scene that it was trained for?"
+        )
+    if len(people) and not speaks_betas_of(body, reader.trained_for):
+        warnings.append(
+            f"crowd3dnet was trained for the {reader.trained_for} body, this scene has the body"
+            f" {body.name!r}: poses and places are the network's, statures follow from the torso's height above"
+            " the ground, and the network's own shapes are not used"
+        )
+    return replace(
+        scene,
+        camera=fitted.camera,
+        planes=list(fitted.planes),
+        people=people,
+        diagnostics=diagnostics | {"warnings": warnings},
+    )

@@ -1,0 +1,111 @@
+"""What is known of a camera before any person is seen: from the user, or from the picture's own metadata."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from crowd3d.errors import CameraError
+from crowd3d.picture import gpano
+from crowd3d.picture.exif import focal_prior
+from crowd3d.scene.camera import PROJECTIONS, Camera
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of the camera of one picture.
+
+    Attributes:
+        camera: None where its focal length is not known.
+        projection: one of PROJECTIONS.
+        center_is_known: whether the principal point was given and not assumed.
+        source: how the projection was decided, in words.
+        focal_prior: pixels and standard deviation of the logarithm, where the picture's EXIF has them.
+    """
+
+    camera: Camera | None
+    projection: str
+    center_is_known: bool
+    source: str
+    focal_prior: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class CameraHint:
+    """What the user says; at most one of the first three.
+
+    Attributes:
+        focal_px: focal length in pixels of the full picture; of panoramas pixels per radian.
+        fov_deg: horizontal field of view.
+        camera_json: a file as `Camera.from_json` reads it.
+        projection: one of PROJECTIONS, or "auto": what the picture's metadata says, else perspective.
+    """
+
+    focal_px: float | None = None
+    fov_deg: float | None = None
+    camera_json: Path | None = None
+    projection: str = AUTO
+
+    def resolve(
+        self, width: int, height: int, xmp: bytes = b"", exif: Mapping[str, float] | None = None
+    ) -> Known:
+        """For a picture of that size with that XMP packet and those EXIF numbers.
+
+        Raises:
+            CameraError: values that cannot be, or contradict each other or the picture.
+        """
+        if self.projection not in (AUTO, *PROJECTIONS):
+            raise CameraError(
+                f"projection {self.projection!r} is not supported; use one of "
+                f"{', '.join((AUTO, *PROJECTIONS))}"
+            )
+        if self.camera_json is not None:
+            return self._from_file(self.camera_json, width, height)
+        pano = gpano.parse(xmp)
+        if self.projection != AUTO:
+            projection, source = self.projection, "given"
+        elif pano is not None:
+            projection, source = pano.projection, "the picture's GPano metadata"
+        else:
+            projection, source = "perspective", "assumed: the picture has no GPano metadata"
+        if self.focal_px is not None:
+            camera = _from_focal(self.focal_px, width, height, projection)
+        elif self.fov_deg is not None:
+            camera = Camera.from_fov(width, height, self.fov_deg, projection)
+        elif pano is not None and pano.projection == projection != "perspective":
+            camera = gpano.camera(pano, width, height)
+        elif projection == "equirectangular":
+            if abs(width - 2 * height) > 0.01 * width:
+                raise CameraError(
+                    f"an equirectangular picture of {width} x {height} px is not a whole sphere "
+                    "(twice as wide as high); give its field of view with --fov"
+                )
+            camera = Camera.from_fov(width, height, 360.0, projection)
+        else:
+            is_flat = projection == "perspective"
+            prior = focal_prior(exif, width, height) if exif and is_flat else None
+            return Known(None, projection, False, source, prior)
+        return Known(camera, projection, camera.is_panorama, source)
+
+    def _from_file(self, path: Path, width: int, height: int) -> Known:
+        camera = Camera.from_json(path)
+        if (camera.width, camera.height) != (width, height):
+            raise CameraError(
+                f"{path} is for a picture of {camera.width} x {camera.height} px, "
+                f"this one has {width} x {height}"
+            )
+        if self.projection not in (AUTO, camera.projection):
+            raise CameraError(
+                f"{path} is a {camera.projection} camera, but the projection given is {self.projection}"
+            )
+        return Known(camera, camera.projection, True, "camera.json")
+
+
+def _from_focal(focal_px: float, width: int, height: int, projection: str) -> Camera:
+    if not (math.isfinite(focal_px) and focal_px > 0):
+        raise CameraError(f"a focal length of {focal_px} px is not positive")
+    return Camera(width, height, float(focal_px), (width / 2, height / 2), projection=projection)

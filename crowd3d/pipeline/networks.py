@@ -1,0 +1,102 @@
+"""Which networks a run uses: the choice behind `model`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from crowd3d import models
+from crowd3d.config import Config
+from crowd3d.detect.detector import Detector
+from crowd3d.errors import EnvironmentProblem, ModelError
+from crowd3d.files.weights import metadata_of
+from crowd3d.models import catalog
+from crowd3d.patches.bodies import SMPL_BODY
+from crowd3d.patches.reader import PatchReader
+
+DEFAULT, READER = "crowd3d-s", "crowd3dnet"
+EMBEDDED = "embedded"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Weights of both jobs.
+
+    Attributes:
+        detector: of the network that finds people, on whom camera and ground are fitted.
+        reader: of the network that then tells poses and places; None where the lift does.
+    """
+
+    detector: str | Path = EMBEDDED
+    reader: str | Path | None = None
+
+
+def choose(model: str | Path | None) -> Choice:
+    """What `model` stands for: a network's name, a .safetensors file of one, or None.
+
+    Raises:
+        ModelError: not a network of the whole pipeline, or weights that are not there.
+    """
+    if model is None or str(model) in (DEFAULT, EMBEDDED):
+        return Choice()
+    if str(model) == READER:
+        return Choice(reader=EMBEDDED)
+    if str(model) in catalog.CATALOG:
+        raise ModelError(
+            f"{model} is no network for --model; those are {DEFAULT}, {READER} and files of either"
+        )
+    kind = metadata_of(Path(model)).get("network", DEFAULT)
+    if kind not in (DEFAULT, READER):
+        raise ModelError(f"{model} holds {kind!r}; --model takes files of {DEFAULT} and {READER}")
+    return Choice(reader=model) if kind == READER else Choice(detector=model)
+
+
+def build_detector(model: str | Path | None, device: str, settings: Config) -> Detector:
+    """The one-stage network with a run's settings; None stands for the embedded weights.
+
+    Raises:
+        ModelError: not weights of that network.
+    """
+    chosen = choose(model)
+    if chosen.reader is not None:
+        raise ModelError(f"{model} tells poses, but finds nobody; `crowd3d reconstruct` takes it")
+    network = models.build(DEFAULT, chosen.detector)
+    return Detector(network, choose_device(device), settings.batch_size, settings.min_center_score)
+
+
+def build_reader(weights: str | Path, device: str, settings: Config) -> PatchReader:
+    """Crowd3DNet with a run's settings.
+
+    Args:
+        weights: "embedded" for those imported by `crowd3d models import`, or a .safetensors file. Its metadata
+            may say "body": "open" if its betas are those of the embedded body.
+
+    Raises:
+        ModelError: weights that are missing, damaged or of another network; it says where they are had.
+    """
+    network = models.build(READER, weights)
+    file = catalog.weights_file(READER) if weights == EMBEDDED else Path(weights)
+    trained_for = metadata_of(file).get("body", SMPL_BODY) if file is not None else SMPL_BODY
+    return PatchReader(
+        network,
+        choose_device(device),
+        settings.batch_size,
+        settings.min_center_score,
+        trained_for,
+    )
+
+
+def choose_device(name: str) -> str:
+    """The torch device for "auto" or a given name; raises EnvironmentProblem if it is not there."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise EnvironmentProblem(
+            f"the device {name!r} cannot be used ({reason}); try --device cpu"
+        ) from None
+    return name

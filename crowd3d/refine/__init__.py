@@ -1,0 +1,1 @@
+"""Better poses and places, once everybody stands."""

@@ -1,0 +1,151 @@
+"""Networks that look at one person's crop, each as a function: People -> what it says of their pose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from crowd3d import models
+from crowd3d.body import BodyModel
+from crowd3d.errors import ConfigError
+from crowd3d.maths import posterior
+from crowd3d.maths.box import Box
+from crowd3d.maths.crop_camera import ray_rotation
+from crowd3d.maths.upright import to_camera
+from crowd3d.models.crowd3ds import Crowd3dS
+from crowd3d.models.crowdnet3d import INPUT_PX, CrowdNet3D, PoseDecoder, smpl_rotations
+from crowd3d.models.crowdnet3d_input import box_of_pose, prompt
+from crowd3d.models.crowdnet_s import CrowdNetS, pyramid
+from crowd3d.picture import person_windows
+from crowd3d.picture.windows import Pixels
+from crowd3d.scene.fitted import Fitted
+from crowd3d.scene.people import People
+from tiling import ImageSource
+
+_BATCH = 64
+# Concentration of what a network says that does not say how sure it is: about 8 degrees.
+_KAPPA = 25.0
+
+
+class Answer(NamedTuple):
+    """What a network says of N people, the root turned into the camera frame.
+
+    Attributes:
+        rotations: (N, 24, 3, 3); fisher: (N, 24, 3, 3), whose modes they are.
+    """
+
+    rotations: Tensor
+    fisher: Tensor
+
+
+Expert = Callable[[People], Answer]
+
+
+def expert(name: str, source: ImageSource, fitted: Fitted, body: BodyModel) -> Expert:
+    """A network by name, ready to be asked about people of one picture.
+
+    Args:
+        name: "crowdnet-s" or "3dcrowdnet".
+
+    Raises:
+        ConfigError: another name.
+        ModelError: its weights are not installed; the message tells where to get them.
+    """
+    if name == "crowdnet-s":
+        return _crowdnet_s(source, fitted, body)
+    if name == "3dcrowdnet":
+        return _crowdnet3d(source, fitted)
+    raise ConfigError(f"no refiner is called {name!r}; known: crowdnet-s, 3dcrowdnet")
+
+
+def _crowdnet_s(source: ImageSource, fitted: Fitted, body: BodyModel) -> Expert:
+    trunk = cast(Crowd3dS, models.build("crowd3d-s")).trunk
+    network = cast(CrowdNetS, models.build("crowdnet-s"))
+
+    @torch.inference_mode()
+    def ask(people: People) -> Tensor:
+        pixels, tiles = person_windows.read_crops(source, people, fitted)
+        inputs = person_windows.crop_inputs(people, tiles, fitted, body)
+        maps = pyramid(trunk, torch.from_numpy(pixels).permute(0, 3, 1, 2).float())
+        fisher = network(maps, inputs.keypoints, inputs.joints, inputs.fisher, inputs.elevation)
+        _, turned = to_camera(fisher, fisher, inputs.R_upright_cam)
+        return turned
+
+    def answer(people: People) -> Answer:
+        fisher = torch.cat([ask(part) for part in _parts(people)])
+        return Answer(posterior.mode(fisher), fisher)
+
+    return answer
+
+
+def _crowdnet3d(source: ImageSource, fitted: Fitted) -> Expert:
+    network = cast(CrowdNet3D, models.build("3dcrowdnet"))
+    decoder = cast(PoseDecoder, models.build("vposer"))
+
+    @torch.inference_mode()
+    def ask(people: People) -> Tensor:
+        pixels, joints, amplitude, turn = published_crops(source, people, fitted)
+        image = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+        crop = network(image, joints, amplitude)
+        rotations = smpl_rotations(crop.orient_6d, decoder(crop.latent))
+        _, turned = to_camera(rotations, rotations, turn.transpose(-1, -2))
+        return turned
+
+    def answer(people: People) -> Answer:
+        rotations = torch.cat([ask(part) for part in _parts(people)])
+        return Answer(rotations, _KAPPA * rotations)
+
+    return answer
+
+
+def published_crops(
+    source: ImageSource, people: People, fitted: Fitted
+) -> tuple[Pixels, Tensor, Tensor, Tensor]:
+    """Crops and 2D poses as 3DCrowdNet was published with, and how its camera stands to the scene's.
+
+    Out of a perspective picture the crop is cut as it is, and the network's camera, which looks straight at the
+    person, is turned by the ray of the box. A panorama is seen through an upright window.
+
+    Returns:
+        pixels (N, 256, 256, 3), joints (N, 30, 2), amplitude (N, 30, 1), turn (N, 3, 3) from the network's
+        camera to the scene's.
+    """
+    camera = fitted.camera
+    if not camera.is_panorama:
+        boxes = box_of_pose(people.keypoints_px).extend((camera.width, camera.height))
+        pixels = np.stack([_cut(source, *row) for row in boxes.to("xywh").values])
+        joints, amplitude = prompt(people.keypoints_px, boxes)
+        center = torch.tensor(camera.center_px)
+        turn = ray_rotation(torch.from_numpy(boxes.center_px), camera.focal_px, center.double())
+        return pixels, joints, amplitude, turn
+    size = (INPUT_PX, INPUT_PX)
+    tiles = [person_windows.tile_of_pose(row, size) for row in people.keypoints_px]
+    views = [person_windows.window_of(fitted, plane) for plane in people.plane]
+    pixels = np.stack([v.read(source, tile) for v, tile in zip(views, tiles, strict=True)])
+    inside = people.keypoints_px.copy()
+    rays = camera.rays(inside[..., :2])
+    for i, (view, tile) in enumerate(zip(views, tiles, strict=True)):
+        inside[i, :, :2] = view.from_points(tile, rays[i])[:, :2]
+    whole = np.tile([0.0, 0.0, INPUT_PX, INPUT_PX], (len(people), 1))
+    joints, amplitude = prompt(inside, Box(whole, "xywh", extended=True))
+    axes = np.stack([view.axes(tile) for view, tile in zip(views, tiles, strict=True)])
+    return pixels, joints, amplitude, torch.from_numpy(axes).transpose(-1, -2)
+
+
+def _cut(source: ImageSource, x: float, y: float, w: float, h: float) -> Pixels:
+    """A crop with black outside the picture, as published."""
+    pixels = np.array(source.read(x, y, w, h, (INPUT_PX, INPUT_PX)))
+    step = (np.arange(INPUT_PX) + 0.5) / INPUT_PX
+    u, v = x + w * step, y + h * step
+    pixels[:, (u < 0) | (u > source.width)] = 0
+    pixels[(v < 0) | (v > source.height)] = 0
+    return pixels
+
+
+def _parts(people: People) -> Iterator[People]:
+    for start in range(0, len(people), _BATCH):
+        yield people.filter(np.arange(start, min(start + _BATCH, len(people))))

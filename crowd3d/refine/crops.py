@@ -1,0 +1,250 @@
+"""Crop networks at work in a scene: who is shown to them, and whose answer is believed.
+
+A person is shown who overlaps another, is poorly seen, or whose body does not lie on the keypoints. The
+answer is stood on the ground like every other body; it replaces the present pose only if it explains that
+person's own sure keypoints at least as well, and the feet come no farther from the ground. Distances within
+a keypoint's own scatter count nothing: the present pose was fitted to the very same keypoints, errors and
+all, so that by plain distance even the true pose would lose to it (measured: 7 times in 8).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import numpy.typing as npt
+import roma
+import shapely
+import torch
+
+from crowd3d.body import BodyModel
+from crowd3d.body.rig import Rig, pose_rig, rig_of
+from crowd3d.config import Config
+from crowd3d.evaluate.metrics.oks import SIGMAS
+from crowd3d.lift.keypoint_fit import RefineOptions, fit_keypoints
+from crowd3d.lift.standing import stand_on
+from crowd3d.maths.upright import to_camera, to_upright
+from crowd3d.refine.crop_networks import Answer, Expert, expert
+from crowd3d.scene.fitted import Fitted
+from crowd3d.scene.people import People
+from crowd3d.scene.plane import Plane
+from tiling import ImageSource
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+_SHOWN_SCORE = 0.1  # of a keypoint that counts as seen at all
+_SURE_SCORE, _SURE_SHARE = (
+    0.25,
+    0.7,
+)  # of a keypoint that judges: least score, and share of the best
+_FEWEST_KEYPOINTS = 4  # of a person who is shown; as many sure ones judge
+_OVERLAP_IOU = 0.1
+_POOR_SCORE = 0.25  # mean over all 17
+# -log of the keypoint similarity: scatter of a good detector, what is simply wrong, and a bad fit.
+_SCATTER, _WRONG, _BAD_FIT = 0.3, 1.5, 0.6
+_FEET_SLACK_M = 0.02
+_FIT_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How well N bodies agree with the picture and the ground.
+
+    Attributes:
+        misfit: (N,) mean over the sure keypoints, by score, of d^2 / (2 A (2 sigma)^2) with COCO's sigma and
+            the box's area A, cut at scatter and at errors; infinite without enough sure keypoints.
+        feet_m: (N,) height of the lower foot above the plane, without its sign.
+    """
+
+    misfit: FloatArray
+    feet_m: FloatArray
+
+
+def refine_crops(
+    people: People,
+    source: ImageSource,
+    fitted: Fitted,
+    body: BodyModel,
+    config: Config,
+    network_name: str,
+) -> People:
+    """Everybody, with better poses where a crop network has one.
+
+    Args:
+        people: as lifted and placed, their betas of that body.
+        source: the picture they were found in.
+        network_name: "crowdnet-s" or "3dcrowdnet".
+
+    Returns:
+        The same people in the same order. Of those whose new pose is accepted, pose, fisher, place and stature
+        are new.
+
+    Raises:
+        ConfigError: no such network.
+        ModelError: its weights are not installed.
+    """
+    ask = expert(network_name, source, fitted, body)
+    return refine_with(people, ask, fitted, body, config)[0]
+
+
+def refine_with(
+    people: People, ask: Expert, fitted: Fitted, body: BodyModel, config: Config
+) -> tuple[People, BoolArray]:
+    """`refine_crops` with any function for the network; also (N,) whose pose is new."""
+    accepted = np.zeros(len(people), bool)
+    rows = np.flatnonzero(candidates(people, fitted, body))
+    if not len(rows):
+        return people, accepted
+    shown, rig = people.filter(rows), rig_of(body)
+    answer = ask(shown)
+    if config.refine_pose:
+        answer = onto_keypoints(answer, shown, fitted, rig)
+    stood, placed = stand(answer, shown, fitted, body, config)
+    before, after = (judge(p, fitted, rig) for p in (shown, stood))
+    better = placed & is_better(before, after)
+    accepted[rows[better]] = True
+    return _with_rows(people, rows[better], stood.filter(better)), accepted
+
+
+def is_better(before: Judged, after: Judged) -> BoolArray:
+    """(N,) whose new body explains the own keypoints and stands at least as well."""
+    explains = np.isfinite(after.misfit) & (after.misfit <= before.misfit)
+    return np.asarray(explains & (after.feet_m <= before.feet_m + _FEET_SLACK_M))
+
+
+def candidates(people: People, fitted: Fitted, body: BodyModel) -> BoolArray:
+    """(N,) who is worth a second look: overlapped, poorly seen, or not lying on the keypoints."""
+    if len(people) == 0:
+        return np.zeros(0, bool)
+    scores = people.keypoints_px[..., 2]
+    misfit = judge(people, fitted, rig_of(body)).misfit
+    badly = np.isfinite(misfit) & (misfit > _BAD_FIT)
+    poorly = scores.mean(axis=1) < _POOR_SCORE
+    seen = (scores > _SHOWN_SCORE).sum(axis=1) >= _FEWEST_KEYPOINTS
+    size = (fitted.camera.width, fitted.camera.height)
+    low, high = people.box_px[:, :2], people.box_px[:, 2:]
+    in_picture = ((high > 1.0) & (low < np.array(size) - 1.0)).all(axis=1)
+    return np.asarray((overlapping(people.box_px) | badly | poorly) & seen & in_picture)
+
+
+def overlapping(boxes_px: FloatArray) -> BoolArray:
+    """(N,) whose box (N, 4) xyxy shares at least a tenth of the union with another's."""
+    boxes = shapely.box(*boxes_px.T)
+    i, j = shapely.STRtree(boxes).query(boxes, predicate="intersects")
+    both = shapely.area(shapely.intersection(boxes[i], boxes[j]))
+    either = shapely.area(boxes)[i] + shapely.area(boxes)[j] - both
+    near = (i != j) & (both >= _OVERLAP_IOU * np.maximum(either, 1e-9))
+    found = np.zeros(len(boxes_px), bool)
+    found[i[near]] = True
+    return found
+
+
+def judge(people: People, fitted: Fitted, rig: Rig) -> Judged:
+    """How well bodies agree with their own keypoints and with the ground under them."""
+    rotations = roma.rotvec_to_rotmat(torch.from_numpy(people.pose))
+    posed = pose_rig(rig.to("cpu", torch.float64), rotations, torch.from_numpy(people.betas))
+    points = posed.points.numpy() + people.transl_m[:, None]
+    seen, score = people.keypoints_px[..., :2], people.keypoints_px[..., 2]
+    shown = fitted.camera.unwrapped(fitted.camera.project(points[:, :17]), seen)
+    area = np.maximum((people.box_px[:, 2:] - people.box_px[:, :2]).prod(axis=1), 1.0)
+    away2 = ((shown - seen) ** 2).sum(axis=-1) / (2 * area[:, None] * (2 * SIGMAS) ** 2)
+    away2 = np.nan_to_num(away2, nan=_WRONG).clip(_SCATTER, _WRONG) - _SCATTER
+    sure = score >= np.maximum(_SURE_SCORE, _SURE_SHARE * score.max(axis=1, keepdims=True))
+    weight = np.where(sure, score, 0.0)
+    enough = sure.sum(axis=1) >= _FEWEST_KEYPOINTS
+    mean = (weight * away2).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-9)
+    normal, offset_m = _ground(people, fitted.planes)
+    feet = np.einsum("nkx,nx->nk", points[:, 17:21], normal) + offset_m[:, None]
+    return Judged(np.where(enough, mean, np.inf), np.abs(feet.min(axis=1)))
+
+
+def onto_keypoints(answer: Answer, people: People, fitted: Fitted, rig: Rig) -> Answer:
+    """The answer as the prior of a fit to the own keypoints, as after the lift."""
+    rays = fitted.camera.rays(people.keypoints_px[..., :2])
+    scores = people.keypoints_px[..., 2]
+    normal, _ = _ground(people, fitted.planes)
+    keypoints, elevation, turn = to_upright(rays, scores, normal)
+    rotations, fisher = to_camera(*answer, turn.transpose(-1, -2))
+    range_m = np.linalg.norm(people.torso_m, axis=1)
+    spread = np.sqrt(np.trace(people.position_cov_m2, axis1=1, axis2=2)) / range_m
+    known = [
+        torch.nan_to_num(keypoints).float(),
+        elevation.float(),
+        rotations.float(),
+        fisher.float(),
+        torch.from_numpy(people.betas).float(),
+        torch.from_numpy(range_m / people.stature_m).float(),
+        torch.from_numpy(np.clip(spread, 0.02, 0.2)).float(),
+    ]
+    options = RefineOptions()
+    fitted_pose = torch.cat(
+        [
+            fit_keypoints(rig, kp, rise, R, F, betas, away, sd, options)[0]
+            for kp, rise, R, F, betas, away, sd in zip(
+                *(torch.split(values, _FIT_CHUNK) for values in known), strict=True
+            )
+        ]
+    )
+    turned = fitted_pose @ known[2].transpose(-1, -2) @ known[3]
+    return Answer(*to_camera(fitted_pose, turned, turn))
+
+
+def stand(
+    answer: Answer, people: People, fitted: Fitted, body: BodyModel, config: Config
+) -> tuple[People, BoolArray]:
+    """The people in their new poses, set on the ground, and (N,) whether there is a place for them."""
+    stood, placed = people, np.zeros(len(people), bool)
+    for k, plane in enumerate(fitted.planes):
+        rows = np.flatnonzero(people.plane == k)
+        if len(rows):
+            part = Answer(*(value[torch.from_numpy(rows)] for value in answer))
+            new, ok = _stand_on(plane, part, people.filter(rows), fitted, body, config)
+            stood, placed[rows] = _with_rows(stood, rows, new), ok
+    return stood, placed
+
+
+def _stand_on(
+    plane: Plane,
+    answer: Answer,
+    people: People,
+    fitted: Fitted,
+    body: BodyModel,
+    config: Config,
+) -> tuple[People, BoolArray]:
+    camera = fitted.camera
+    rotations, betas = answer.rotations.float(), torch.from_numpy(people.betas).float()
+    stood = stand_on(
+        plane.offset_m, rotations, betas, people.keypoints_px, people.box_px, fitted, body, config
+    )
+    placed = stood.placed
+    hvip_m = plane.foot_m(placed.torso_m)
+    new = replace(
+        people,
+        pose=roma.rotmat_to_rotvec(rotations).double().numpy(),
+        fisher=answer.fisher.double().numpy(),
+        betas=stood.betas.double().numpy(),
+        stature_m=stood.stature_m,
+        transl_m=placed.torso_m - stood.posed.torso,
+        torso_m=placed.torso_m,
+        torso_px=camera.project(placed.torso_m),
+        hvip_m=hvip_m,
+        hvip_px=camera.project(hvip_m),
+        position_cov_m2=placed.position_cov_m2,
+    )
+    return new, placed.is_placed
+
+
+def _ground(people: People, planes: list[Plane]) -> tuple[FloatArray, FloatArray]:
+    """(N, 3) normal and (N,) offset of the plane under each person."""
+    normals = np.array([plane.normal for plane in planes]).reshape(-1, 3)
+    return normals[people.plane], np.array([plane.offset_m for plane in planes])[people.plane]
+
+
+def _with_rows(people: People, rows: npt.NDArray[np.int64], new: People) -> People:
+    """The people, those rows replaced."""
+    merged = {}
+    for field in fields(people):
+        merged[field.name] = getattr(people, field.name).copy()
+        merged[field.name][rows] = getattr(new, field.name)
+    return People(**merged)

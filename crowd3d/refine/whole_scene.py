@@ -1,0 +1,215 @@
+"""The whole scene at once: `refine_people` after lifting and placing, by `optim.refine_scene`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import roma
+import torch
+from torch import Tensor
+
+import optim
+from crowd3d.body import BodyModel
+from crowd3d.body.rig import Rig, descendants, pose_rig, rig_of
+from crowd3d.body.tree import TORSO_KEYPOINTS
+from crowd3d.config import Config
+from crowd3d.errors import CameraError
+from crowd3d.lift.standing import pixels_per_radian, pose_bodies
+from crowd3d.scene.camera import Camera
+from crowd3d.scene.fitted import Fitted
+from crowd3d.scene.people import People
+from crowd3d.scene.plane import Plane
+from optim.rotation import left_jacobian, rotation_matrix
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+# Root, spine, hips and knees: what is between the ground and the torso. Arms, heads and feet say
+# nothing about a place, and keep the pose of the lift.
+JOINTS = (0, 3, 1, 2, 4, 5)
+_CROWN = 21  # of the rig's points the one that never touches the ground
+_LEAST_SD_RAD, _LARGEST_SD_RAD = 0.02, 0.8
+
+
+def refine_people(
+    people: People, fitted: Fitted, body: BodyModel, config: Config, *, move_camera: bool = False
+) -> tuple[People, Fitted]:
+    """Everybody, the camera and the planes, moved to where all of them agree best.
+
+    Args:
+        people: as lifted and placed, their betas of that body.
+        move_camera: whether camera and planes may follow the bodies. Lifted bodies of one picture
+            share errors, which pull the camera of renders away from the truth: off by default.
+
+    Returns:
+        The same people in the same order and their camera; the arguments themselves where there is
+        nobody, or where the camera would become impossible.
+    """
+    if len(people) == 0:
+        return people, fitted
+    rotations = roma.rotvec_to_rotmat(torch.from_numpy(people.pose))
+    betas, fisher = torch.from_numpy(people.betas), torch.from_numpy(people.fisher)
+    bodies = RigBodies.of(body, rotations, betas)
+    fit = optim.refine_scene(
+        bodies,
+        people.torso_m,
+        np.ones(len(people)),
+        _torso_heights(body, rotations, betas, fitted.planes, people.plane),
+        people.keypoints_px[..., 2],
+        fitted.camera.rays(people.keypoints_px[..., :2]),
+        pixels_per_radian(fitted.camera, people.box_px),
+        np.array([plane.normal for plane in fitted.planes]),
+        np.array([plane.offset_m for plane in fitted.planes]),
+        stature_m=people.stature_m,
+        pose_information=pose_information(rotations, fisher),
+        camera_covariance=_movable(fitted.covariance, fitted.camera),
+        plane=people.plane,
+        stature_prior_m=(config.stature_m, config.stature_sd_m),
+        move_camera=move_camera,
+    )
+    try:
+        camera = _moved_camera(fitted.camera, fit)
+    except CameraError:
+        return people, fitted
+    planes = [
+        replace(plane, normal=normal, offset_m=float(offset_m))
+        for plane, normal, offset_m in zip(fitted.planes, fit.normals, fit.offsets_m, strict=True)
+    ]
+    covariance = fit.camera_covariance if move_camera else fitted.covariance
+    turned = bodies.posed(fit.pose)
+    turned[:, 0] = torch.from_numpy(fit.turn) @ turned[:, 0]
+    refined = _standing(people, body, turned, fit, camera, planes)
+    return refined, replace(fitted, camera=camera, planes=planes, covariance=covariance)
+
+
+@dataclass(frozen=True)
+class RigBodies:
+    """Bodies for `optim.refine_scene` from the rig of a body model.
+
+    Attributes:
+        rotations: (N, 24, 3, 3) local, the root's in the camera frame.
+        betas: (N, 10).
+    """
+
+    rig: Rig
+    rotations: Tensor
+    betas: Tensor
+
+    @classmethod
+    def of(cls, body: BodyModel, rotations: Tensor, betas: Tensor) -> RigBodies:
+        """Of a body model, in double precision."""
+        return cls(rig_of(body).to("cpu", torch.float64), rotations.double(), betas.double())
+
+    def posed(self, pose: FloatArray) -> Tensor:
+        """(N, 24, 3, 3) local rotations after (N, 18) changes of pose, in radians."""
+        turns = torch.from_numpy(rotation_matrix(pose.reshape(-1, len(JOINTS), 3)))
+        rotations = self.rotations.clone()
+        rotations[:, list(JOINTS)] = turns @ rotations[:, list(JOINTS)]
+        return rotations
+
+    def __call__(self, pose: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Keypoints, heels and toes about the torso centre (N, 21, 3), derivative (N, 21, 3, 18)."""
+        rotations = self.posed(pose)
+        body = pose_rig(self.rig, rotations, self.betas)
+        parts = body.parts[:, :_CROWN]
+        parents = [self.rig.parents.tolist()[j] for j in JOINTS]
+        eye = torch.eye(3, dtype=parts.dtype).expand(len(parts), 3, 3)
+        up = torch.stack([eye if p < 0 else body.world[:, p] for p in parents], dim=1)
+        spin = up @ torch.from_numpy(left_jacobian(pose.reshape(-1, len(JOINTS), 3)))
+        below = descendants(self.rig)[list(JOINTS)]
+        share = self.rig.weights[:_CROWN] @ below.T
+        arms = torch.einsum("ji,nkia->nkja", below, parts)
+        arms = arms - share[..., None] * body.joints[:, None, list(JOINTS)]
+        # A turn w moves a point by w x arm; column c of the spin is the turn of parameter c.
+        columns = [torch.linalg.cross(spin[:, None, ..., c], arms, dim=-1) for c in range(3)]
+        jacobian = torch.stack(columns, dim=-1).permute(0, 1, 3, 2, 4).flatten(3)
+        torso, points = list(TORSO_KEYPOINTS), parts.sum(dim=2)
+        return (
+            (points - points[:, torso].mean(dim=1, keepdim=True)).numpy(),
+            (jacobian - jacobian[:, torso].mean(dim=1, keepdim=True)).numpy(),
+        )
+
+
+def pose_information(rotations: Tensor, fisher: Tensor) -> FloatArray:
+    """(N, 18, 18) inverse covariance of small turns from matrix-Fisher parameters.
+
+    About its mode, -log p(exp(w) R) is w^T (tr(A) I - A) w / 2 with A = R F^T (Lee 2018).
+
+    Args:
+        rotations, fisher: (N, 24, 3, 3), the rotations being the modes.
+    """
+    A = rotations[:, list(JOINTS)].double() @ fisher[:, list(JOINTS)].double().transpose(-1, -2)
+    A = (A + A.transpose(-1, -2)) / 2
+    trace = A.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
+    values, vectors = np.linalg.eigh((trace * torch.eye(3, dtype=A.dtype) - A).numpy())
+    values = np.clip(values, _LARGEST_SD_RAD**-2, _LEAST_SD_RAD**-2)
+    blocks = (vectors * values[..., None, :]) @ vectors.swapaxes(-1, -2)
+    out = np.zeros((len(blocks), 3 * len(JOINTS), 3 * len(JOINTS)))
+    for j in range(len(JOINTS)):
+        out[:, 3 * j : 3 * j + 3, 3 * j : 3 * j + 3] = blocks[:, j]
+    return out
+
+
+def _movable(covariance: FloatArray, camera: Camera) -> FloatArray:
+    """Of a panorama the focal length stays: it says how a whole turn fits into the columns."""
+    keep = np.array([not camera.is_panorama, True, True, True])
+    return np.asarray(covariance * np.outer(keep, keep))
+
+
+def _moved_camera(camera: Camera, fit: optim.RefinedScene) -> Camera:
+    """Raises CameraError where that is none."""
+    u, v = camera.focal_px * fit.center_shift + camera.center_px
+    focal_px = camera.focal_px * float(np.exp(fit.log_focal))
+    # The lens bends pixels, and its coefficients count radii in focal lengths.
+    k1, k2 = (
+        k * (focal_px / camera.focal_px) ** (2 * i + 2) for i, k in enumerate(camera.distortion)
+    )
+    return replace(camera, focal_px=focal_px, center_px=(float(u), float(v)), distortion=(k1, k2))
+
+
+def _torso_heights(
+    body: BodyModel, rotations: Tensor, betas: Tensor, planes: list[Plane], plane: IntArray
+) -> FloatArray:
+    """(N,) of the torso centres above the lowest points of the meshes."""
+    heights = np.zeros(len(rotations))
+    for k, ground in enumerate(planes):
+        rows = np.flatnonzero(plane == k)
+        posed = pose_bodies(body, rotations[rows].float(), betas[rows].float(), ground.normal)
+        heights[rows] = posed.torso_height
+    return heights
+
+
+def _standing(
+    people: People,
+    body: BodyModel,
+    rotations: Tensor,
+    fit: optim.RefinedScene,
+    camera: Camera,
+    planes: list[Plane],
+) -> People:
+    """Refined people as bodies of the model, their lowest points on the ground."""
+    betas = body.betas_for_stature(torch.from_numpy(people.stature_m * fit.scale).float())
+    height_m = _torso_heights(body, rotations, betas, planes, people.plane)
+    up = np.array([plane.normal for plane in planes])[people.plane]
+    offset_m = np.array([plane.offset_m for plane in planes])[people.plane]
+    above = (fit.torso_m * up).sum(axis=1) + offset_m
+    hvip_m = fit.torso_m - above[:, None] * up
+    torso_m = hvip_m + height_m[:, None] * up
+    raw = pose_bodies(body, rotations.float(), betas, planes[0].normal).torso
+    before = roma.rotvec_to_rotmat(torch.from_numpy(people.pose))
+    fisher = rotations @ before.transpose(-1, -2) @ torch.from_numpy(people.fisher)
+    return replace(
+        people,
+        pose=roma.rotmat_to_rotvec(rotations).numpy(),
+        betas=betas.double().numpy(),
+        transl_m=torso_m - raw,
+        torso_m=torso_m,
+        torso_px=camera.project(torso_m),
+        hvip_m=hvip_m,
+        hvip_px=camera.project(hvip_m),
+        stature_m=body.stature_m(betas).double().numpy(),
+        position_cov_m2=fit.position_cov_m2,
+        fisher=fisher.numpy(),
+    )

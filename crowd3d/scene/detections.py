@@ -1,0 +1,96 @@
+"""What the network saw, in pixels of the full picture, before anybody has a place in 3D."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from crowd3d.scene.people import N_KEYPOINTS
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+@dataclass
+class Detections:
+    """One row a detection; the same person may have several.
+
+    Attributes:
+        score: (N,) centre score, 0..1.
+        quality: (N,) how much the detection is to be trusted, about 0..1: score, keypoint scores, and how well
+            the person's size suits the network.
+        box_px: (N, 4) xyxy.
+        keypoints_px: (N, 17, 3) u, v, score.
+        is_cut: (N,) the box reaches an inner border of its tile.
+        tile: (N,) which tile shows it; the network tells people of one tile apart.
+    """
+
+    score: npt.NDArray[np.float64]
+    quality: npt.NDArray[np.float64]
+    box_px: npt.NDArray[np.float64]
+    keypoints_px: npt.NDArray[np.float64]
+    is_cut: npt.NDArray[np.bool_]
+    tile: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    @classmethod
+    def empty(cls) -> Detections:
+        """Nobody."""
+        return cls(
+            np.zeros(0),
+            np.zeros(0),
+            np.zeros((0, 4)),
+            np.zeros((0, N_KEYPOINTS, 3)),
+            np.zeros(0, bool),
+            np.zeros(0, np.int64),
+        )
+
+    def filter(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Self:
+        """The detections that a mask or an index array selects, in that order."""
+        return replace(self, **{f.name: getattr(self, f.name)[keep] for f in fields(self)})
+
+    def shifted(self, columns_px: npt.NDArray[np.float64]) -> Self:
+        """The detections moved sideways by (N,) pixels."""
+        box, keypoints = self.box_px.copy(), self.keypoints_px.copy()
+        box[:, [0, 2]] += columns_px[:, None]
+        keypoints[..., 0] += columns_px[:, None]
+        return replace(self, box_px=box, keypoints_px=keypoints)
+
+    @classmethod
+    def cat(cls, parts: Sequence[Detections]) -> Detections:
+        """All detections of several structs, in order."""
+        parts = [cls.empty(), *parts]
+        return cls(
+            **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)}
+        )
+
+
+MOST_LOOKS = 6  # kept of one person
+
+
+@dataclass
+class PeopleSeen(Detections):
+    """One row a person, whose numbers are those of all looks joined, and the looks themselves.
+
+    Attributes:
+        looks_px: (N, L, 17, 3) keypoints of each look, the most trusted first; zero beyond the last.
+        look_trust: (N, L) how much each look is to be trusted; zero beyond the last.
+        heading: (N, 2) where they were read to face, see `facing.FacingReadout`; zeros for the unread.
+    """
+
+    looks_px: npt.NDArray[np.float64]
+    look_trust: npt.NDArray[np.float64]
+    heading: npt.NDArray[np.float64]
+
+    def shifted(self, columns_px: npt.NDArray[np.float64]) -> PeopleSeen:
+        """The people moved sideways by (N,) pixels, looks included."""
+        moved = super().shifted(columns_px)
+        moved.looks_px = self.looks_px.copy()
+        moved.looks_px[..., 0] += columns_px[:, None, None]
+        return moved

@@ -1,0 +1,36 @@
+"""On which level of ground a place in the picture is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from crowd3d.scene.detections import Detections
+from crowd3d.scene.plane import Plane
+
+_ANKLES = [15, 16]
+_MIN_SCORE = 0.2  # ankles below are guesses
+
+
+def feet_px(people: Detections) -> npt.NDArray[np.float64]:
+    """(N, 2) pixels where people stand: between their ankles, or the middle of the box's lower edge."""
+    ankles = people.keypoints_px[:, _ANKLES]
+    seen = (ankles[..., 2] >= _MIN_SCORE) & np.isfinite(ankles).all(axis=2)
+    below = np.stack([people.box_px[:, [0, 2]].mean(axis=1), people.box_px[:, 3]], axis=1)
+    return np.where(seen.all(axis=1, keepdims=True), ankles[..., :2].mean(axis=1), below)
+
+
+def plane_at(planes: Sequence[Plane], points_px: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """(N,) index of the plane in whose region, or nearest to it, pixels (N, 2) are; 0 where unknown."""
+    if len(planes) < 2:
+        return np.zeros(len(points_px), dtype=np.int64)
+    points = shapely.points(np.where(np.isfinite(points_px), points_px, 0.0))
+    away = np.zeros((len(planes), len(points)))
+    for distance, plane in zip(away, planes, strict=True):
+        if plane.region is not None:
+            distance[:] = shapely.distance(points, plane.region)  # NaN for an empty region
+    away[:, ~np.isfinite(points_px).all(axis=1)] = 0.0
+    return np.asarray(np.argmin(np.where(np.isnan(away), np.inf, away), axis=0))

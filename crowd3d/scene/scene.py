@@ -1,0 +1,39 @@
+"""The result of a run: one camera, the ground, the people, and how sure we are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from crowd3d.scene import storage
+from crowd3d.scene.camera import Camera
+from crowd3d.scene.people import People
+from crowd3d.scene.plane import Plane
+
+
+@dataclass
+class Scene:
+    """One camera, its planes and everyone on them, in one metric frame.
+
+    Attributes:
+        people: their betas belong to the body named `body`.
+        diagnostics: counts, timings, covariance, warnings; plain JSON values.
+        image_name: file name of the picture.
+    """
+
+    camera: Camera
+    planes: list[Plane]
+    people: People
+    image_name: str = "image"
+    body: str = "open"
+    diagnostics: dict[str, Any] = field(default_factory=dict)
+
+    def save(self, directory: str | Path) -> None:
+        """Write `scene.json` and `people.npz` into the folder, atomically; raises OutputError."""
+        storage.save(self, Path(directory))
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Scene:
+        """Read what `save` wrote; raises SceneError if it is incomplete or of another version."""
+        return cls(*storage.read(Path(directory)))

@@ -1,0 +1,68 @@
+"""What camera and ground say about how large a person appears where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from crowd3d.scene.camera import Camera
+from crowd3d.scene.levels import plane_at
+from crowd3d.scene.plane import Plane
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def person_height_px(
+    camera: Camera, plane: Plane, foot_px: npt.ArrayLike, stature_m: float = 1.70
+) -> FloatArray:
+    """Apparent height of a person standing with the feet at a pixel.
+
+    Args:
+        foot_px: (N, 2).
+
+    Returns:
+        (N,) pixels; NaN where the ray does not meet the ground.
+    """
+    foot_m = plane.intersect_m(camera.rays(foot_px))
+    foot = np.asarray(foot_px, dtype=np.float64)
+    head_px = camera.unwrapped(camera.project(foot_m + stature_m * plane.normal), foot)
+    return np.asarray(np.linalg.norm(head_px - foot, axis=-1))
+
+
+def foot_below_px(
+    camera: Camera, plane: Plane, point_px: npt.ArrayLike, height_m: float
+) -> FloatArray:
+    """Where on the ground, in pixels, somebody stands whose point at `height_m` is seen at a pixel.
+
+    Args:
+        point_px: (N, 2).
+
+    Returns:
+        (N, 2) pixels; NaN where the ray never comes to that height.
+    """
+    raised = Plane(plane.normal, plane.offset_m - height_m)
+    rays = camera.rays(point_px)
+    if raised.offset_m <= 0:  # the point is above the camera: the ray must rise to it
+        raised = Plane(-plane.normal, height_m - plane.offset_m)
+    point_m = raised.intersect_m(rays)
+    return camera.unwrapped(camera.project(point_m - height_m * plane.normal), point_px)
+
+
+def on_levels(
+    planes: Sequence[Plane], at_px: FloatArray, value: Callable[[Plane], FloatArray]
+) -> FloatArray:
+    """(N,) of what `value` (N,) would be on each plane, that of the plane at pixels (N, 2)."""
+    values = np.stack([value(plane) for plane in planes])
+    return np.asarray(values[plane_at(planes, at_px), np.arange(len(at_px))])
+
+
+def offsets_m(planes: Sequence[Plane]) -> FloatArray:
+    """(P,) heights of the camera above the planes."""
+    return np.array([plane.offset_m for plane in planes])
+
+
+def feet_m(points_m: FloatArray, normal: FloatArray, offset_m: FloatArray) -> FloatArray:
+    """(N, 3) points -> (N, 3) their feet, each on the plane of that normal (3,) and its offset (N,)."""
+    return np.asarray(points_m - (points_m @ normal + offset_m)[:, None] * normal)

@@ -1,0 +1,22 @@
+"""A scene in one line for the terminal."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from crowd3d.scene.scene import Scene
+
+
+def closing_line(scene: Scene, where: Path | None = None) -> str:
+    """What a run found, in one line."""
+    seen = "camera not determined"
+    if scene.planes:
+        seen = (
+            f"camera {scene.planes[0].offset_m:.1f} m above the ground, "
+            f"field of view {math.degrees(scene.camera.fov_rad):.0f} degrees"
+        )
+    seconds = scene.diagnostics.get("seconds", {})
+    took = f", {sum(seconds.values()):.1f} s" if seconds else ""
+    target = f" -> {where}" if where is not None else ""
+    return f"{scene.image_name}: {len(scene.people)} people, {seen}{took}{target}"

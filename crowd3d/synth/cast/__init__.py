@@ -1,0 +1,1 @@
+"""Who is in a rendered crowd: bodies, poses, outfits, where each stands."""

@@ -1,0 +1,290 @@
+"""Who stands where: groups, pairs, queues, walkers, seated rows, never two people in one place."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from crowd3d.synth.cast import poses
+from crowd3d.synth.place.boxes import BUILDING, PARASOL, SEAT, TERRACE, TIER, Box
+from crowd3d.synth.place.presets import Preset
+from crowd3d.synth.place.world import PERSON_M, World
+
+FloatArray = npt.NDArray[np.float64]
+Rng = np.random.Generator
+
+CLEARANCE_M = 0.58  # least distance of two people's centres
+_TRIES = 60  # places tried for each person before the crowd counts as full
+# Least distance to where a level ends; nobody stands right before or on the edge of a step.
+_EDGE_M = {"stands": 0.8, "terraces": 0.45, "stairs": 0.1, "slope": 0.3}
+
+
+@dataclass
+class Cast:
+    """Everyone in the scene, one row a person, in the ground frame.
+
+    Attributes:
+        position_m: (N, 2) x and z of the pelvis.
+        level: (N,) index of the plane.
+        yaw_rad: (N,) heading; 0 faces the viewer.
+        stature_m: (N,); child, seated: (N,) bool.
+        pose: (N, 24, 3) axis-angle, the root upright.
+    """
+
+    position_m: FloatArray
+    level: npt.NDArray[np.int64]
+    yaw_rad: FloatArray
+    stature_m: FloatArray
+    child: npt.NDArray[np.bool_]
+    seated: npt.NDArray[np.bool_]
+    pose: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.level)
+
+
+class Spot(NamedTuple):
+    """One person's place: x, z in metres, the level's index, the heading, and what they do."""
+
+    x: float
+    z: float
+    level: int
+    yaw: float
+    walks: bool = False
+    seated: bool = False
+
+
+@dataclass
+class _Places:
+    """Places taken so far."""
+
+    rows: list[Spot] = field(default_factory=list)
+    _tree: cKDTree | None = None
+    _in_tree: int = 0
+
+    def is_free(self, x: float, z: float, clearance_m: float) -> bool:
+        if len(self.rows) - self._in_tree > 64:
+            spots = np.array([row[:2] for row in self.rows])
+            self._tree, self._in_tree = cKDTree(spots), len(spots)
+        if self._tree is not None and self._tree.query([x, z])[0] < clearance_m:
+            return False
+        recent = self.rows[self._in_tree :]
+        return all(math.hypot(x - row.x, z - row.z) >= clearance_m for row in recent)
+
+
+def in_view(world: World, x: float, z: float, level: int = 0, margin: float = 0.0) -> bool:
+    """Whether a person at a place is in the picture from head to foot (or nearly, by the margin)."""
+    base = world.levels_m[level].height_m(z)
+    pixels = world.view.project([[x, base, z], [x, base + PERSON_M, z]])
+    size = np.array([world.view.camera.width, world.view.camera.height])
+    inside = (pixels > -margin * size) & (pixels < (1 + margin) * size)
+    return bool(np.isfinite(pixels).all() and inside.all())
+
+
+def free_of_boxes(world: World, x: float, z: float) -> bool:
+    """Whether a place is clear of buildings, seats and posts, and of the edges of levels and tiers."""
+    boxes = world.boxes
+    if world.level_at(z, _EDGE_M.get(world.terrain, 0.0)) < 0:
+        return False
+    solid = ~np.isin(boxes.kind, (TIER, TERRACE, PARASOL))
+    gap = np.abs(boxes.center_m[:, [0, 2]] - [x, z]) - boxes.reach_m()
+    return bool(np.all(gap.max(axis=1)[solid] > 0.45))
+
+
+def _in_sight(world: World, x: float, z: float) -> bool:
+    """Whether no building stands between the camera and a place."""
+    walls = world.boxes.kind == BUILDING
+    if not walls.any():
+        return True
+    along = np.linspace(0.02, 1.0, 48)[:, None, None] * np.array([x, z])
+    gap = (
+        np.abs(along - world.boxes.center_m[walls][:, [0, 2]])
+        - world.boxes.half_m[walls][:, [0, 2]]
+    )
+    return bool(np.all(gap.max(axis=2) > 0.3))
+
+
+def _anywhere(rng: Rng, world: World, power: float) -> tuple[float, float]:
+    """A place in the view: its distance follows a power law, its bearing is even."""
+    low, high = world.near_m ** (power + 1), world.reach_m ** (power + 1)
+    distance = (low + (high - low) * rng.random()) ** (1 / (power + 1))
+    half = math.tan(world.view.camera.fov_rad / 2) * (distance + 0.5 * world.view.height_m)
+    return float(rng.uniform(-half, half)), -float(distance)
+
+
+def _cluster(rng: Rng, world: World, preset: Preset) -> list[Spot]:
+    """One group of people, wherever it may be."""
+    kind = rng.choice(5, p=np.array(preset.activities) / sum(preset.activities))
+    x, z = _anywhere(rng, world, preset.depth_power)
+    yaw, walks = rng.uniform(-math.pi, math.pi), bool(rng.random() < preset.walking)
+    if preset.sides and walks:
+        yaw = float(rng.choice([0.0, math.pi]) + rng.normal(0, 0.15))
+    if kind == 4:
+        return _seated_row(rng, world, x, z, yaw)
+    if kind == 0:
+        group = [Spot(x, z, 0, yaw, walks)]
+    elif kind == 1:
+        group = _pair(rng, x, z, yaw, walks)
+    elif kind == 2:
+        group = _circle(rng, x, z)
+    else:
+        group = _queue(rng, x, z, yaw)
+    return [_on_level(world, spot) for spot in group]
+
+
+def _pair(rng: Rng, x: float, z: float, yaw: float, walks: bool) -> list[Spot]:
+    """Two side by side; who stands turns towards the other."""
+    gap = rng.uniform(0.62, 0.85) / 2
+    turn = 0.0 if walks else rng.uniform(0.2, 1.3)
+    across = (math.cos(yaw), -math.sin(yaw))
+    return [
+        Spot(
+            x + side * gap * across[0],
+            z + side * gap * across[1],
+            0,
+            yaw - side * turn + rng.normal(0, 0.1),
+            walks,
+        )
+        for side in (-1.0, 1.0)
+    ]
+
+
+def _circle(rng: Rng, x: float, z: float) -> list[Spot]:
+    """A few people who face each other."""
+    count = int(rng.integers(3, 7))
+    radius = max(0.55, CLEARANCE_M * 1.15 / (2 * math.sin(math.pi / count)))
+    radius *= rng.uniform(1.0, 1.35)
+    even = np.arange(count) * 2 * math.pi / count
+    angles = rng.uniform(0, 2 * math.pi) + even + rng.normal(0, 0.12, count)
+    return [
+        Spot(
+            x + radius * math.sin(a),
+            z + radius * math.cos(a),
+            0,
+            a + math.pi + rng.normal(0, 0.35),
+        )
+        for a in angles
+    ]
+
+
+def _queue(rng: Rng, x: float, z: float, yaw: float) -> list[Spot]:
+    """People one behind the other."""
+    steps = np.cumsum(rng.uniform(0.7, 1.1, int(rng.integers(4, 11))))
+    return [
+        Spot(
+            x + s * math.sin(yaw) + rng.normal(0, 0.07),
+            z + s * math.cos(yaw),
+            0,
+            yaw + rng.normal(0, 0.3),
+        )
+        for s in steps
+    ]
+
+
+def _seated_row(rng: Rng, world: World, x: float, z: float, yaw: float) -> list[Spot]:
+    """A run of neighbours on one tier, or a bench on flat ground."""
+    if world.terrain == "stands":
+        level = int(rng.integers(1, len(world.levels_m)))
+        edge = world.levels_m[level].front_z
+        places = x + 0.6 * np.arange(int(rng.integers(2, 9)))
+        # Feet near the front edge of the step, pelvis on the seat behind them.
+        return [
+            Spot(float(u), edge - 0.52, level, rng.normal(0, 0.15), seated=True) for u in places
+        ]
+    across = (math.cos(yaw), -math.sin(yaw))
+    return [
+        _on_level(
+            world,
+            Spot(
+                x + 0.66 * k * across[0],
+                z + 0.66 * k * across[1],
+                0,
+                yaw + rng.normal(0, 0.08),
+                seated=True,
+            ),
+        )
+        for k in range(int(rng.integers(1, 4)))
+    ]
+
+
+def _on_level(world: World, spot: Spot) -> Spot:
+    """The spot with the level that is there; on a step of a stair, its middle, where nobody strides."""
+    index = max(world.level_at(spot.z), 0)
+    level = world.levels_m[index]
+    if world.terrain == "stairs" and index > 0 and math.isfinite(level.back_z):
+        middle = (level.front_z + level.back_z) / 2
+        return spot._replace(level=index, z=middle, walks=False)
+    return spot._replace(level=index)
+
+
+def place_people(rng: Rng, world: World, preset: Preset, count: int) -> Cast:
+    """A crowd of `count` people, or as many as find room."""
+    taken = _Places()
+    for _ in range(_TRIES * count):
+        if len(taken.rows) >= count:
+            break
+        group = _cluster(rng, world, preset)
+        margin = 0.02 if rng.random() < 0.06 else -0.004
+        on_stand = world.terrain == "stands" and group[0].level > 0
+        fits = all(
+            taken.is_free(s.x, s.z, CLEARANCE_M if not s.walks else 1.15 * CLEARANCE_M)
+            and in_view(world, s.x, s.z, s.level, margin)
+            and (on_stand or (free_of_boxes(world, s.x, s.z) and _in_sight(world, s.x, s.z)))
+            for s in group
+        )
+        if fits and _apart(group):
+            taken.rows += group[: count - len(taken.rows)]
+    return _cast(rng, preset, taken.rows)
+
+
+def _apart(group: list[Spot]) -> bool:
+    places = np.array([spot[:2] for spot in group])
+    gaps = np.linalg.norm(places[:, None] - places[None], axis=2) + 9 * np.eye(len(places))
+    return bool(gaps.min() >= CLEARANCE_M)
+
+
+def _cast(rng: Rng, preset: Preset, rows: list[Spot]) -> Cast:
+    count = len(rows)
+    seated = np.array([row.seated for row in rows], bool)
+    child = (rng.random(count) < preset.children) & ~seated
+    male = rng.random(count) < 0.5
+    adult = np.where(male, rng.normal(1.75, 0.07, count), rng.normal(1.63, 0.065, count))
+    stature = np.where(child, rng.uniform(1.0, 1.5, count), np.clip(adult, 1.46, 1.98))
+    pose = np.zeros((count, 24, 3))
+    for i, row in enumerate(rows):
+        make = poses.sitting if row.seated else poses.walking if row.walks else poses.standing
+        pose[i] = make(rng)
+    table = np.array([r[:4] for r in rows], np.float64).reshape(-1, 4)
+    return Cast(
+        position_m=table[:, :2],
+        level=table[:, 2].astype(np.int64),
+        yaw_rad=table[:, 3],
+        stature_m=stature,
+        child=child,
+        seated=seated,
+        pose=pose,
+    )
+
+
+def seats(cast: Cast, world: World, seat_height_m: FloatArray) -> list[Box]:
+    """A seat under everyone who sits.
+
+    Args:
+        seat_height_m: (N,) height of the underside of the thighs above the person's plane.
+    """
+    found = []
+    for i in np.flatnonzero(cast.seated):
+        x, z = cast.position_m[i]
+        base, yaw = world.levels_m[cast.level[i]].height_m(z), float(cast.yaw_rad[i])
+        top = float(seat_height_m[i])
+        x, z = x + 0.04 * math.sin(yaw), z + 0.04 * math.cos(yaw)
+        if world.terrain == "stands" and cast.level[i] > 0:
+            found.append(Box((x, base + top - 0.03, z), (0.22, 0.03, 0.20), SEAT, "2f4f86", yaw))
+        else:
+            found.append(Box((x, base + top / 2, z), (0.33, top / 2, 0.24), SEAT, "8f8d87", yaw))
+    return found

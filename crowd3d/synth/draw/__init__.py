@@ -1,0 +1,1 @@
+"""From a described crowd to pixels."""

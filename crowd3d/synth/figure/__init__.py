@@ -1,0 +1,1 @@
+"""What one rendered person consists of: meshes, clothes, bags."""

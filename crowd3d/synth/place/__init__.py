@@ -1,0 +1,1 @@
+"""Where a rendered crowd is: presets, ground, buildings, light, view."""

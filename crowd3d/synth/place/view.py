@@ -1,0 +1,100 @@
+"""Where the camera of a synthetic scene is, and the surfaces people stand on.
+
+Ground frame: x right, y up, z towards the viewer, metres, origin on the ground below the camera.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from crowd3d.scene.camera import Camera
+from crowd3d.scene.plane import Plane
+
+FloatArray = npt.NDArray[np.float64]
+Z = TypeVar("Z", float, npt.NDArray[np.float64])
+
+
+@dataclass(frozen=True)
+class Level:
+    """One plane that people are on: level, or rising straight away from the viewer.
+
+    Attributes:
+        base_m: height of its front edge.
+        front_z, back_z: where it begins and ends; the ground has no edges.
+        rise: metres up per metre away from the viewer.
+    """
+
+    base_m: float = 0.0
+    front_z: float = 0.0
+    back_z: float = -math.inf
+    rise: float = 0.0
+
+    def height_m(self, z: Z) -> Z:
+        """Height of the surface at a distance."""
+        return self.base_m + self.rise * (self.front_z - z)
+
+    @property
+    def normal(self) -> FloatArray:
+        """(3,) unit normal in the ground frame, pointing up."""
+        return np.array([0.0, 1.0, self.rise]) / math.hypot(1.0, self.rise)
+
+    @property
+    def offset_m(self) -> float:
+        """The d of normal.X + d = 0 in the ground frame."""
+        return -(self.base_m + self.rise * self.front_z) / math.hypot(1.0, self.rise)
+
+
+GROUND = Level()
+
+
+@dataclass(frozen=True)
+class View:
+    """Where the camera is.
+
+    Attributes:
+        rotation: (3, 3) R_camera_ground.
+        height_m: of the camera above the ground.
+    """
+
+    camera: Camera
+    rotation: FloatArray
+    height_m: float
+
+    @classmethod
+    def of_angles(
+        cls, camera: Camera, height_m: float, pitch_deg: float, roll_deg: float = 0.0
+    ) -> View:
+        """A camera at a height, looking down by the pitch, rolled clockwise by the roll."""
+        p, r = math.radians(pitch_deg), math.radians(roll_deg)
+        level = np.array(
+            [[1, 0, 0], [0, -math.cos(p), math.sin(p)], [0, -math.sin(p), -math.cos(p)]]
+        )
+        roll = np.array([[math.cos(r), math.sin(r), 0], [-math.sin(r), math.cos(r), 0], [0, 0, 1]])
+        return cls(camera, roll @ level, height_m)
+
+    @property
+    def eye_m(self) -> FloatArray:
+        """(3,) the camera in the ground frame."""
+        return np.array([0.0, self.height_m, 0.0])
+
+    def to_camera(self, points_m: npt.ArrayLike) -> FloatArray:
+        """(..., 3) ground frame -> camera frame."""
+        return np.asarray((np.asarray(points_m, np.float64) - self.eye_m) @ self.rotation.T)
+
+    def project(self, points_m: npt.ArrayLike) -> FloatArray:
+        """(..., 3) ground frame -> (..., 2) pixels, NaN behind the camera."""
+        return self.camera.project(self.to_camera(points_m))
+
+    def rays(self, points_px: npt.ArrayLike) -> FloatArray:
+        """(..., 2) pixels -> (..., 3) unit directions in the ground frame."""
+        return np.asarray(self.camera.rays(points_px) @ self.rotation)
+
+    def plane(self, level: Level = GROUND) -> Plane:
+        """A level's plane in the camera frame."""
+        normal = level.normal
+        return Plane(self.rotation @ normal, float(normal @ self.eye_m + level.offset_m))

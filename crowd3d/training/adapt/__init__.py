@@ -1,0 +1,1 @@
+"""Crowd3DNet fitted to one place without labels."""

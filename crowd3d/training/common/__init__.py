@@ -1,0 +1,1 @@
+"""What several trainings share: recipes, run folders, schedules, noise."""

@@ -1,0 +1,1 @@
+"""Training of crowdnet-s and rootnet-s on rendered crops."""

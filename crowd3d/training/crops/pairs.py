@@ -1,0 +1,192 @@
+"""Crops that show two people: what a network is judged by that must heed whose 2D pose it is told.
+
+The same crop is shown with either person's 2D pose. Whose body comes back is told by PA-MPJPE to both, which
+can differ only where both truly stand differently: pairs in like poses are left out, by the truth alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from crowd3d import lift
+from crowd3d.body.rig import Rig
+from crowd3d.maths import posterior
+from crowd3d.models.crowdnet_s import CrowdNetS
+from crowd3d.picture import person_windows
+from crowd3d.synth.draw.render import Setting
+from crowd3d.synth.truth import Truth
+from crowd3d.training.common.pose_errors import ERRORS, Kind, disturb
+from crowd3d.training.crops.data import Pixels, coded_crops, rows_of
+from crowd3d.training.crops.examples import Examples
+from crowd3d.training.lift.metrics import JOINTS_14, joints_of, procrustes
+from tiling import box_iou
+
+FloatArray = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+
+APART_MM = 150.0  # PA-MPJPE between two true poses that can be told apart
+IOU = (0.3, 0.7)
+TOLD = ("keypoints", "joints", "fisher")  # what depends on the 2D pose
+_SEEN, _HIDDEN = 0.85, 0.5  # scores of true 2D poses
+_MIN_VISIBLE, _MIN_INSIDE = 0.2, 0.9
+
+
+def close_pairs(truth: Truth, apart_mm: float = APART_MM) -> Rows:
+    """(P, 2) people whose boxes overlap by `IOU` and whose true poses differ; nobody twice."""
+    seen = np.flatnonzero((truth.visibility >= _MIN_VISIBLE) & (truth.inside >= _MIN_INSIDE))
+    i, j = (seen[index] for index in np.triu_indices(len(seen), 1))
+    iou = box_iou(truth.boxes_px[i], truth.boxes_px[j])
+    close = (iou >= IOU[0]) & (iou <= IOU[1])
+    i, j = i[close], j[close]
+    far = pose_distance_mm(truth.joints_m[i], truth.joints_m[j]) >= apart_mm
+    taken: set[int] = set()
+    pairs = []
+    for a, b in zip(i[far].tolist(), j[far].tolist(), strict=True):
+        if not taken & {a, b}:
+            taken |= {a, b}
+            pairs.append((a, b))
+    return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+def pose_distance_mm(joints_m: FloatArray, other_m: FloatArray) -> FloatArray:
+    """(N,) PA-MPJPE between joints (N, 24, 3), the mean of aligning the one and the other."""
+    a, b = (torch.from_numpy(j[:, list(JOINTS_14)]) for j in (joints_m, other_m))
+    there = (procrustes(a, b) - b).norm(dim=-1).mean(1)
+    back = (procrustes(b, a) - a).norm(dim=-1).mean(1)
+    return np.asarray(500 * (there + back))
+
+
+def true_poses(truth: Truth, who: Rows) -> FloatArray:
+    """(len(who), 17, 3) 2D poses without an error; hidden joints score less, those outside nothing."""
+    keypoints = truth.keypoints_px[who].copy()
+    state = keypoints[..., 2]
+    keypoints[..., 2] = np.where(state == 2, _SEEN, np.where(state == 1, _HIDDEN, 0.0))
+    return keypoints
+
+
+def disturbed_poses(
+    truth: Truth, who: Rows, rng: np.random.Generator, kinds: Sequence[Kind] = ERRORS
+) -> FloatArray:
+    """`true_poses` with errors of `pose_errors`, and nothing else changed but what they do to scores."""
+    keypoints = true_poses(truth, who)
+    known = truth.keypoints_px[..., 2] > 0
+    for row, i in enumerate(who):
+        iou = box_iou(truth.boxes_px[[i]], truth.boxes_px)
+        others = np.flatnonzero((iou >= 0.1) & (np.arange(len(truth)) != i))
+        area = float((truth.boxes_px[i, 2:] - truth.boxes_px[i, :2]).prod())
+        points = truth.keypoints_px[..., :2]
+        wrong, _ = disturb(
+            points[i], known[i], area, points[others], known[others], rng, kinds=kinds
+        )
+        wrong[:, 2] *= keypoints[row, :, 2] / _SEEN
+        keypoints[row] = wrong
+    return keypoints
+
+
+def pair_rows(
+    setting: Setting, truth: Truth, pairs: Rows, picture: Pixels, lifter: lift.Lift
+) -> dict[str, npt.NDArray[Any]]:
+    """Rows 2 p and 2 p + 1 show one window about both people of pair p, told the first's and the second's pose.
+
+    The poses are true ones. Pairs of which one finds no place on the ground are left out.
+    """
+    who = pairs.reshape(-1)
+    poses = true_poses(truth, who)
+    tiles = [t for two in poses.reshape(-1, 34, 3) for t in [person_windows.tile_of_pose(two)] * 2]
+    rows = rows_of(setting, truth, who, poses, tiles, picture, lifter)
+    found = np.isin(pairs, rows["who"]).all(axis=1)
+    kept = select(rows, np.isin(rows["who"], pairs[found]))
+    return kept | {"right": np.ones(len(kept["who"]), bool)}
+
+
+def told_rows(
+    setting: Setting,
+    truth: Truth,
+    who: Rows,
+    poses: dict[str, FloatArray],
+    picture: Pixels,
+    lifter: lift.Lift,
+) -> dict[str, npt.NDArray[Any]]:
+    """People in windows about their first 2D poses, told several.
+
+    Args:
+        who: (N,) rows of the truth.
+        poses: (N, 17, 3) each, by a prefix; that of the first is empty.
+
+    Returns:
+        a shard of whom the lift places by all of them; the numbers that differ are there with each prefix.
+    """
+    tiles = [person_windows.tile_of_pose(points) for points in poses[""]]
+    told = {k: rows_of(setting, truth, who, p, tiles, picture, lifter) for k, p in poses.items()}
+    found = [np.isin(told[""]["who"], rows["who"]) for rows in told.values()]
+    first = select(told[""], np.all(found, axis=0))
+    for prefix, rows in told.items():
+        row_of = {int(i): row for row, i in enumerate(rows["who"])}
+        index = [row_of[int(i)] for i in first["who"]]
+        first |= {prefix + name: rows[name][index] for name in TOLD}
+    return first | {"right": np.zeros(len(first["who"]), bool)}
+
+
+def as_told(shown: Examples, rows: dict[str, npt.NDArray[Any]], prefix: str) -> Examples:
+    """The same crops with other 2D poses of `told_rows`."""
+    return replace(shown, **{n: torch.from_numpy(rows[prefix + n]).float() for n in TOLD})
+
+
+def select(
+    rows: dict[str, npt.NDArray[Any]], keep: npt.NDArray[np.bool_]
+) -> dict[str, npt.NDArray[Any]]:
+    """Some rows of a shard."""
+    kept = [c for c, k in zip(coded_crops(rows), keep, strict=True) if k]
+    rest = {name: values[keep] for name, values in rows.items() if name != "jpeg"}
+    return {"jpeg": np.concatenate([*kept, np.zeros(0, np.uint8)]), **rest}
+
+
+def to_both_mm(fisher: Tensor, truth: Examples, rig: Rig) -> tuple[FloatArray, FloatArray]:
+    """(2 P,) PA-MPJPE of the answers to the person who was told, and to the other of the pair."""
+    picked = list(JOINTS_14)
+    guess = joints_of(rig, posterior.mode(fisher), truth.betas)[:, picked]
+    real = joints_of(rig, truth.rotations, truth.betas)[:, picked]
+    other = real.reshape(-1, 2, *real.shape[1:]).flip(1).flatten(0, 1)
+    own, wrong = (
+        1000 * (procrustes(guess, t) - t).norm(dim=-1).mean(1).double().numpy()
+        for t in (real, other)
+    )
+    return np.asarray(own), np.asarray(wrong)
+
+
+def told_nothing(shown: Examples) -> Examples:
+    """The same crops without any 2D pose: no heat, no present pose, joints in the middle."""
+    return replace(
+        shown,
+        keypoints=torch.zeros_like(shown.keypoints),
+        joints=shown.joints.mean(dim=(0, 1), keepdim=True).expand_as(shown.joints),
+        fisher=torch.zeros_like(shown.fisher),
+    )
+
+
+@torch.inference_mode()
+def identity(network: CrowdNetS, shown: Examples, rig: Rig, ratio: float = 0.6) -> dict[str, float]:
+    """Whether answers follow the 2D pose that is told; `shown` as of `pair_rows`.
+
+    Returns:
+        follow: share of pairs whose mean PA-MPJPE to those who were asked about is at most `ratio` times that
+        to the others; both: share in which it holds for both answers, each by itself; nearer: share of answers
+        that are nearer to whom they were asked about at all; own_mm, other_mm: means.
+    """
+    own, wrong = to_both_mm(shown.ask(network), shown, rig)
+    pairs, others = own.reshape(-1, 2), wrong.reshape(-1, 2)
+    return {
+        "pairs": float(len(pairs)),
+        "follow": float((pairs.mean(axis=1) <= ratio * others.mean(axis=1)).mean()),
+        "both": float((pairs <= ratio * others).all(axis=1).mean()),
+        "nearer": float((own < wrong).mean()),
+        "own_mm": float(own.mean()),
+        "other_mm": float(wrong.mean()),
+    }

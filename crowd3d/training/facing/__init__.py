@@ -1,0 +1,1 @@
+"""Training of the readout that tells where people face."""

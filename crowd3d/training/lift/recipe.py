@@ -1,0 +1,47 @@
+"""The recipe of a lift as typed values, read from one YAML page."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from crowd3d.training.common.keypoint_noise import NoiseRecipe
+from crowd3d.training.common.recipe import read_page
+from crowd3d.training.lift.data import CameraRecipe, PopulationRecipe, PoseRecipe
+from crowd3d.training.lift.loss import LossWeights
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the weights of a lift."""
+
+    seed: int = 0
+    steps: int = 9000
+    batch: int = 1024
+    learning_rate: float = 1.5e-3
+    warmup: int = 300
+    weight_decay: float = 0.01
+    average: float = 0.999
+    held_out: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    network: dict[str, int] = field(default_factory=lambda: {"width": 512, "depth": 4})
+    loss: LossWeights = field(default_factory=LossWeights)
+    poses: PoseRecipe = field(default_factory=PoseRecipe)
+    camera: CameraRecipe = field(default_factory=CameraRecipe)
+    population: PopulationRecipe = field(default_factory=PopulationRecipe)
+    noise: NoiseRecipe = field(default_factory=NoiseRecipe)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return dataclasses.asdict(self)
+
+
+def read_recipe(path: str | Path, **changes: Any) -> Recipe:
+    """A recipe from YAML; `changes` override its top level.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds an unknown key or a value of the wrong type.
+    """
+    return read_page(Recipe, path, **changes)

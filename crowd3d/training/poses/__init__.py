@@ -1,0 +1,1 @@
+"""Everyday poses and gestures made by rule."""

@@ -1,0 +1,1 @@
+"""Camera and ground from people, by robust least squares."""

@@ -1,0 +1,81 @@
+"""How sure a fitted view is: the sandwich of a robust estimator, and its parts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from optim.ground.population import Population
+from optim.ground.residuals import View
+from optim.ground.solver import Problem, score_and_hessian
+from optim.projection import FloatArray
+
+_STEP = 1e-5
+_LEAST_INFORMATION = 0.5
+_SANDWICH_COUNT = (
+    30.0  # people for which the empirical and the assumed spread of scores count the same
+)
+
+
+def view_covariance(
+    problem: Problem, view: View, population: Population, nudged: Problem | None = None
+) -> FloatArray:
+    """(4, 4) over (log focal, pitch tangent, roll tangent, log offset), given parameters zero.
+
+    A^-1 B A^-1 with A the derivative of the summed scores and B their covariance (Huber 1967); for
+    few people B leans on the model, for which it equals A.
+
+    Args:
+        nudged: the problem after one standard deviation of an unknown that all people share.
+    """
+    free = problem.prior.is_free
+    keep = np.ix_(np.flatnonzero(free), np.flatnonzero(free))
+    prediction = problem.predict(view)
+    parts = problem.components(prediction, population)
+    scores, em_hessian = score_and_hessian(problem, view, prediction, parts)
+
+    bread = np.zeros((4, 4))
+    for k in np.flatnonzero(free):
+        step = np.eye(4)[k] * _STEP
+        ahead, behind = (
+            score_and_hessian(problem, moved, problem.predict(moved), parts)[0]
+            for moved in (view.moved(step), view.moved(-step))
+        )
+        bread[:, k] = -problem.weight @ (ahead - behind) / (2 * _STEP)
+    bread = (bread + bread.T) / 2
+    bread = _at_least(bread[keep], em_hessian[keep])
+    # Copies and crowds share their weight because they repeat one another: as one person counts
+    # once, weights enter the spread of the scores linearly.
+    people = float(problem.weight.sum())
+    centred = scores - np.average(scores, axis=0, weights=problem.weight)
+    meat = ((centred * problem.weight[:, None]).T @ centred)[keep] * people / max(people - 4.0, 1.0)
+    trust = people / (people + _SANDWICH_COUNT)
+    meat = trust * meat + (1 - trust) * bread
+    prior = problem.expand_beside_people(view)[1][keep]
+    inverse = np.linalg.inv(bread + prior)
+    if nudged is not None:
+        moved_scores, _ = score_and_hessian(nudged, view, nudged.predict(view), parts)
+        pull = (problem.weight @ (moved_scores - scores))[free]
+        meat = meat + np.outer(pull, pull)
+    covariance = np.zeros((4, 4))
+    covariance[keep] = inverse @ (meat + prior) @ inverse
+    return covariance
+
+
+def _at_least(bread: FloatArray, em_hessian: FloatArray) -> FloatArray:
+    """The observed information, in no direction under `_LEAST_INFORMATION` of the complete data's.
+
+    Where people alone hold the view it is never so low (0.7 and more, outliers and real crowds included). Where
+    other evidence holds it off their optimum, their curvature there says nothing of what they know.
+    """
+    scale = np.linalg.cholesky(em_hessian + 1e-9 * np.diag(np.diag(em_hessian) + 1e-9))
+    inverse = np.linalg.inv(scale)
+    values, vectors = np.linalg.eigh(inverse @ bread @ inverse.T)
+    fixed = vectors * np.clip(values, _LEAST_INFORMATION, 1.0) @ vectors.T
+    return np.asarray(scale @ fixed @ scale.T)
+
+
+def pitch_roll_covariance(covariance: FloatArray, view: View) -> FloatArray:
+    """From tangents of the normal to (log focal, pitch, roll, log offset)."""
+    pitch, _ = view.pitch_roll
+    change = np.diag([1.0, 1.0, 1.0 / max(np.cos(pitch), 1e-3), 1.0])
+    return np.asarray(change @ covariance @ change)

@@ -1,0 +1,169 @@
+"""One fit from start to end: the state that moves while camera, ground and population are found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from optim.errors import FitFailed
+from optim.ground.covariance import pitch_roll_covariance, view_covariance
+from optim.ground.depth import Depths, depth_evidence
+from optim.ground.evidence import Evidence
+from optim.ground.inputs import Given, camera_prior, spread_rows
+from optim.ground.lean import with_lean_restored
+from optim.ground.lines import vertical_lines
+from optim.ground.planes import Grounds, find_grounds, largest_first
+from optim.ground.population import default_population, densities, reestimated
+from optim.ground.residuals import Prediction, View
+from optim.ground.solver import Problem, minimise, objective
+from optim.ground.starts import candidates
+from optim.ground.sticks import Levels, Sticks, sticks_from_levels
+from optim.projection import FloatArray
+
+_STARTS = 4  # candidates that are refined
+_FINALISTS = 2  # of them, that are refined with the true spreads of the population
+_START_PEOPLE = 120  # people used for it
+_GROWTH_RANGE = (-0.8, 4.0)  # of depth from ankles to shoulders, that the sticks are measured with
+_ANKLES_SHARE = 0.5  # what the ankles' mean height may be off by, over what stature may be off by
+_DISAGREEMENT_SD = 4.0  # of lines against people, beyond which the lines are not verticals
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured in the picture.
+
+    Attributes:
+        total: people in the input.
+        levels: of the usable people, None for boxes.
+        sticks: of the usable people.
+        weight: of each of them, less where they stand densely.
+        lines_px: (M, 4) straight segments without distortion.
+        depths: of the people in the input, judged by something else; or None.
+    """
+
+    total: int
+    levels: Levels | None
+    sticks: Sticks
+    weight: FloatArray
+    lines_px: FloatArray
+    depths: Depths | None = None
+
+
+class Fitter:
+    """Sticks, weights, population and the best view so far."""
+
+    def __init__(self, given: Given, measured: Measured, max_planes: int) -> None:
+        self.given, self.measured, self.sticks = given, measured, measured.sticks
+        self.weight = measured.weight / given.repeats
+        self.population = default_population(given.stature_sd_m / given.stature_m, given.grade_sd)
+        self.prior = camera_prior(given, measured.sticks)
+        self.grounds = Grounds(np.zeros(1), np.zeros(len(measured.sticks), dtype=np.int64))
+        self.starts_tried = 0
+        self.lines: Evidence | None = None
+        self.depths: Evidence | None = None
+        self.lines_say = "not given"
+        self.view = self._best_start()
+        for _ in range(2):
+            self.view = minimise(self.problem, self.view, self.population)
+            self._renew()
+        self.view = minimise(self.problem, self.view, self.population)
+        self._add_lines()
+        if max_planes > 1:
+            view, grounds = find_grounds(self.problem, self.view, self.population, max_planes)
+            self.grounds, self.view = largest_first(grounds, view)
+            self._renew()
+            self.view = minimise(self.problem, self.view, self.population)
+
+    @property
+    def problem(self) -> Problem:
+        given = self.given
+        return Problem(
+            self.sticks,
+            self.weight,
+            given.center_px,
+            given.stature_m,
+            self.prior,
+            self.grounds.offset_ratio,
+            tuple(term for term in (self.lines, self.depths) if term is not None),
+        )
+
+    def covariance(self) -> FloatArray:
+        """(4, 4) over log focal, pitch, roll, log offset; with what all people share."""
+        in_tangents = view_covariance(self.problem, self.view, self.population, self._nudged())
+        covariance = pitch_roll_covariance(in_tangents, self.view)
+        sd_m, offset_m = self.given.mean_stature_sd_m, float(np.exp(self.view.log_offset))
+        by_ankles = _ANKLES_SHARE * sd_m / offset_m
+        covariance[3, 3] += (sd_m / self.given.stature_m) ** 2 + by_ankles**2
+        return covariance
+
+    def _nudged(self) -> Problem | None:
+        """The problem if the detector's shrinkage of leans were one standard deviation larger."""
+        if self.measured.levels is None or not self.given.lean_shrinkage[1]:
+            return None
+        levels = with_lean_restored(self.measured.levels, self.given.lean_shrinkage[1])
+        growth = _growth(self.problem.predict(self.view))
+        return replace(self.problem, sticks=sticks_from_levels(levels, self.sticks.index, growth))
+
+    def _best_start(self) -> View:
+        """Refines the most promising candidates with some of the people; all of them choose."""
+        problem = self.problem
+        few = problem.take(spread_rows(self.sticks, _START_PEOPLE))
+        views, self.starts_tried = candidates(few, self.given.size_px[0], _STARTS)
+        wide = self.population.widened(2.0)
+        views = [minimise(few, v, wide, renewals=1, steps=8) for v in views]
+        views = sorted(views, key=lambda v: objective(few, v, wide))[:_FINALISTS]
+        views = [minimise(few, v, self.population, renewals=2, steps=8) for v in views]
+        costs = [objective(problem, v, self.population) for v in views]
+        if not views or not np.isfinite(min(costs)):
+            raise FitFailed(
+                "no camera stands these people upright on one ground; check the principal point, "
+                "the given focal length and gravity, and that the keypoints are of this picture"
+            )
+        return views[int(np.argmin(costs))]
+
+    def _renew(self) -> None:
+        """Measures the sticks again with the perspective known, and the population."""
+        prediction = self.problem.predict(self.view)
+        if self.measured.levels is not None:
+            growth = _growth(prediction)
+            self.sticks = sticks_from_levels(self.measured.levels, self.sticks.index, growth)
+            prediction = self.problem.predict(self.view)
+        parts = self.problem.components(prediction, self.population)
+        _, membership, _ = densities(prediction, parts)
+        self.population = reestimated(self.population, prediction, parts, membership, self.weight)
+        if self.measured.depths is not None:
+            self.depths = depth_evidence(
+                self.problem, self.view, self.population, self.measured.depths
+            )
+
+    def _add_lines(self) -> None:
+        """Lets straight lines speak, if they agree on a vertical that the people do not rule out."""
+        if not len(self.measured.lines_px) or not self.prior.is_free[1]:
+            return
+        found = vertical_lines(self.measured.lines_px, self.view, self.given.center_px)
+        if found is None:
+            self.lines_say = "no common vertical"
+            return
+        mixture, theirs = found
+        # Lines tell the normal for a focal length, people both at once: compare where people are free.
+        problem = self.problem
+        with_lines = replace(problem, evidence=(*problem.evidence, mixture))
+        together = minimise(with_lines, theirs, self.population)
+        apart = (together.minus(self.view))[self.prior.is_free]
+        keep = np.ix_(np.flatnonzero(self.prior.is_free), np.flatnonzero(self.prior.is_free))
+        of_people = view_covariance(problem, self.view, self.population, self._nudged())[keep]
+        distance = float(np.sqrt(apart @ np.linalg.solve(of_people, apart)))
+        if distance > _DISAGREEMENT_SD:
+            self.lines_say = f"contradict the people by {distance:.1f} standard deviations"
+            return
+        self.lines, self.view = mixture, together
+        self.lines_say = (
+            f"used: {mixture.belonging(together).sum():.0f} of {len(self.measured.lines_px)}"
+        )
+
+
+def _growth(prediction: Prediction) -> FloatArray:
+    """(N,) of depth along every stick, within what sticks can be measured with."""
+    growth = np.where(prediction.is_valid, prediction.depth_growth, 0.0)
+    return np.asarray(np.clip(growth, *_GROWTH_RANGE))

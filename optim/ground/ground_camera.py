@@ -1,0 +1,236 @@
+"""Focal length, gravity and ground of one picture from the people who stand in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from optim import anthropometry as body
+from optim.errors import BadInput
+from optim.geometry import pitch_roll_from_normal
+from optim.ground.depth import checked_depths
+from optim.ground.fitter import Fitter, Measured
+from optim.ground.inputs import (
+    Given,
+    checked,
+    density_weights,
+    measure_boxes,
+    measure_keypoints,
+    require_people,
+    undistorted,
+)
+from optim.ground.lines import checked_segments
+from optim.ground.population import densities
+from optim.ground.report import write_report
+from optim.ground.solver import objective
+from optim.ground.sticks import Levels, Sticks
+from optim.projection import FloatArray
+
+
+@dataclass(frozen=True)
+class GroundCameraFit:
+    """One camera and its ground, camera frame, metres.
+
+    Attributes:
+        focal_px: focal length.
+        center_px: principal point, as given or assumed.
+        distortion: radial (k1, k2), as given or estimated; radii in focal lengths.
+        normal: (3,) unit vector up.
+        offset_m: height of the camera above the first plane, n.X + d = 0.
+        planes: (normal, offset_m) of every plane, the one with most people first.
+        plane_index: (N,) plane of every person of the input, -1 where unknown.
+        inlier: (N,) people who stand upright on their plane with an adult's height.
+        covariance: (4, 4) over log focal, pitch, roll (radians) and log offset; given values: 0.
+        cost: negative log posterior per person.
+        report: plain values: assumptions, who was left out and why, how sure the focal length is.
+    """
+
+    focal_px: float
+    center_px: tuple[float, float]
+    normal: FloatArray
+    offset_m: float
+    planes: list[tuple[FloatArray, float]]
+    plane_index: npt.NDArray[np.int64]
+    inlier: npt.NDArray[np.bool_]
+    covariance: FloatArray
+    cost: float
+    report: dict[str, Any] = field(default_factory=dict)
+    distortion: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def total_cost(self) -> float:
+        """Negative log posterior of all people who were used; compares fits of the same people."""
+        return self.cost * int(self.report["people_used"])
+
+    @property
+    def unknowns(self) -> FloatArray:
+        """(4,) log focal, pitch, roll, log offset: what the covariance is over."""
+        pitch, roll = pitch_roll_from_normal(self.normal)
+        return np.array([np.log(self.focal_px), pitch, roll, np.log(self.offset_m)])
+
+
+def fit_ground_camera(
+    keypoints: npt.ArrayLike | None = None,
+    image_size: npt.ArrayLike | None = None,
+    *,
+    boxes_px: npt.ArrayLike | None = None,
+    stature_m: float = body.ADULT_STATURE_M,
+    stature_sd_m: float = body.ADULT_STATURE_SD_M,
+    mean_stature_sd_m: float = body.MEAN_STATURE_SD_M,
+    focal_px: float | None = None,
+    focal_prior: tuple[float, float] | None = None,
+    center_px: npt.ArrayLike | None = None,
+    gravity: npt.ArrayLike | None = None,
+    distortion: tuple[float, float] = (0.0, 0.0),
+    distortion_unit_px: float | None = None,
+    lean_shrinkage: tuple[float, float] = (0.0, 0.0),
+    lines_px: npt.ArrayLike | None = None,
+    depth_prior: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    depths_are_of_size: bool = True,
+    repeats: float = 1.0,
+    max_planes: int = 1,
+    projection: str = "perspective",
+    grade_sd: float = body.GROUND_GRADE_SD,
+) -> GroundCameraFit:
+    """Fits one camera and its ground plane(s) to people, robustly, with covariance.
+
+    Every person is a vertical stick of latent stature; the population is a mixture of upright
+    adults, short or seated people, leaning people and junk. Starts come from a sweep in closed
+    form, the optimum from EM Levenberg-Marquardt over log focal, gravity on the sphere and log
+    offset.
+
+    Args:
+        keypoints: (N, 17, 3) COCO order, pixels and score.
+        image_size: (width, height) in pixels.
+        boxes_px: (N, 4) xyxy of standing people instead; only heights count: give the focal length.
+        stature_m, stature_sd_m: mean and standard deviation of the adults.
+        mean_stature_sd_m: how well that mean is known, which scales the whole scene, and how well the
+            height of ankles above the ground.
+        focal_px: used exactly if given.
+        focal_prior: pixels and standard deviation of the logarithm, say of EXIF; people correct it.
+        center_px: (2,) principal point; the picture's centre if not given.
+        gravity: (3,) direction of gravity (down) in the camera frame; used exactly if given.
+        distortion: radial (k1, k2) as in `projection.project`.
+        distortion_unit_px: what it measures radii in; focal lengths, which must then be given, if None.
+        lean_shrinkage: share of people's lean that the detector takes off, and how well that is
+            known (standard deviation); 0 for exact keypoints.
+        lines_px: (M, 4) straight segments found in the picture; those that agree on a vertical count.
+        depth_prior: (N,) depths of the hips over focal length and spreads of their logarithms, as
+            `depth.depth_over_focal` makes them.
+        depths_are_of_size: whether they were judged from how large people appear, as those of networks are.
+            Then they tell nothing new of adults who stand straight, whose size is measured anyway.
+        repeats: how often each person is among the rows on average, where frames of one static camera
+            were joined: the same walker leans and measures the same in all of them.
+        max_planes: how many parallel levels of ground to look for; one is never split by noise.
+        projection: "perspective", "cylindrical" or "equirectangular"; of the last two `focal_px` is the
+            pixels per radian and must be given (`fit_panorama` finds it).
+        grade_sd: of the ground's height above its plane over the distance, before people tell.
+
+    Raises:
+        BadInput: shapes or values that contradict each other.
+        NotEnoughPeople: fewer people than the unknowns need.
+        FitFailed: no camera explains the people.
+    """
+    statures = (stature_m, stature_sd_m, mean_stature_sd_m)
+    given = checked(
+        image_size,
+        center_px,
+        focal_px,
+        gravity,
+        distortion,
+        statures,
+        lean_shrinkage,
+        focal_prior,
+        repeats,
+        projection,
+        distortion_unit_px,
+        grade_sd,
+    )
+    if (keypoints is None) == (boxes_px is None):
+        raise BadInput("give either keypoints or boxes_px")
+    if projection != "perspective" and (lines_px is not None or depth_prior is not None):
+        raise BadInput(f"neither lines nor a depth prior can be used in a {projection} picture")
+    if max_planes < 1:
+        raise BadInput(f"max_planes must be at least 1, not {max_planes}")
+    measured = _measured(given, keypoints, boxes_px, lines_px)
+    if depth_prior is not None:
+        depths = checked_depths(*depth_prior, depths_are_of_size, measured.total)
+        measured = replace(measured, depths=depths)
+    require_people(measured.sticks, measured.total, given)
+    return _result(Fitter(given, measured, max_planes))
+
+
+def _measured(
+    given: Given,
+    keypoints: npt.ArrayLike | None,
+    boxes_px: npt.ArrayLike | None,
+    lines_px: npt.ArrayLike | None,
+) -> Measured:
+    """People and lines as a lens without distortion would show them."""
+
+    def people(given: Given) -> tuple[int, Levels | None, Sticks]:
+        if keypoints is not None:
+            return measure_keypoints(keypoints, given)
+        assert boxes_px is not None
+        total, sticks = measure_boxes(boxes_px, given)
+        return total, None, sticks
+
+    total, levels, sticks = people(given)
+    weight = density_weights(sticks)
+    if any(given.distortion):
+        # Density is that of the picture as it is, so that the costs of different lenses compare.
+        _, _, seen = people(replace(given, distortion=(0.0, 0.0)))
+        by_person = np.ones(total)
+        by_person[seen.index] = density_weights(seen)
+        weight = by_person[sticks.index]
+    lines = checked_segments(np.zeros((0, 4)) if lines_px is None else lines_px)
+    ends = undistorted(lines.reshape(-1, 2, 2), given)
+    return Measured(total, levels, sticks, weight, ends.reshape(-1, 4))
+
+
+def _result(fit: Fitter) -> GroundCameraFit:
+    given, problem, view, index = fit.given, fit.problem, fit.view, fit.sticks.index
+    total, covariance = fit.measured.total, fit.covariance()
+    prediction = problem.predict(view)
+    parts = problem.components(prediction, fit.population)
+    _, membership, _ = densities(prediction, parts)
+    inlier = np.zeros(total, dtype=bool)
+    inlier[index] = membership[0] > 0.5
+    plane_index = np.full(total, -1)
+    is_known = membership.sum(axis=0) > 0.5
+    plane_index[index[is_known]] = fit.grounds.label[is_known]
+    focal = given.focal_px if given.focal_px is not None else float(np.exp(view.log_focal))
+    normal = given.normal if given.normal is not None else view.normal
+    offset = float(np.exp(view.log_offset))
+    return GroundCameraFit(
+        focal_px=focal,
+        center_px=(float(given.center_px[0]), float(given.center_px[1])),
+        normal=normal,
+        offset_m=offset,
+        planes=[(normal, offset * float(np.exp(r))) for r in fit.grounds.log_ratio],
+        plane_index=plane_index,
+        inlier=inlier,
+        covariance=covariance,
+        cost=objective(problem, view, fit.population) / len(fit.sticks),
+        report=write_report(
+            given,
+            fit.sticks,
+            focal,
+            covariance,
+            membership,
+            prediction.is_valid,
+            fit.population,
+            total,
+            fit.starts_tried,
+            fit.lines_say,
+        ),
+        distortion=_in_focal_lengths(given, focal),
+    )
+
+
+def _in_focal_lengths(given: Given, focal_px: float) -> tuple[float, float]:
+    ratio = (focal_px / (given.distortion_unit_px or given.focal_guess_px)) ** 2
+    return given.distortion[0] * ratio, given.distortion[1] * ratio**2

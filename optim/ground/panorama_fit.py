@@ -1,0 +1,125 @@
+"""Camera and ground of a panorama: gravity and height as ever, the pixels per radian by a search if unknown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+
+from optim.anthropometry import GROUND_GRADE_SD
+from optim.errors import FitFailed
+from optim.ground.ground_camera import GroundCameraFit, fit_ground_camera
+from optim.ground.inputs import PRIOR_LOG_FOCAL_SD
+from optim.projection import FloatArray
+
+_SWEEP_FOV_DEG = (60.0, 90.0, 120.0, 150.0, 180.0, 220.0, 265.0, 310.0, 360.0)
+_PRIOR_FOV_DEG = 180.0
+_Z90 = 1.645
+_DETERMINED_SD = 0.4 * PRIOR_LOG_FOCAL_SD
+_NARROW_SD = 0.12  # of log focal; the sweep sees wider posteriors well enough
+_STEP = 0.03  # of log focal, for the curvature at the optimum
+
+
+def fit_panorama(
+    keypoints: npt.ArrayLike,
+    image_size: tuple[int, int],
+    *,
+    projection: str,
+    focal_px: float | None = None,
+    **options: Any,
+) -> GroundCameraFit:
+    """`fit_ground_camera` for pictures on a cylinder or a sphere.
+
+    Where the pixels per radian are not known, the posterior profiled over everything else is searched. Its
+    curvature at the peak, or its moments where it is wide, give their variance and what it adds to the other
+    unknowns'.
+
+    Args:
+        keypoints: (N, 17, 3) COCO-17 pixels and score; columns beyond a border of a whole turn are fine.
+        image_size: (width, height); projection: "cylindrical" or "equirectangular".
+        focal_px: pixels per radian, if known.
+        options: of `fit_ground_camera`.
+
+    Raises:
+        As `fit_ground_camera`.
+    """
+    prior = math.log(image_size[0] / math.radians(_PRIOR_FOV_DEG))
+
+    def fit_at(log_focal: float, grade_sd: float = GROUND_GRADE_SD) -> GroundCameraFit:
+        focal = math.exp(log_focal)
+        return fit_ground_camera(
+            keypoints,
+            image_size,
+            focal_px=focal,
+            projection=projection,
+            grade_sd=grade_sd,
+            **options,
+        )
+
+    def compared(log_focal: float) -> GroundCameraFit:
+        """With ground as uneven in pixels as any: how even it is must not tell how far away it lies."""
+        return fit_at(log_focal, GROUND_GRADE_SD * math.exp(prior - log_focal))
+
+    if focal_px is not None:
+        return fit_at(math.log(focal_px))
+
+    def posterior(fit: GroundCameraFit) -> float:
+        return fit.total_cost + 0.5 * float((fit.unknowns[0] - prior) / PRIOR_LOG_FOCAL_SD) ** 2
+
+    def cost(log_focal: float) -> float:
+        try:
+            return posterior(compared(log_focal))
+        except FitFailed:
+            return math.inf
+
+    sweep = np.log(image_size[0] / np.radians(_SWEEP_FOV_DEG[::-1]))
+    place, variance = _moments(sweep, np.array([cost(place) for place in sweep]))
+    if variance < _NARROW_SD**2:
+        place, variance = _peak(cost, sweep, place)
+    around = [compared(place + step) for step in (-_STEP, 0.0, _STEP)]
+    return _with_focal_doubt(around, variance)
+
+
+def _moments(places: FloatArray, costs: FloatArray) -> tuple[float, float]:
+    """Mean and variance of a posterior whose negative logarithm (M,) is known at some places (M,).
+
+    An all but flat posterior often peaks at the border of what is possible, where its curvature says nothing.
+    """
+    weight = np.exp(costs.min() - costs) * np.gradient(places)
+    weight /= weight.sum()
+    mean = float(weight @ places)
+    return mean, float(weight @ (places - mean) ** 2)
+
+
+def _peak(cost: Callable[[float], float], places: FloatArray, near: float) -> tuple[float, float]:
+    """Place and variance of a peak between two of the places where the costs were looked at (Laplace)."""
+    best = int(np.argmin(np.abs(places - near)))
+    bounds = places[max(best - 1, 0)], places[min(best + 1, len(places) - 1)]
+    place = float(minimize_scalar(cost, bounds=bounds, method="bounded", options={"xatol": 1e-3}).x)
+    low, middle, high = (cost(place + step) for step in (-_STEP, 0.0, _STEP))
+    curvature = (low - 2 * middle + high) / _STEP**2
+    return place, 1.0 / max(curvature, PRIOR_LOG_FOCAL_SD**-2)
+
+
+def _with_focal_doubt(around: list[GroundCameraFit], variance: float) -> GroundCameraFit:
+    """A fit, its covariance widened by what the focal length may still be.
+
+    Args:
+        around: fits one `_STEP` of log focal below the answer, at it, and above; variance: of log focal.
+    """
+    low, middle, high = around
+    along = (high.unknowns - low.unknowns) / (2 * _STEP)
+    covariance = middle.covariance + variance * np.outer(along, along)
+    sd = math.sqrt(variance)
+    interval = [middle.focal_px * math.exp(s * _Z90 * sd) for s in (-1.0, 1.0)]
+    said = {
+        "focal": "estimated",
+        "focal_determined": sd < _DETERMINED_SD,
+        "focal_interval_90_px": interval,
+    }
+    return replace(middle, covariance=covariance, report={**middle.report, **said})

@@ -1,0 +1,285 @@
+"""More than one level of ground: terraces, platforms, stands. All share the camera and gravity.
+
+A person of known stature tells the height of the camera above the own ground, with the spread of
+statures as noise; the median over the nearest neighbours in the picture tells it well. A level is
+split in two where these medians fall into two separate groups and the likelihood gains more than
+the new unknowns may cost. Children and seated people among standing adults look like a lower
+ground too, but one by one: the medians do not see them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from optim.ground.population import Components, Population, densities, reestimated
+from optim.ground.residuals import Prediction, View, adult_sd, log_offsets
+from optim.ground.solver import Problem, cost_of, minimise, objective, score_and_hessian
+from optim.projection import FloatArray
+
+_NEIGHBOURS = 6
+_MIN_PEOPLE, _MIN_SHARE = 12, 0.03
+_MIN_COHERENCE = 0.6  # share of the members' neighbours who are members
+_MIN_STEP = 0.08  # of the logarithm of the offset, between two levels
+_MAX_MISFIT = 3.0  # median chi-square per degree of freedom: seated people are no upright sticks
+_MAX_LEAN_SD = 3.0
+_LEVEL_COST, _LEVEL_COST_PER_LOG = 20.0, 5.0  # nats that a level must gain: a + b log(people)
+_ROUNDS, _JOINT_STEPS = 8, 6
+_SETTLED_GAIN = 1e-3  # nats
+_MAX_STEP = 0.3
+_SMOOTHING = 0.1  # neighbours that every level has for free
+# A border drawn before the camera was right can only move if neighbours do not count at first.
+_FIRST_ROUNDS, _FIRST_SMOOTHINGS = 2, (1000.0, 3.0, _SMOOTHING)
+_SMOOTHINGS = (_SMOOTHING, _SMOOTHING)
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """Levels of ground below one camera.
+
+    Attributes:
+        log_ratio: (P,) logarithm of every level's offset over that of the first.
+        label: (N,) level of every stick.
+    """
+
+    log_ratio: FloatArray
+    label: npt.NDArray[np.int64]
+
+    @property
+    def offset_ratio(self) -> FloatArray:
+        """(N,) factor on the first level's offset for every stick."""
+        return np.asarray(np.exp(self.log_ratio)[self.label])
+
+
+def find_grounds(
+    problem: Problem, view: View, population: Population, max_planes: int
+) -> tuple[View, Grounds]:
+    """Splits levels while the people ask for it; the camera is refined with each new one."""
+    grounds = Grounds(np.zeros(1), np.zeros(len(problem.sticks), dtype=np.int64))
+    if len(problem.sticks) < 2 * _MIN_PEOPLE:
+        return view, grounds
+    places = problem.sticks.bottom_px
+    near = cKDTree(places).query(places, _NEIGHBOURS + 1)[1]
+    cost = objective(problem, view, population)
+    price = _LEVEL_COST + _LEVEL_COST_PER_LOG * math.log(len(problem.sticks))
+    level = 0
+    while len(grounds.log_ratio) < max_planes and level < len(grounds.log_ratio):
+        split = _split(problem, view, grounds, level, near)
+        if split is not None:
+            trial = _refine(problem, view, population, split, near)
+            if trial[3] < cost - price and _stand_together(trial[2], near):
+                view, population, grounds, cost = trial
+                level = 0
+                continue
+        level += 1
+    return view, grounds
+
+
+def _relative_log_offset(problem: Problem, view: View) -> FloatArray:
+    """(N,) what each stick says of the log offset less the view's; NaN for those that lean."""
+    log_offset, lean = log_offsets(
+        view.normal[None],
+        np.exp([view.log_focal]),
+        problem.sticks,
+        problem.center_px,
+        problem.stature_m,
+    )
+    _, lean_sd = adult_sd(problem.sticks)
+    upright = np.abs(lean[0]) < _MAX_LEAN_SD * lean_sd
+    if not problem.sticks.sees_angle:
+        upright[:] = True
+    return np.where(upright, log_offset[0] - view.log_offset, np.nan)
+
+
+def _split(
+    problem: Problem, view: View, grounds: Grounds, level: int, near: npt.NDArray[np.int64]
+) -> Grounds | None:
+    """One level as two, by the threshold on the local medians that parts them best (Otsu 1979)."""
+    relative = np.where(grounds.label == level, _relative_log_offset(problem, view), np.nan)
+    around = np.sort(relative[near], axis=1)  # NaN last
+    count = np.isfinite(around).sum(axis=1)
+    use = (grounds.label == level) & (count > _NEIGHBOURS // 2)
+    rows = np.flatnonzero(use)
+    least = max(_MIN_PEOPLE, int(_MIN_SHARE * len(problem.sticks)))
+    if len(rows) < 2 * least:
+        return None
+    local = around[rows, (count[rows] - 1) // 2]
+    ordered = np.sort(local)
+    low_count = np.arange(least, len(rows) - least + 1)
+    total = np.cumsum(ordered)
+    low = total[low_count - 1] / low_count
+    high = (total[-1] - total[low_count - 1]) / (len(rows) - low_count)
+    best = int(np.argmax(low_count * (len(rows) - low_count) * (high - low) ** 2))
+    if high[best] - low[best] < _MIN_STEP:
+        return None
+    is_high = np.zeros(len(use), dtype=bool)
+    is_high[rows] = local >= ordered[low_count[best]]
+    is_low = use & ~is_high
+    new, old = (is_high, is_low) if is_low.sum() >= is_high.sum() else (is_low, is_high)
+    if np.median(problem.sticks.misfit[new]) > _MAX_MISFIT:
+        return None
+    log_ratio = np.append(grounds.log_ratio, np.nanmedian(relative[new]))
+    log_ratio[level] = np.nanmedian(relative[old])
+    label = np.where(new, len(grounds.log_ratio), grounds.label)
+    return Grounds(log_ratio, label)
+
+
+def _stand_together(grounds: Grounds, near: npt.NDArray[np.int64]) -> bool:
+    """Whether every level holds enough people, most of whose neighbours are on it too."""
+    for k in range(len(grounds.log_ratio)):
+        members = grounds.label == k
+        if members.sum() < _MIN_PEOPLE or members[near[members, 1:]].mean() < _MIN_COHERENCE:
+            return False
+    return True
+
+
+def _refine(
+    problem: Problem,
+    view: View,
+    population: Population,
+    grounds: Grounds,
+    near: npt.NDArray[np.int64],
+) -> tuple[View, Population, Grounds, float]:
+    """Camera, ratios, labels and population in turn; ends with the cost."""
+    view, grounds = _first_as_reference(view, grounds)
+    view = minimise(_levelled(problem, grounds), view, population)
+    for k in range(_ROUNDS):
+        view, grounds = _settled(problem, view, population, grounds)
+        before = grounds.label
+        smoothings = _FIRST_SMOOTHINGS if k < _FIRST_ROUNDS else _SMOOTHINGS
+        label = _labels(problem, view, population, grounds, near, smoothings)
+        grounds = replace(grounds, label=label)
+        levelled = _levelled(problem, grounds)
+        prediction = levelled.predict(view)
+        parts = levelled.components(prediction, population)
+        membership = densities(prediction, parts)[1]
+        population = reestimated(population, prediction, parts, membership, problem.weight)
+        if np.array_equal(before, grounds.label):
+            break
+    cost = objective(levelled, view, population) + _label_cost(problem, grounds, near)
+    return view, population, grounds, cost
+
+
+def _first_as_reference(view: View, grounds: Grounds) -> tuple[View, Grounds]:
+    base = float(grounds.log_ratio[0])
+    moved = replace(view, log_offset=view.log_offset + base)
+    return moved, replace(grounds, log_ratio=grounds.log_ratio - base)
+
+
+@dataclass(frozen=True)
+class _Guess:
+    """View and levels with what they predict; `problem` is that of these levels."""
+
+    problem: Problem
+    view: View
+    grounds: Grounds
+    prediction: Prediction
+    parts: Components
+    cost: float
+
+    @classmethod
+    def of(cls, problem: Problem, view: View, population: Population, grounds: Grounds) -> _Guess:
+        levelled = _levelled(problem, grounds)
+        prediction = levelled.predict(view)
+        parts = levelled.components(prediction, population)
+        cost = cost_of(levelled, view, prediction, parts)
+        return cls(levelled, view, grounds, prediction, parts, cost)
+
+
+def _settled(
+    problem: Problem, view: View, population: Population, grounds: Grounds
+) -> tuple[View, Grounds]:
+    """View and levels after a few damped Newton steps in all of them at once, labels unchanged.
+
+    One after the other would creep: a camera that tilts and a level that sinks look much alike.
+    """
+    guess = _Guess.of(problem, view, population, grounds)
+    for _ in range(_JOINT_STEPS):
+        step = _newton_step(guess)
+        for shrink in (1.0, 0.3, 0.1):
+            ratio = guess.grounds.log_ratio + shrink * np.append(0.0, step[4:])
+            moved = replace(guess.grounds, log_ratio=ratio)
+            trial = _Guess.of(problem, guess.view.moved(shrink * step[:4]), population, moved)
+            if trial.cost < guess.cost:
+                break
+        else:
+            break
+        gain, guess = guess.cost - trial.cost, trial
+        if gain < _SETTLED_GAIN:
+            break
+    return guess.view, guess.grounds
+
+
+def _newton_step(guess: _Guess) -> FloatArray:
+    """(4 + P - 1,) for the view and the logarithms of the levels' ratios but the first.
+
+    A level's ratio moves its own people as the view's log offset moves everybody.
+    """
+    problem, grounds, jacobian = guess.problem, guess.grounds, guess.prediction.jacobian
+    count = len(grounds.log_ratio)
+    own = grounds.label[:, None] == np.arange(1, count)
+    by_ratio = jacobian[:, :, 3:] * own[:, None]
+    prediction = replace(guess.prediction, jacobian=np.concatenate([jacobian, by_ratio], axis=2))
+    scores, hessian = score_and_hessian(problem, guess.view, prediction, guess.parts)
+    gradient = -problem.weight @ scores
+    slope, curvature = problem.expand_beside_people(guess.view)
+    gradient[:4] += slope
+    hessian[:4, :4] += curvature
+    free = np.append(problem.prior.is_free, np.ones(count - 1, dtype=bool))
+    keep = np.ix_(free, free)
+    step = np.zeros(3 + count)
+    step[free] = -np.linalg.solve(hessian[keep] + 1e-9 * np.eye(int(free.sum())), gradient[free])
+    return np.asarray(np.clip(step, -_MAX_STEP, _MAX_STEP))
+
+
+def _levelled(problem: Problem, grounds: Grounds) -> Problem:
+    return replace(problem, offset_ratio=grounds.offset_ratio)
+
+
+def _labels(
+    problem: Problem,
+    view: View,
+    population: Population,
+    grounds: Grounds,
+    near: npt.NDArray[np.int64],
+    smoothings: tuple[float, ...],
+) -> npt.NDArray[np.int64]:
+    """(N,) the likeliest level of everybody, with the neighbours' levels as prior."""
+    evidence = []
+    for ratio in np.exp(grounds.log_ratio):
+        level = replace(problem, offset_ratio=np.full(len(problem.sticks), ratio))
+        prediction = level.predict(view)
+        evidence.append(densities(prediction, level.components(prediction, population))[0])
+    label = grounds.label
+    for smoothing in smoothings:
+        prior = _log_label_prior(label, len(evidence), near, smoothing)
+        label = np.argmax(np.stack(evidence) + prior, axis=0)
+    return label
+
+
+def _log_label_prior(
+    label: npt.NDArray[np.int64], count: int, near: npt.NDArray[np.int64], smoothing: float
+) -> FloatArray:
+    """(P, N) logarithm of each level's share among everybody's neighbours."""
+    beside = np.stack([(label[near[:, 1:]] == k).sum(axis=1) for k in range(count)])
+    return np.asarray(np.log((beside + smoothing) / (_NEIGHBOURS + count * smoothing)))
+
+
+def _label_cost(problem: Problem, grounds: Grounds, near: npt.NDArray[np.int64]) -> float:
+    """What it costs to say who stands on which level: little where the levels do not mingle."""
+    prior = _log_label_prior(grounds.label, len(grounds.log_ratio), near, _SMOOTHING)
+    return -float(problem.weight @ prior[grounds.label, np.arange(len(grounds.label))])
+
+
+def largest_first(grounds: Grounds, view: View) -> tuple[Grounds, View]:
+    """Renumbered so that the level of most people is the first, and the view's own."""
+    count = np.bincount(grounds.label, minlength=len(grounds.log_ratio))
+    order = np.argsort(-count, kind="stable")
+    rank = np.argsort(order, kind="stable")
+    base = float(grounds.log_ratio[order[0]])
+    renamed = Grounds(grounds.log_ratio[order] - base, rank[grounds.label])
+    return renamed, replace(view, log_offset=view.log_offset + base)

@@ -1,0 +1,106 @@
+"""What pictures hide of their lens: the principal point of crops, and the distortion where it bends edges.
+
+Along the picture's vertical the principal point, the pitch and the focal length explain the same things, and
+small errors of the keypoints decide; across it, a shift tilts verticals against the horizon, and people say
+how much. So only the horizontal place is estimated. Distortion does both, so that it is estimated with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from optim.ground.ground_camera import GroundCameraFit, fit_ground_camera
+from optim.ground.plumb import Lens
+from optim.projection import FloatArray
+
+# Where the posterior is looked at, in standard deviations of the prior; and once more in those of the
+# posterior, where that is so narrow that the first look saw little of it.
+_NODES = (-1.5, -0.75, 0.0, 0.75, 1.5)
+_NARROW = 0.75
+
+_Fit = Callable[[FloatArray], GroundCameraFit]
+
+
+def fit_with_free_center(
+    keypoints: npt.ArrayLike,
+    image_size: tuple[int, int],
+    *,
+    center_sd_px: float,
+    lens: Lens | None = None,
+    **options: Any,
+) -> GroundCameraFit:
+    """`fit_ground_camera` with the principal point's horizontal place unknown, and the lens's distortion.
+
+    Both are integrated over a grid of fits, each a profile of the posterior over everything else; the answer is
+    the fit at their posterior mean, and its covariance holds what is not known of them.
+
+    Args:
+        keypoints: (N, 17, 3) COCO-17 pixels and score.
+        image_size: (width, height).
+        center_sd_px: standard deviation of the prior about the centre.
+        lens: what straight edges say of the distortion; used if they exclude that there is none.
+        options: of `fit_ground_camera`, without center_px and distortion, or with a distortion that is known.
+
+    Raises:
+        As `fit_ground_camera`.
+    """
+    middle_px = np.array([image_size[0] / 2, image_size[1] / 2])
+    bent = lens if lens is not None and lens.is_bent else None
+
+    def fit_at(offset: FloatArray) -> GroundCameraFit:
+        """Of the principal point, and of k1, in standard deviations of their priors."""
+        if bent is not None:
+            options["distortion"] = (bent.k1 + offset[1] * bent.sd, 0.0)
+            options["distortion_unit_px"] = bent.unit_px
+        center_px = middle_px + np.array([offset[0] * center_sd_px, 0.0])
+        return fit_ground_camera(keypoints, image_size, center_px=center_px, **options)
+
+    mean, covariance, slopes = _posterior(fit_at, 1 if bent is None else 2)
+    fit = fit_at(mean)
+    sd = np.sqrt(np.diag(covariance))
+    said = {
+        "principal_point": f"estimated across the picture: {mean[0] * center_sd_px:+.0f} px from the centre, "
+        f"sd {sd[0] * center_sd_px:.0f} px"
+    }
+    if bent is not None:
+        k1 = bent.k1 + mean[1] * bent.sd
+        said["distortion"] = (
+            f"estimated from straight edges and people: {k1:+.1%} at the picture's corner, "
+            f"sd {sd[1] * bent.sd:.1%}"
+        )
+    return replace(
+        fit,
+        covariance=fit.covariance + slopes @ covariance @ slopes.T,
+        report={**fit.report, **said},
+    )
+
+
+def _posterior(fit_at: _Fit, unknowns: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Mean (D,), covariance (D, D) of unknowns with standard normal priors; (4, D) how a fit follows."""
+    mean, spread = np.zeros(unknowns), np.ones(unknowns)
+    for _ in range(2):
+        nodes = np.array(list(product(_NODES, repeat=unknowns))) * spread + mean
+        fits = [fit_at(node) for node in nodes]
+        cost = np.array([f.total_cost for f in fits]) + np.sum(nodes**2, axis=1) / 2
+        weight = np.exp(cost.min() - cost)
+        weight /= weight.sum()
+        mean = weight @ nodes
+        apart = nodes - mean
+        covariance = (weight[:, None] * apart).T @ apart
+        # A grid of finite reach makes a prior of one look narrower; nobody learns what the prior did not know.
+        covariance /= np.mean(np.square(_NODES))
+        narrow = np.sqrt(np.diag(covariance)) < _NARROW * spread
+        if not narrow.any():
+            break
+        spread = np.where(narrow, np.maximum(np.sqrt(np.diag(covariance)), spread / 4), spread)
+    found = np.stack([f.unknowns for f in fits])
+    root = np.sqrt(weight)[:, None]
+    design = np.hstack([apart, np.ones((len(apart), 1))])
+    slopes = np.linalg.lstsq(root * design, root * found, rcond=None)[0][:-1].T
+    return np.asarray(mean), np.asarray(covariance), np.asarray(slopes)

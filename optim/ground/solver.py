@@ -1,0 +1,183 @@
+"""Levenberg-Marquardt on a mixture likelihood: each person's memberships weigh its normal
+equations (EM).
+
+The covariances stay frozen within one call, so that they are weights and not a reward for
+predicting long or short people; the caller renews them between calls. Steps that raise the cost
+are rejected.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from optim.ground.evidence import Evidence
+from optim.ground.population import Components, Population, components, densities
+from optim.ground.residuals import Prediction, View, predict
+from optim.ground.sticks import Sticks
+from optim.projection import FloatArray
+
+_MAX_STEP = np.array([0.4, 0.15, 0.15, 0.4])
+_TOLERANCE = 1e-8
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Gaussian prior about a view; infinite information where a parameter is fixed.
+
+    Attributes:
+        mean: the view it is centred on.
+        information: (4,) over (log focal, pitch tangent, roll tangent, log offset).
+        is_free: (4,) False for parameters that are given.
+    """
+
+    mean: View
+    information: FloatArray
+    is_free: npt.NDArray[np.bool_]
+
+    def cost(self, view: View) -> float:
+        return 0.5 * float(np.sum(self.information * self._apart(view) ** 2))
+
+    def gradient(self, view: View) -> FloatArray:
+        return np.asarray(self.information * self._apart(view))
+
+    def _apart(self, view: View) -> FloatArray:
+        (pitch, roll), (pitch_0, roll_0) = view.pitch_roll, self.mean.pitch_roll
+        turn = np.arctan2(np.sin(roll - roll_0), np.cos(roll - roll_0)) * np.cos(pitch)
+        return np.array(
+            [
+                view.log_focal - self.mean.log_focal,
+                pitch - pitch_0,
+                turn,
+                view.log_offset - self.mean.log_offset,
+            ]
+        )
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Everything that stays the same while the view moves."""
+
+    sticks: Sticks
+    weight: FloatArray
+    center_px: FloatArray
+    stature_m: float
+    prior: Prior
+    offset_ratio: FloatArray | float = 1.0
+    evidence: tuple[Evidence, ...] = ()
+
+    def predict(self, view: View) -> Prediction:
+        return predict(view, self.sticks, self.center_px, self.stature_m, self.offset_ratio)
+
+    def components(self, prediction: Prediction, population: Population) -> Components:
+        return components(prediction, self.sticks, population, self.stature_m)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Problem:
+        """The problem of some of the people, without other evidence."""
+        ratio = self.offset_ratio[rows] if isinstance(self.offset_ratio, np.ndarray) else 1.0
+        return replace(
+            self,
+            sticks=self.sticks.take(rows),
+            weight=self.weight[rows],
+            offset_ratio=ratio,
+            evidence=(),
+        )
+
+    def cost_beside_people(self, view: View) -> float:
+        """Of the prior and of all other evidence."""
+        return self.prior.cost(view) + sum(term.cost(view) for term in self.evidence)
+
+    def expand_beside_people(self, view: View) -> tuple[FloatArray, FloatArray]:
+        """Gradient (4,) and Hessian (4, 4) of the prior and of all other evidence."""
+        gradient, hessian = self.prior.gradient(view), np.diag(self.prior.information)
+        for term in self.evidence:
+            _, slope, curvature = term.expand(view)
+            gradient, hessian = gradient + slope, hessian + curvature
+        return gradient, hessian
+
+
+def objective(problem: Problem, view: View, population: Population) -> float:
+    """Negative log posterior, with the covariances of this very view; compares different starts."""
+    prediction = problem.predict(view)
+    parts = problem.components(prediction, population)
+    return cost_of(problem, view, prediction, parts)
+
+
+def cost_of(problem: Problem, view: View, prediction: Prediction, parts: Components) -> float:
+    """Negative log posterior with covariances of another view."""
+    log_density, _, _ = densities(prediction, parts)
+    return problem.cost_beside_people(view) - float(problem.weight @ log_density)
+
+
+def score_and_hessian(
+    problem: Problem, view: View, prediction: Prediction, parts: Components
+) -> tuple[FloatArray, FloatArray]:
+    """People's gradients (N, 4) of the log density, and the EM Hessian (4, 4) without the prior."""
+    _, membership, pull = densities(prediction, parts)
+    u, v = prediction.jacobian[:, 0], prediction.jacobian[:, 1]
+    blend = np.sum(membership[..., None, None] * parts.information, axis=0)
+    blend *= problem.weight[:, None, None]
+    force = np.sum(membership[..., None] * pull, axis=0)
+    scores = force[:, :1] * u + force[:, 1:] * v
+    across = (u * blend[:, 0, 1, None]).T @ v
+    hessian = (u * blend[:, 0, 0, None]).T @ u + (v * blend[:, 1, 1, None]).T @ v
+    return scores, hessian + across + across.T
+
+
+def minimise(
+    problem: Problem, view: View, population: Population, *, renewals: int = 3, steps: int = 12
+) -> View:
+    """The nearest minimum of the robust cost.
+
+    Args:
+        renewals: how often the covariances are renewed.
+        steps: of Levenberg-Marquardt per renewal, at most.
+    """
+    free = np.flatnonzero(problem.prior.is_free)
+    if len(free) == 0:
+        return view
+    damping = 1e-3
+    for _ in range(renewals):
+        prediction = problem.predict(view)
+        parts = problem.components(prediction, population)
+        cost = start_cost = cost_of(problem, view, prediction, parts)
+        for _ in range(steps):
+            scores, hessian = score_and_hessian(problem, view, prediction, parts)
+            slope, curvature = problem.expand_beside_people(view)
+            gradient, hessian = slope - problem.weight @ scores, hessian + curvature
+            improved = False
+            while damping < 1e8:
+                step = _step(gradient, hessian, damping, free)
+                trial = view.moved(step)
+                trial_prediction = problem.predict(trial)
+                trial_cost = cost_of(problem, trial, trial_prediction, parts)
+                if trial_cost < cost:
+                    improved = True
+                    break
+                damping = max(damping * 6.0, 1e-6)
+                if np.max(np.abs(step)) < 1e-10:
+                    break
+            if not improved:
+                damping = 1e-3
+                break
+            gain, cost = cost - trial_cost, trial_cost
+            view, prediction = trial, trial_prediction
+            damping = max(damping * 0.2, 1e-9)
+            if gain < _TOLERANCE * (1.0 + abs(cost)):
+                break
+        if start_cost - cost < 1e-7 * (1.0 + abs(cost)):
+            break
+    return view
+
+
+def _step(
+    gradient: FloatArray, hessian: FloatArray, damping: float, free: npt.NDArray[np.int64]
+) -> FloatArray:
+    """A damped Newton step in the free parameters, of limited length."""
+    inner = hessian[np.ix_(free, free)]
+    damped = inner + np.diag(damping * np.diag(inner) + 1e-12)
+    step = np.zeros(4)
+    step[free] = -np.linalg.solve(damped, gradient[free])
+    return np.asarray(step * min(1.0, 1.0 / max(float(np.max(np.abs(step) / _MAX_STEP)), 1e-12)))

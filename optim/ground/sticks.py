@@ -1,0 +1,205 @@
+"""People reduced to sticks: where the foot end and the top end of each body's axis are in the
+picture.
+
+A vertical stick seen in perspective maps heights to pixels by p(h) = (1 - g) p_0 + g p_1 with
+g(h) = h (1 + q) / (1 + q h), h = 0 at the bottom and 1 at the top, and q the growth of depth from
+bottom to top over the depth of the bottom. For known q the two ends are linear in the observed
+levels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from optim import anthropometry as body
+from optim.projection import FloatArray
+
+BoolArray = npt.NDArray[np.bool_]
+
+MIN_SCORE = 0.2  # keypoints below are guesses
+_MIN_SPAN = 0.2  # of stature, between the outermost levels seen
+_BOX_NOISE = 0.03  # of the height, at either end of a box
+_HUGE = 1e6
+
+
+@dataclass(frozen=True)
+class OwnViews:
+    """The perspective view that every person of a panorama is measured in.
+
+    Attributes:
+        center_px: (N, 2) principal points, in columns and rows near those of the panorama.
+        R_own_cam: (N, 3, 3) turns the camera frame into that of each view.
+    """
+
+    center_px: FloatArray
+    R_own_cam: FloatArray
+
+    def take(self, rows: npt.NDArray[np.int64] | BoolArray) -> OwnViews:
+        return OwnViews(self.center_px[rows], self.R_own_cam[rows])
+
+
+@dataclass(frozen=True)
+class Sticks:
+    """One row a usable person; lengths in pixels.
+
+    Attributes:
+        index: (N,) row of the person in the input.
+        bottom_px, top_px: (N, 2) the ends.
+        var_bottom, var_top, cov: (N,) variances and covariance of the ends' noise, the same in u
+            and v.
+        length_px: (N,) distance of the ends.
+        misfit: (N,) chi-square of the levels about the stick over its degrees of freedom; 0 where
+            there are none.
+        bottom_height, top_height: of the ends above the ground, fractions of stature.
+        sees_angle: False for boxes, whose sides are upright by construction.
+        views: of a panorama; None where all people are in one perspective picture.
+    """
+
+    index: npt.NDArray[np.int64]
+    bottom_px: FloatArray
+    top_px: FloatArray
+    var_bottom: FloatArray
+    var_top: FloatArray
+    cov: FloatArray
+    length_px: FloatArray
+    misfit: FloatArray
+    bottom_height: float
+    top_height: float
+    sees_angle: bool = True
+    views: OwnViews | None = None
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def take(self, rows: npt.NDArray[np.int64] | BoolArray) -> Sticks:
+        """The sticks that a mask or an index array selects."""
+        names = (
+            "index",
+            "bottom_px",
+            "top_px",
+            "var_bottom",
+            "var_top",
+            "cov",
+            "length_px",
+            "misfit",
+        )
+        views = self.views.take(rows) if self.views is not None else None
+        return replace(self, views=views, **{name: getattr(self, name)[rows] for name in names})
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Mid-points of joints of equal height. (N, K) each; sd is infinite where nothing was seen."""
+
+    points_px: FloatArray  # (N, K, 2)
+    sd_px: FloatArray
+    height: FloatArray  # fraction of the way from the stick's bottom to its top
+    views: OwnViews | None = None
+
+    def take(self, rows: npt.NDArray[np.int64] | BoolArray) -> Levels:
+        views = self.views.take(rows) if self.views is not None else None
+        return Levels(self.points_px[rows], self.sd_px[rows], self.height[rows], views)
+
+
+def levels_from_keypoints(keypoints: FloatArray) -> Levels:
+    """Levels of (N, 17, 3) COCO keypoints."""
+    finite = np.asarray(np.isfinite(keypoints).all(axis=2))
+    score = np.where(finite & (keypoints[..., 2] >= MIN_SCORE), keypoints[..., 2], 0.0)
+    score = np.minimum(score, 1.0)
+    points = np.where(finite[..., None], keypoints[..., :2], 0.0)
+    middle, height, seen, sigma = [], [], [], []
+    for joints in body.LEVELS:
+        weight = score[:, joints]
+        total = weight.sum(axis=1)
+        safe = np.where(total > 0, total, 1.0)
+        middle.append((weight[..., None] * points[:, joints]).sum(axis=1) / safe[:, None])
+        height.append((weight * body.HEIGHT_FRACTION[list(joints)]).sum(axis=1) / safe)
+        seen.append((weight > 0).sum(axis=1))
+        # A score says how probable it is that the joint is where it is said to be.
+        sigma.append(body.COCO_SIGMA[list(joints)].mean() / np.sqrt(safe))
+    levels_px, heights = np.stack(middle, axis=1), np.stack(height, axis=1)
+    count = np.stack(seen, axis=1)
+    stature_px = _stature_px(levels_px, heights, count > 0)
+    detector = np.stack(sigma, axis=1) * body.AREA_ROOT_OF_STATURE
+    aside = np.where(count == 1, body.LEVEL_HALF_WIDTH, 0.0)
+    relative = detector**2 + body.LEVEL_POSE_SD**2 + aside**2
+    sd = np.sqrt(stature_px[:, None] ** 2 * relative + body.PIXEL_NOISE_PX**2)
+    sd = np.where(count > 0, sd, np.inf)
+    span = body.SHOULDER_FRACTION - body.ANKLE_FRACTION
+    return Levels(levels_px, sd, (heights - body.ANKLE_FRACTION) / span)
+
+
+def _stature_px(levels_px: FloatArray, heights: FloatArray, seen: BoolArray) -> FloatArray:
+    """(N,) pixels that a whole stature would cover; NaN where fewer than two levels were seen."""
+    rows = np.arange(len(seen))
+    top = np.argmax(np.where(seen, heights, -np.inf), axis=1)
+    low = np.argmin(np.where(seen, heights, np.inf), axis=1)
+    span = heights[rows, top] - heights[rows, low]
+    length = np.linalg.norm(levels_px[rows, top] - levels_px[rows, low], axis=1)
+    usable = (seen.sum(axis=1) >= 2) & (span >= _MIN_SPAN) & (length > 0)
+    return np.where(usable, length / np.where(usable, span, 1.0), np.nan)
+
+
+def usable_people(levels: Levels) -> BoolArray:
+    """(N,) at least two levels, far enough apart."""
+    return np.asarray(np.isfinite(np.where(np.isinf(levels.sd_px), 0.0, levels.sd_px)).all(axis=1)
+                      & (np.isfinite(levels.sd_px).sum(axis=1) >= 2))  # fmt: skip
+
+
+def sticks_from_levels(
+    levels: Levels, index: npt.NDArray[np.int64], depth_growth: FloatArray | None = None
+) -> Sticks:
+    """Generalised least squares for both ends of every stick.
+
+    Args:
+        depth_growth: (N,) q of the module's text; 0 (an affine camera) where nothing is known yet.
+    """
+    q = np.zeros(len(index)) if depth_growth is None else depth_growth
+    g = levels.height * (1 + q[:, None]) / np.maximum(1 + q[:, None] * levels.height, 0.05)
+    weight = 1.0 / levels.sd_px**2
+    a00, a01, a11 = ((weight * f).sum(axis=1) for f in ((1 - g) ** 2, g * (1 - g), g**2))
+    b0 = ((weight * (1 - g))[..., None] * levels.points_px).sum(axis=1)
+    b1 = ((weight * g)[..., None] * levels.points_px).sum(axis=1)
+    det = a00 * a11 - a01**2
+    bottom = (a11[:, None] * b0 - a01[:, None] * b1) / det[:, None]
+    top = (a00[:, None] * b1 - a01[:, None] * b0) / det[:, None]
+    fitted = (1 - g)[..., None] * bottom[:, None] + g[..., None] * top[:, None]
+    chi2 = (weight * ((levels.points_px - fitted) ** 2).sum(axis=2)).sum(axis=1)
+    freedom = 2 * (np.isfinite(levels.sd_px).sum(axis=1) - 2)
+    return Sticks(
+        index=index,
+        bottom_px=bottom,
+        top_px=top,
+        var_bottom=a11 / det,
+        var_top=a00 / det,
+        cov=-a01 / det,
+        length_px=np.linalg.norm(top - bottom, axis=1),
+        misfit=np.where(freedom > 0, chi2 / np.maximum(freedom, 1), 0.0),
+        bottom_height=body.ANKLE_FRACTION,
+        top_height=body.SHOULDER_FRACTION,
+        views=levels.views,
+    )
+
+
+def sticks_from_boxes(boxes_px: FloatArray, index: npt.NDArray[np.int64]) -> Sticks:
+    """Standing people's boxes (N, 4) xyxy: from the ground to the top of the head."""
+    middle = (boxes_px[:, 0] + boxes_px[:, 2]) / 2
+    length = boxes_px[:, 3] - boxes_px[:, 1]
+    variance = (_BOX_NOISE * length) ** 2 + body.PIXEL_NOISE_PX**2
+    zeros = np.zeros(len(index))
+    return Sticks(
+        index=index,
+        bottom_px=np.stack([middle, boxes_px[:, 3]], axis=1),
+        top_px=np.stack([middle, boxes_px[:, 1]], axis=1),
+        var_bottom=variance,
+        var_top=variance,
+        cov=zeros,
+        length_px=length,
+        misfit=zeros,
+        bottom_height=0.0,
+        top_height=1.0,
+        sees_angle=False,
+    )

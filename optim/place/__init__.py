@@ -1,0 +1,1 @@
+"""Where each person stands, given camera and ground."""

@@ -1,0 +1,1 @@
+"""Camera, ground and everybody solved together."""

@@ -1,0 +1,44 @@
+"""The component benchmark's own arithmetic: who overlaps, what `all` holds, what a table says."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import components
+import numpy as np
+import pytest
+
+
+def test_people_overlap_who_meet_somebody_visible():
+    boxes = np.array([[0, 0, 10, 30], [4, 0, 14, 30], [50, 0, 60, 30], [51, 0, 61, 30]], float)
+    visibility = np.array([1.0, 1.0, 1.0, 0.1])
+    truth = _Truth(boxes_px=boxes, visibility=visibility, inside=np.ones(4))
+    # 0 and 1 share 60 of 140; 3 is hardly seen, so that 2 stands alone.
+    assert components.overlapping(truth).tolist() == [True, True, False, False]
+    assert components.overlap_rate(truth) == pytest.approx(2 / 3)
+
+
+class _Truth(SimpleNamespace):
+    def __len__(self):
+        return len(self.boxes_px)
+
+
+def test_all_is_whatever_runs_and_of_two_of_a_kind_the_first():
+    both = components.everything({})
+    assert both == {"refiner": "crowdnet-s", "depth_prior": "body", "fuse_looks": True}
+    without = components.everything({"+ refiner crowdnet-s": "", "+ depth prior body": ""})
+    assert without == {"refiner": "3dcrowdnet", "depth_prior": "rootnet", "fuse_looks": True}
+    assert set(components.ALONE) == set(both)
+
+
+def test_the_summary_is_a_mean_over_scenes():
+    row = {
+        "scene": {"PPDS": 0.9},
+        "pa_mpjpe_mm": 60.0,
+        "seconds": 2.0,
+        "focal": -0.1,
+        "height": 0.1,
+    }
+    other = {**row, "pa_mpjpe_mm": 70.0, "focal": 0.3}
+    lines = components.summary({"default": {"a": row, "b": other}}).splitlines()
+    assert "65.0" in lines[2] and "0.200" in lines[2] and lines[2].startswith("| default |")

@@ -1,0 +1,59 @@
+"""From detections to a camera with its planes."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from helpers.ground import World, terrace
+from shapely import Point
+
+from crowd3d.config import Config
+from crowd3d.ground.fit import fit_camera
+from crowd3d.scene.detections import Detections
+
+
+def _detections(keypoints: np.ndarray) -> Detections:
+    points = keypoints[..., :2]
+    box = np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1)
+    one = np.ones(len(keypoints))
+    none = np.zeros(len(keypoints), np.int64)
+    return Detections(one, one, box, keypoints, none > 0, none)
+
+
+def _source(world: World) -> SimpleNamespace:
+    return SimpleNamespace(width=world.size[0], height=world.size[1])
+
+
+def test_terraces_become_planes_with_regions():
+    world, people, first = terrace(0.6, 3)
+    fitted = fit_camera(_detections(people), _source(world), None, Config(max_planes=2))
+    assert len(fitted.planes) == 2
+    ratio = fitted.planes[1].offset_m / fitted.planes[0].offset_m
+    assert ratio == pytest.approx(0.6, rel=0.1)
+    assert (fitted.plane_index[:first] == 0).mean() > 0.9
+    foot = people[:, 15:, :2].mean(axis=1)
+    inside = [fitted.planes[0].region.covers(Point(p)) for p in foot[:first]]
+    assert np.mean(inside) > 0.9
+
+
+def test_one_ground_needs_no_region():
+    world = World()
+    fitted = fit_camera(_detections(world.crowd(60, 1)), _source(world), None, Config())
+    assert [plane.region for plane in fitted.planes] == [None]
+
+
+def test_frames_of_a_static_camera_are_pooled():
+    world = World()
+    frames = [_detections(world.crowd(20, seed)) for seed in range(4)]
+    one = fit_camera(frames[0], _source(world), None, Config())
+    many = fit_camera(Detections.cat(frames), _source(world), None, Config())
+    assert many.covariance[0, 0] < 0.6 * one.covariance[0, 0]
+
+
+def test_what_is_known_of_the_focal_length_is_used():
+    world = World(pitch=2, height=1.7)
+    people = _detections(world.crowd(12, 3, far=12.0))
+    fitted = fit_camera(people, _source(world), None, Config(), focal_prior=(world.focal_px, 0.03))
+    assert fitted.camera.focal_px == pytest.approx(world.focal_px, rel=0.1)
