@@ -15,8 +15,12 @@ from crowd3d.errors import ConfigError
 
 CHOICES = {  # values of the keys that hold a word
     "depth_prior": ("none", "body", "rootnet", "rootnet-s"),
-    "refiner": ("none", "3dcrowdnet", "crowdnet-s"),
+    "pose_expert": ("none", "propose"),
+    "refine_crops": ("none", "3dcrowdnet", "crowdnet-s"),
 }
+
+
+RENAMED = {"refine": "refine_scene", "refiner": "refine_crops"}  # keys of 0.1
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,12 @@ class Config:
     stature_m: float = 1.70  # mean and standard deviation of the population
     stature_sd_m: float = 0.10
     second_look: bool = True  # left and right, from which way a closer look sees people face
-    refine_pose: bool = True  # fit limbs to the keypoints after the lift
-    refine: bool = False  # then everybody together; worth it where the camera is known well
     fuse_looks: bool = True  # lift every look at a person, and add up what the poses say
+    pose_expert: str = "none"  # another opinion of everybody's pose: "propose", once imported
     depth_prior: str = "none"  # by people's size: from their "body" fit, "rootnet" or "rootnet-s"
-    refiner: str = "none"  # network for people who overlap: "3dcrowdnet" or "crowdnet-s"
+    refine_pose: bool = True  # fit limbs to the keypoints after the lift
+    refine_crops: str = "none"  # network for people who overlap: "3dcrowdnet" or "crowdnet-s"
+    refine_scene: bool = False  # everybody together; worth it where the camera is known well
     # -- output
     overlay_px: int = 4096  # longest side of overlay.jpg
 
@@ -81,6 +86,8 @@ class Config:
         """A copy with some values changed; an unknown key is an error that names the nearest one."""
         known = [f.name for f in dataclasses.fields(self)]
         for key in values:
+            if key in RENAMED:
+                raise ConfigError(f"the config key {key!r} is called {RENAMED[key]!r} now")
             if key not in known:
                 near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
                 hint = f"; did you mean {near[0]!r}?" if near else ""

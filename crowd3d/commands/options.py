@@ -13,6 +13,15 @@ from crowd3d.config import CHOICES
 from crowd3d.picture.camera_hint import AUTO, CameraHint
 from crowd3d.scene.camera import PROJECTIONS
 
+
+def _is_renamed(context: click.Context, parameter: click.Parameter, value: object) -> None:
+    """`--refine` of version 0.1 is an error that tells the new name."""
+    if value is not None:
+        raise click.UsageError(
+            "--refine is called --refine-crops now; to solve the whole scene together, use --refine-scene"
+        )
+
+
 _OPTIONS = (
     click.option(
         "--model",
@@ -49,11 +58,26 @@ _OPTIONS = (
         help="Your own 2D poses instead of the detector: "
         "AlphaPose, OpenPose (file or folder), COCO, 3DCrowdNet.",
     ),
+    click.option("--refine", callback=_is_renamed, expose_value=False, hidden=True),
     click.option(
-        "--refine",
-        "refiner",
-        type=click.Choice(CHOICES["refiner"]),
+        "--refine-pose/--no-refine-pose",
+        default=None,
+        help="Fit limbs to the keypoints after the lift.  [default: refine]",
+    ),
+    click.option(
+        "--refine-crops",
+        type=click.Choice(CHOICES["refine_crops"]),
         help="Network that looks again at people who overlap.  [default: none]",
+    ),
+    click.option(
+        "--refine-scene/--no-refine-scene",
+        default=None,
+        help="Solve everybody's place, stature and posture together.  [default: no]",
+    ),
+    click.option(
+        "--pose-expert",
+        type=click.Choice(CHOICES["pose_expert"]),
+        help="A second network's opinion of everybody's pose.  [default: none]",
     ),
     click.option(
         "--depth-prior",
@@ -72,7 +96,10 @@ _OPTIONS = (
     ),
     click.option("--max-pixels", type=int, help="Refuse larger pictures.  [default: 4000000000]"),
 )
-_OF_CONFIG = ("refiner", "depth_prior", "fuse_looks", "max_planes", "max_pixels")
+_OF_CONFIG = (
+    *("refine_pose", "refine_crops", "refine_scene"),
+    *("pose_expert", "depth_prior", "fuse_looks", "max_planes", "max_pixels"),
+)
 _OF_CAMERA = ("focal_px", "fov_deg", "camera_json")
 
 

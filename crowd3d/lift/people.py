@@ -87,9 +87,9 @@ def lift_poses(
     lifted = lifter(keypoints, elevation_rad)
     if config.fuse_looks:
         lifted = fusion.fuse_looks(lifted, people, camera, normal, R_upright_cam, lifter)
-        if crops is not None and propose.is_there():
-            expert = propose.posterior_of_crops(people, camera, crops, body)
-            lifted = fusion.pool_expert(lifted, fusion.turned_root(expert, R_upright_cam))
+    if config.pose_expert == "propose" and crops is not None:
+        expert = propose.posterior_of_crops(people, camera, crops, body)
+        lifted = fusion.pool_expert(lifted, fusion.turned_root(expert, R_upright_cam))
     lifted = fusion.told_heading(lifted, people)
     if config.refine_pose:
         lifted = lifter.refine_pose(lifted, keypoints, elevation_rad)

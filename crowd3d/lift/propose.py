@@ -10,7 +10,6 @@ from crowd3d.body import BodyModel
 from crowd3d.lift.fusion import turned_root
 from crowd3d.maths.box import Box
 from crowd3d.maths.crop_camera import ray_rotation
-from crowd3d.models import catalog
 from crowd3d.models.propose import INPUT_PX, Prediction
 from crowd3d.models.propose_posterior import N_JOINTS, PARENTS, posterior, volume_kappa
 from crowd3d.picture.crops import Crops, boxes_of_people
@@ -19,11 +18,6 @@ from crowd3d.scene.detections import Detections
 
 _FACE = [0, 2, 1, 4, 3]  # COCO's nose, right eye, left eye, right ear, left ear
 _FOOT_PARENTS = list(PARENTS[29:])  # toes and heels, of which the posterior takes no bone
-
-
-def is_there() -> bool:
-    """Whether its weights are installed."""
-    return catalog.is_installed("propose")
 
 
 def posterior_of_crops(people: Detections, camera: Camera, crops: Crops, body: BodyModel) -> Tensor:

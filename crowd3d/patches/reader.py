@@ -220,7 +220,7 @@ def read_scene(
     fitted = Fitted(scene.camera, scene.planes, np.asarray(covariance), {})
     near_px = scene.people.box_px
     people = reader.people(source, fitted, body, config, report, near_px=near_px, journal=journal)
-    if config.refine:
+    if config.refine_scene:
         people, fitted = refine_people(people, fitted, body, config)
     warnings = list(scene.diagnostics["warnings"])
     if len(people) < _FEW_SHARE * len(scene.people):

@@ -113,11 +113,11 @@ def _people(
             focal_prior=seen.focal_prior,
         )
     people = lift_people(seen.people, fitted, body, lifter, config, crops, depths)
-    if config.refiner != "none" and crops is not None:
+    if config.refine_crops != "none" and crops is not None:
         from crowd3d.refine.crops import refine_crops
 
-        people = refine_crops(people, crops.source, fitted, body, config, config.refiner)
-    if config.refine:
+        people = refine_crops(people, crops.source, fitted, body, config, config.refine_crops)
+    if config.refine_scene:
         return refine_people(people, fitted, body, config)
     return people, fitted
 

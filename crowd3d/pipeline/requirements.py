@@ -12,8 +12,9 @@ from crowd3d.picture.crops import Crops
 _NETWORKS = {
     ("depth_prior", "rootnet"): ("rootnet",),
     ("depth_prior", "rootnet-s"): ("rootnet-s",),
-    ("refiner", "crowdnet-s"): ("crowdnet-s",),
-    ("refiner", "3dcrowdnet"): ("3dcrowdnet", "vposer"),
+    ("pose_expert", "propose"): ("propose",),
+    ("refine_crops", "crowdnet-s"): ("crowdnet-s",),
+    ("refine_crops", "3dcrowdnet"): ("3dcrowdnet", "vposer"),
 }
 
 

@@ -400,7 +400,7 @@ def test_exit_codes(root: Path, stub: Stub, monkeypatch: pytest.MonkeyPatch) -> 
     stopped = call_batch(root, "-o", out, "--max-planes", 3)
     assert stopped.exit_code == 3 and "crowd3d: the device is gone" in stopped.stderr
     monkeypatch.setenv("CROWD3D_HOME", str(root.parent / "empty"))
-    weightless = call_batch(root, "-o", out, "--refine", "3dcrowdnet")
+    weightless = call_batch(root, "-o", out, "--refine-crops", "3dcrowdnet")
     assert weightless.exit_code == 3 and "models import" in weightless.stderr
     monkeypatch.setitem(sys.modules, "ray", None)
     rayless = call_batch(root, "-o", root.parent / "other", "--ray", "auto")

@@ -433,7 +433,7 @@ def test_the_refiner_sees_every_picture(
         return people
 
     monkeypatch.setattr(crop_refiner, "refine_crops", refined)
-    config = CONFIG.replace(refiner="crowdnet-s")
+    config = CONFIG.replace(refine_crops="crowdnet-s")
     predict_folder(small, tmp_path / "p.json", Options(), config=config)
     assert sorted(seen) == sorted(eyes.looks)
 

@@ -25,9 +25,9 @@ class _Truth(SimpleNamespace):
 
 def test_all_is_whatever_runs_and_of_two_of_a_kind_the_first():
     both = components.everything({})
-    assert both == {"refiner": "crowdnet-s", "depth_prior": "body", "fuse_looks": True}
+    assert both == {"refine_crops": "crowdnet-s", "depth_prior": "body", "fuse_looks": True}
     without = components.everything({"+ refiner crowdnet-s": "", "+ depth prior body": ""})
-    assert without == {"refiner": "3dcrowdnet", "depth_prior": "rootnet", "fuse_looks": True}
+    assert without == {"refine_crops": "3dcrowdnet", "depth_prior": "rootnet", "fuse_looks": True}
     assert set(components.ALONE) == set(both)
 
 

@@ -291,7 +291,7 @@ def seen_and_fitted() -> Seen:
     return Seen(people, fitted, 0, 60, 1, is_fixed=True)
 
 
-ALONE = Config().replace(fuse_looks=False, depth_prior="none", refiner="none")
+ALONE = Config().replace(fuse_looks=False, depth_prior="none", refine_crops="none")
 
 
 def test_fusion_can_be_turned_off_and_changes_poses_only_a_little():
@@ -327,7 +327,7 @@ def test_the_refiner_gets_the_picture_and_everybody(monkeypatch):
 
     monkeypatch.setattr(crop_refiner, "refine_crops", refine)
     picture = Picture()
-    config = ALONE.replace(refiner="crowdnet-s")
+    config = ALONE.replace(refine_crops="crowdnet-s")
     scene = assemble.to_scene(
         "a.jpg", seen_and_fitted(), CAMERA, config, SIZE, crops=Crops(picture)
     )
@@ -341,7 +341,9 @@ def test_the_refiner_gets_the_picture_and_everybody(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "setting", [{"refiner": "3dcrowdnet"}, {"depth_prior": "rootnet"}], ids=["refiner", "rootnet"]
+    "setting",
+    [{"refine_crops": "3dcrowdnet"}, {"depth_prior": "rootnet"}],
+    ids=["refiner", "rootnet"],
 )
 def test_components_that_look_at_the_picture_need_one_and_their_weights(
     setting, monkeypatch, tmp_path
@@ -356,7 +358,7 @@ def test_components_that_look_at_the_picture_need_one_and_their_weights(
 
 
 @pytest.mark.parametrize(
-    "values", [{"refiner": "4dcrowdnet"}, {"depth_prior": "yes"}, {"fuse_looks": "body"}]
+    "values", [{"refine_crops": "4dcrowdnet"}, {"depth_prior": "yes"}, {"fuse_looks": "body"}]
 )
 def test_settings_that_do_not_exist_are_named(values):
     with pytest.raises(ConfigError, match=next(iter(values))):
@@ -366,7 +368,7 @@ def test_settings_that_do_not_exist_are_named(values):
 def test_the_command_knows_the_components():
     result = CliRunner().invoke(main, ["reconstruct", "x.jpg", "-o", "y", "--depth-prior", "no"])
     assert result.exit_code == 2 and "rootnet" in result.output
-    result = CliRunner().invoke(main, ["reconstruct", "x.jpg", "-o", "y", "--refine", "no"])
+    result = CliRunner().invoke(main, ["reconstruct", "x.jpg", "-o", "y", "--refine-crops", "no"])
     assert result.exit_code == 2 and "crowdnet-s" in result.output
 
 

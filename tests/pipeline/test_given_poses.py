@@ -32,7 +32,7 @@ def test_a_file_of_poses_gives_camera_ground_and_people(tmp_path, format):
 
 
 def test_a_given_camera_is_kept_and_everybody_gets_a_body():
-    config = Config(straight_edges=False).replace(refine=False)
+    config = Config(straight_edges=False).replace(refine_scene=False)
     seen = people_of_poses(standing(20), SOURCE, CAMERA, config, free_center=False)
     scene = assemble.to_scene("crowd.jpg", seen, CAMERA, config, SIZE)
     assert scene.camera.focal_px == CAMERA.focal_px

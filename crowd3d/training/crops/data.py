@@ -90,7 +90,7 @@ def rows_of(
     picture: Pixels,
     lifter: lift.Lift,
 ) -> dict[str, npt.NDArray[Any]]:
-    """One row a person, as `crop_refiner` will see them; fewer if somebody finds no place on the ground.
+    """One row a person, as `refine.crops` will see them; fewer if somebody finds no place on the ground.
 
     Args:
         who: (N,) rows of `truth`; keypoints: (N, 17, 3) and tiles: windows, theirs.
