@@ -6,8 +6,8 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import tiling
 from crowd3d import body as bodies
@@ -15,17 +15,23 @@ from crowd3d import config as configs
 from crowd3d.config import Config
 from crowd3d.data.keypoint_files import poses_of
 from crowd3d.errors import OutputError
-from crowd3d.patches.reader import read_scene
-from crowd3d.picture.camera_hint import CameraHint, Known
+from crowd3d.picture.camera_hint import CameraHint
 from crowd3d.picture.crops import Crops
 from crowd3d.picture.opening import translated_errors
-from crowd3d.pipeline.assemble import BODY, LEVEL, to_scene
+from crowd3d.picture.reading import Reading
+from crowd3d.pipeline.assemble import BODY, LEVEL, read_scene, to_scene
 from crowd3d.pipeline.find import find_people
 from crowd3d.pipeline.given_poses import people_of_poses
-from crowd3d.pipeline.networks import build_detector, build_reader, choose, choose_device
-from crowd3d.pipeline.requirements import check_weights
+from crowd3d.pipeline.networks import (
+    build_detector,
+    build_reader,
+    check_weights,
+    choose,
+    choose_device,
+)
 from crowd3d.progress import Progress, Reporter
 from crowd3d.scene.camera import Camera
+from crowd3d.scene.known import KnownCamera
 from crowd3d.scene.scene import Scene
 
 _JOURNAL = ".crowd3d-journal"  # inside the folder of the result, until the result is there
@@ -65,52 +71,37 @@ def reconstruct(
         ImageError, CameraError, ConfigError, DataError, OutputError, ModelError, EnvironmentProblem.
     """
     settings = config if isinstance(config, Config) else configs.load(config)
-    check_weights(settings)
     chosen = choose(model)
+    check_weights(settings)
     reader = None if chosen.reader is None else build_reader(chosen.reader, device, settings)
     poses = None if keypoints is None else poses_of(keypoints, Path(image).name)
     report = progress if progress is not None else Progress(enabled=False)
     seconds: dict[str, float] = {}
     with translated_errors(), tiling.open_image(image, max_pixels=settings.max_pixels) as source:
         known = _known(camera, source)
-        given = known.camera
         with _timed(seconds, "open"):
             source.prepare()
         folder = _writable(Path(out)) if out is not None else None
-        options: dict[str, Any] = {
-            "free_center": not known.center_is_known,
-            "projection": known.projection,
-            "focal_prior": known.focal_prior,
-        }
-        if poses is not None:
+        with _journal(folder) as journal:
+            reading = Reading(source, report, journal)
             with _timed(seconds, "find"):
-                seen = people_of_poses(poses, source, given, settings, **options)
-            origin = "own 2D poses"
-        else:
-            detector = build_detector(chosen.detector, device, settings)
-            with _timed(seconds, "find"), _journal(folder) as journal:
-                seen = find_people(
-                    source, detector, given, settings, report, journal=journal, **options
-                )
-            origin = detector.weights_hash[:16]
-        with _timed(seconds, "lift"):
-            scene = to_scene(
-                Path(image).name,
-                seen,
-                given,
-                settings,
-                (source.width, source.height),
-                known.projection,
-                crops=Crops(source, choose_device(device)),
-                free_center=not known.center_is_known,
-            )
+                if poses is not None:
+                    seen, origin = people_of_poses(poses, source, known, settings), "own 2D poses"
+                else:
+                    detector = build_detector(chosen.detector, device, settings)
+                    seen = find_people(reading, detector, known, settings)
+                    origin = detector.weights_hash[:16]
+            name = Path(image).name
+            if reader is None:
+                with _timed(seconds, "lift"):
+                    crops = Crops(source, choose_device(device))
+                    scene = to_scene(name, seen, known, settings, crops)
+            else:
+                with _timed(seconds, "read"):
+                    scene = read_scene(name, seen, known, settings, reading, reader)
         scene.diagnostics["projection"] = {"kind": known.projection, "source": known.source}
         scene.diagnostics["seconds"] = seconds
         scene.diagnostics["versions"]["weights"] = origin
-        if reader is not None:
-            with _timed(seconds, "read"), _journal(folder) as journal:
-                body = bodies.load(BODY, LEVEL)
-                scene = read_scene(reader, scene, source, body, settings, report, journal)
         if folder is not None:
             with _timed(seconds, "write"):
                 from crowd3d.export import write_all
@@ -121,9 +112,12 @@ def reconstruct(
     return scene
 
 
-def _known(camera: Camera | CameraHint | str | Path | None, source: tiling.ImageSource) -> Known:
+def _known(
+    camera: Camera | CameraHint | str | Path | None, source: tiling.ImageSource
+) -> KnownCamera:
     if isinstance(camera, Camera):
-        return Known(camera, camera.projection, True, "given")
+        size_px = (source.width, source.height)
+        return replace(KnownCamera.of(camera), size_px=size_px)
     if isinstance(camera, CameraHint):
         hint = camera
     else:

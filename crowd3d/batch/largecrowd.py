@@ -29,12 +29,14 @@ from crowd3d.ground.fit import assume_camera
 from crowd3d.ground.static import fit_static
 from crowd3d.picture.crops import Crops
 from crowd3d.picture.opening import picture_identity, translated_errors
+from crowd3d.picture.reading import Reading
 from crowd3d.pipeline.assemble import doubts, to_scene
 from crowd3d.pipeline.find import Seen, find_people
 from crowd3d.pipeline.networks import build_detector
 from crowd3d.progress import Progress, Reporter
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import Fitted
+from crowd3d.scene.known import KnownCamera
 from crowd3d.scene.scene import Scene
 from crowd3d.version import __version__
 
@@ -185,10 +187,10 @@ class _Runner:
         for index, picture in enumerate(chosen):
             report = _Labelled(self.report, f"{scene.name} camera {index + 1}/{len(chosen)}")
             with self._open(picture) as source, self._tiles(scene) as tiles:
-                frames.append(
-                    find_people(source, self.detector, None, self.config, report, journal=tiles)
-                )
-                sizes[source.width, source.height] = picture
+                reading = Reading(source, report, tiles)
+                known = KnownCamera(reading.size_px)
+                frames.append(find_people(reading, self.detector, known, self.config))
+                sizes[reading.size_px] = picture
         if len(sizes) > 1:
             (first, a), (second, b) = list(sizes.items())[:2]
             raise DataError(
@@ -196,38 +198,31 @@ class _Runner:
                 "all frames of one static camera have the same size"
             )
         people = Detections.cat([seen.people for seen in frames])
-        with self._open(chosen[0]) as source:
-            fits = [seen.fitted for seen in frames]
-            fitted = fit_static(fits, people, source, self.config, frames[0].structure)
-            if fitted is not None:
-                return fitted, doubts(fitted, len(people), None)
-            if not len(people):
-                return None, []
-            fitted = assume_camera(people, (source.width, source.height), None, self.config)
+        fits = [seen.fitted for seen in frames]
+        walls = frames[0].evidence.structure
+        fitted = fit_static(fits, people, known.size_px, self.config, walls)
+        if fitted is not None:
+            return fitted, doubts(fitted, len(people), known)
+        if not len(people):
+            return None, []
+        fitted = assume_camera(people, known, self.config)
         return fitted, [f"the camera of {scene.name} could not be determined; it was assumed level"]
 
     def _frame(
         self, scene: SceneFolder, picture: Path, shared: Fitted | None, label: str
     ) -> Record:
-        given = shared.camera if shared is not None else None
         with self._open(picture) as source, self._tiles(scene) as tiles:
-            size = (source.width, source.height)
-            if given is not None and (given.width, given.height) != size:
+            reading = Reading(source, _Labelled(self.report, label), tiles)
+            size = reading.size_px
+            known = KnownCamera(size) if shared is None else KnownCamera.of(shared.camera)
+            if known.size_px != size:
                 raise DataError(
                     f"{picture} has {size[0]} x {size[1]} px, but the camera of {scene.name} is for "
-                    f"{given.width} x {given.height}"
+                    f"{known.size_px[0]} x {known.size_px[1]}"
                 )
-            seen = find_people(
-                source,
-                self.detector,
-                None,
-                self.config,
-                _Labelled(self.report, label),
-                fixed=shared,
-                journal=tiles,
-            )
+            seen = find_people(reading, self.detector, known, self.config, fixed=shared)
             crops = Crops(source, self.detector.device)
-            result = to_scene(picture.name, seen, given, self.config, size, crops=crops)
+            result = to_scene(picture.name, seen, known, self.config, crops)
         return self._record(result)
 
     def _record(self, scene: Scene) -> Record:

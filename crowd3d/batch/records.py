@@ -29,8 +29,7 @@ from crowd3d.files.digests import digest_of, key_of
 from crowd3d.models import catalog
 from crowd3d.picture.camera_hint import CameraHint
 from crowd3d.picture.opening import picture_identity
-from crowd3d.pipeline.networks import DEFAULT, EMBEDDED, READER, choose
-from crowd3d.pipeline.requirements import networks_of
+from crowd3d.pipeline.networks import DEFAULT, EMBEDDED, READER, choose, networks_of
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.scene import Scene
 from crowd3d.version import __version__

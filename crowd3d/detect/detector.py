@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import fields
 from functools import cached_property
 
@@ -14,10 +13,10 @@ from torch import nn
 
 from crowd3d.files.weights import tensors_hash
 from crowd3d.models.crowd3ds_decode import decode
-from crowd3d.picture.windows import FLAT, Windows
+from crowd3d.picture.reading import Arrays, Pass, Reading
+from crowd3d.picture.windows import FLAT, Pixels, Windows
 from crowd3d.scene.detections import Detections
-from crowd3d.version import __version__
-from tiling import ImageSource, Journal, Tile, record_key
+from tiling import Tile
 
 # Measured on photographs: the network is at its best for people of this height
 # in its input; the score falls off beyond, by a Gaussian in the logarithm of the height.
@@ -38,57 +37,37 @@ class Detector:
         self.min_score = min_score
 
     def detect(
-        self,
-        source: ImageSource,
-        tiles: Sequence[Tile],
-        on_tiles: Callable[[int], None] | None = None,
-        journal: Journal | None = None,
-        view: Windows = FLAT,
-    ) -> Iterator[Detections]:
-        """The detections of each batch of tiles, in order.
+        self, reading: Reading, tiles: Sequence[Tile], view: Windows = FLAT, stage: str = "infer"
+    ) -> Detections:
+        """Everybody in some tiles, in their order.
 
         Args:
-            on_tiles: told how many tiles are done, batch by batch.
-            journal: batches that it holds are taken from it, the others are recorded in it.
-            view: how the tiles are cut out of the picture.
+            view: how the tiles are cut out of the picture; stage: what progress calls it.
 
         Raises:
             tiling.ImageError, tiling.JournalError.
         """
-        batches = [tiles[i : i + self.batch_size] for i in range(0, len(tiles), self.batch_size)]
-        keys = [self._key(source, batch, view) if journal is not None else "" for batch in batches]
-        known = [journal.get(key) if journal is not None else None for key in keys]
-        unknown = [b for b, k in zip(batches, known, strict=True) if k is None]
-        pixels = _read_ahead(source, unknown, view)
-        for batch, key, recorded in zip(batches, keys, known, strict=True):
-            if recorded is not None:
-                found = Detections(**recorded)
-            else:
-                found = self._infer(next(pixels), batch, (source.width, source.height), view)
-                if journal is not None:
-                    journal.put(key, {f.name: getattr(found, f.name) for f in fields(found)})
-            yield found
-            if on_tiles is not None:
-                on_tiles(len(batch))
+
+        def answer(pixels: Pixels, batch: Sequence[Tile]) -> Arrays:
+            found = self._infer(pixels, batch, reading.size_px, view)
+            return {f.name: getattr(found, f.name) for f in fields(found)}
+
+        settings = {
+            "min_score": self.min_score,
+            "device": self.device,
+            "fields": [f.name for f in fields(Detections)],
+        }
+        work = Pass(stage, self.batch_size, settings, self.weights_hash, answer)
+        return Detections.cat([Detections(**found) for found in reading.each(work, tiles, view)])
 
     @cached_property
     def weights_hash(self) -> str:
         """SHA-256 of the network's tensors with their names."""
         return tensors_hash(self.network)
 
-    def _key(self, source: ImageSource, batch: Sequence[Tile], view: Windows) -> str:
-        settings = {
-            "view": view.facts(),
-            "min_score": self.min_score,
-            "device": self.device,
-            "versions": [__version__, torch.__version__],
-            "fields": [f.name for f in fields(Detections)],
-        }
-        return record_key(source.identity, batch, settings, self.weights_hash)
-
     def _infer(
         self,
-        pixels: npt.NDArray[np.uint8],
+        pixels: Pixels,
         batch: Sequence[Tile],
         image_size: tuple[int, int],
         view: Windows,
@@ -108,22 +87,6 @@ class Detector:
                 for r, tile in zip(rows, batch, strict=True)
             ]
         )
-
-
-def _read_ahead(
-    source: ImageSource, batches: Sequence[Sequence[Tile]], view: Windows
-) -> Iterator[npt.NDArray[np.uint8]]:
-    """Pixels of each batch; those of the next one are read while the network works on this one."""
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        pending = [reader.submit(_read, source, batch, view) for batch in batches[:1]]
-        for i in range(len(batches)):
-            pixels = pending.pop().result()
-            pending = [reader.submit(_read, source, b, view) for b in batches[i + 1 : i + 2]]
-            yield pixels
-
-
-def _read(source: ImageSource, batch: Sequence[Tile], view: Windows) -> npt.NDArray[np.uint8]:
-    return np.stack([view.read(source, tile) for tile in batch])
 
 
 def _to_picture(

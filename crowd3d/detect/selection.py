@@ -13,6 +13,7 @@ from scipy import sparse
 from crowd3d.config import Config
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.detections import MOST_LOOKS, Detections, PeopleSeen
+from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.people import N_KEYPOINTS
 from crowd3d.scene.plane import Plane
 from crowd3d.scene.standing import FloatArray, foot_below_px, on_levels, person_height_px
@@ -115,16 +116,16 @@ def scout_people(found: Detections, config: Config, turn_px: float | None = None
     return _one_turn(_merge(good, good.quality).people, turn_px)
 
 
-def placed_people(
-    found: Detections, camera: Camera, planes: Sequence[Plane], config: Config
-) -> Detections:
+def placed_people(found: Detections, fitted: Fitted, config: Config) -> Detections:
     """Everybody whose size fits the ground, one row a person, in reading order of the picture."""
-    found = _with_copies(found, camera.turn_px)
-    agreement = size_agreement(size_evidence(found, camera, planes, config.stature_m))
+    turn_px = fitted.camera.turn_px
+    found = _with_copies(found, turn_px)
+    evidence = size_evidence(found, fitted.camera, fitted.planes, config.stature_m)
+    agreement = size_agreement(evidence)
     trust = found.quality * agreement * np.where(found.is_cut, _CUT_WEIGHT, 1.0)
     possible = trust >= config.min_trust
     joined = _merge(found.filter(possible), trust[possible])
-    return _one_turn(_finish(joined, config.min_evidence, config), camera.turn_px)
+    return _one_turn(_finish(joined, config.min_evidence, config), turn_px)
 
 
 def unplaced_people(found: Detections, config: Config, turn_px: float | None = None) -> Detections:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -22,19 +21,17 @@ from crowd3d.config import Config
 from crowd3d.detect import facing
 from crowd3d.detect.selection import size_evidence
 from crowd3d.files.weights import tensors_hash
-from crowd3d.picture.windows import Windows
+from crowd3d.picture.reading import Arrays, Pass, Reading
+from crowd3d.picture.windows import Pixels, Windows, windows
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.detections import PeopleSeen
+from crowd3d.scene.fitted import FEW_PEOPLE, Fitted
+from crowd3d.scene.known import KnownCamera
 from crowd3d.scene.plane import Plane
-from crowd3d.version import __version__
-from tiling import ImageSource, Journal, Tile, record_key
-
-if TYPE_CHECKING:
-    from crowd3d.progress import Reporter
+from tiling import Tile
 
 FloatArray = npt.NDArray[np.float64]
 
-_FEW_PEOPLE = 12  # fewer leave the ground, and so how tall somebody should look, in doubt
 _ANKLES = slice(15, 17)
 _BATCH = 8  # windows per pass, each straight and flipped
 _MIN_HEIGHT_PX = 40.0  # the readout was trained on no smaller people
@@ -113,21 +110,18 @@ def fused(looks: FloatArray, trust: FloatArray) -> FloatArray:
 
 def settle_sides(
     people: PeopleSeen,
-    source: ImageSource,
-    device: str,
-    camera: Camera | None,
-    planes: Sequence[Plane],
-    view: Windows,
+    reading: Reading,
+    known: KnownCamera,
+    fitted: Fitted | None,
     config: Config,
-    report: Reporter,
-    journal: Journal | None = None,
+    device: str,
 ) -> PeopleSeen:
     """Everybody with left and right as the looks and the readout have it together, and the heading read.
 
     Args:
-        people: on these planes of this camera, if it is known.
-        view: how windows are cut out of the picture.
-        journal: of finished windows, so that a killed run need not look at them again.
+        known: the camera, as far as it was known before people were fitted to.
+        fitted: camera and ground that people stand on, if they are known.
+        device: of the network that reads headings.
 
     Raises:
         tiling.ImageError, tiling.JournalError.
@@ -135,13 +129,17 @@ def settle_sides(
     heading = np.zeros((len(people), 2))
     height = people.box_px[:, 3] - people.box_px[:, 1]
     is_read = height >= _MIN_HEIGHT_PX
-    if camera is None or len(people) < _FEW_PEOPLE:
+    if fitted is None or len(people) < FEW_PEOPLE:
         is_read &= shows_feet(people)
     else:
-        is_read &= is_whole(people, camera, planes, config.stature_m)
+        is_read &= is_whole(people, fitted.camera, fitted.planes, config.stature_m)
     rows = np.flatnonzero(is_read)
-    windows = [facing.person_window(people.box_px[row], i) for i, row in enumerate(rows)]
-    heading[rows] = read_headings(source, windows, device, view, report, journal)
+    tiles = [facing.person_window(people.box_px[row], i) for i, row in enumerate(rows)]
+    if fitted is None:
+        view = windows(known.camera)
+    else:
+        view = windows(fitted.camera, fitted.planes[0].normal)
+    heading[rows] = read_headings(reading, tiles, view, device)
     opened = openness(people.looks_px, height[:, None])
     people = settled(people, log_odds_front(opened, people.look_trust, heading))
     return replace(people, heading=heading)
@@ -161,38 +159,21 @@ def shows_feet(people: PeopleSeen) -> npt.NDArray[np.bool_]:
 
 
 def read_headings(
-    source: ImageSource,
-    windows: Sequence[Tile],
-    device: str,
-    view: Windows,
-    report: Reporter,
-    journal: Journal | None = None,
+    reading: Reading, tiles: Sequence[Tile], view: Windows, device: str
 ) -> FloatArray:
-    """(N, 2) headings of the people in the middle of windows, as of `facing.FacingReadout`.
+    """(N, 2) headings of the people in the middle of windows, as of `FacingReadout`.
 
     Arguments as of `settle_sides`.
     """
-    report.start("sides", len(windows))
-    readout, found = facing.load(), [np.zeros((0, 2))]
+    readout = facing.load()
     network, weights_hash = facing.network(device)
-    settings = {
-        "stage": "facing",
-        "view": view.facts(),
-        "device": device,
-        "versions": [__version__, torch.__version__],
-        "readout": tensors_hash(readout),
-    }
-    for i in range(0, len(windows), _BATCH):
-        batch = windows[i : i + _BATCH]
-        key = record_key(source.identity, batch, settings, weights_hash)
-        known = journal.get(key) if journal is not None else None
-        if known is None:
-            pixels = np.stack([view.read(source, window) for window in batch])
-            with torch.inference_mode():
-                heading = readout(facing.both_ways(network, pixels, device))
-            known = {"heading": heading.double().numpy()}
-            if journal is not None:
-                journal.put(key, known)
-        found.append(known["heading"])
-        report.advance(len(batch))
-    return np.concatenate(found)
+
+    def answer(pixels: Pixels, batch: Sequence[Tile]) -> Arrays:
+        with torch.inference_mode():
+            heading = readout(facing.both_ways(network, pixels, device))
+        return {"heading": heading.double().numpy()}
+
+    settings = {"device": device, "readout": tensors_hash(readout)}
+    work = Pass("sides", _BATCH, settings, weights_hash, answer)
+    found = [part["heading"] for part in reading.each(work, tiles, view)]
+    return np.concatenate([np.zeros((0, 2)), *found])

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d.config import Config
+from crowd3d.scene.known import KnownCamera
 from optim import Lens, lens_from_edges
 from tiling import ImageSource
 
@@ -42,10 +43,8 @@ class Structure:
 def find_structure(
     source: ImageSource,
     people_box_px: FloatArray,
+    known: KnownCamera,
     config: Config,
-    projection: str = "perspective",
-    *,
-    lens_is_known: bool = False,
 ) -> Structure | None:
     """Straight segments of a picture that do not lie on people, and the lens that keeps them straight.
 
@@ -53,11 +52,11 @@ def find_structure(
 
     Args:
         people_box_px: (N, 4) xyxy.
+        known: of the camera. Panoramas bend what is straight, so nothing is looked for in them; a camera that
+            was given as a whole has a lens already.
         config: may say that nobody is to look.
-        projection: of the picture; panoramas bend what is straight, so that nothing is looked for in them.
-        lens_is_known: whether the user gave it, with its distortion or without.
     """
-    if not config.straight_edges or projection != "perspective":
+    if not config.straight_edges or known.projection != "perspective":
         return None
     scale = min(1.0, _LONGEST_SIDE_PX / max(source.width, source.height))
     size = (round(source.width * scale), round(source.height * scale))
@@ -67,7 +66,7 @@ def find_structure(
     middle_px = (segments[:, :2] + segments[:, 2:]) / (2 * scale)
     segments = segments[~_on_people(middle_px, people_box_px)]
     length = np.linalg.norm(segments[:, 2:] - segments[:, :2], axis=1)
-    if lens_is_known:
+    if known.center_is_known:
         return Structure(segments / scale, None)
     long = segments[length > _MIN_EDGE_LENGTH * max(size)]
     edges = [edge / scale for segment in long if (edge := _traced(gray, segment)) is not None]

@@ -7,19 +7,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-import tiling
 from crowd3d.config import Config
 from crowd3d.ground.edges import Structure
-from crowd3d.ground.fit import fit_camera
+from crowd3d.ground.fit import Evidence, fit_camera
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import Fitted
+from crowd3d.scene.known import KnownCamera
 
 
 def fit_static(
     fits: Sequence[Fitted | None],
     people: Detections,
-    source: tiling.ImageSource,
+    size_px: tuple[int, int],
     config: Config,
     lines: Structure | None = None,
 ) -> Fitted | None:
@@ -34,20 +34,20 @@ def fit_static(
     Args:
         fits: of each frame; None where it says nothing.
         people: of all frames.
-        source: one of the pictures, for their size.
+        size_px: width and height of every frame.
         lines: straight edges of one of them, which show the same walls in all.
     """
     known = [fit for fit in fits if fit is not None]
     if not known:
-        return fit_camera(people, source, None, config, free_center=True)
+        return fit_camera(people, KnownCamera(size_px), config, free_center=True)
     focal_px = float(np.exp(np.mean([np.log(fit.camera.focal_px) for fit in known])))
     u, v = np.mean([fit.camera.center_px for fit in known], axis=0)
     # In focal lengths, radii of the same pixel differ from frame to frame.
     bends = [fit.camera.distortion[0] * (focal_px / fit.camera.focal_px) ** 2 for fit in known]
     distortion = (float(np.mean(bends)), 0.0)
-    camera = Camera(source.width, source.height, focal_px, (float(u), float(v)), distortion)
+    camera = Camera(*size_px, focal_px, (float(u), float(v)), distortion)
     # The lens is in the camera already.
     walls = dataclasses.replace(lines, lens=None) if lines is not None else None
-    fitted = fit_camera(people, source, camera, config, structure=walls)
+    fitted = fit_camera(people, KnownCamera.of(camera), config, Evidence(walls))
     covariance = np.mean([fit.covariance for fit in known], axis=0)
     return None if fitted is None else dataclasses.replace(fitted, covariance=covariance)

@@ -20,7 +20,7 @@ from crowd3d.lift.depths import (
     depths_of_rootnet_s,
     weighed_places,
 )
-from crowd3d.lift.lifter import Lift, LiftResult
+from crowd3d.lift.lifter import Lift, LiftResult, load
 from crowd3d.lift.standing import Stood, pose_bodies, stand_on
 from crowd3d.maths.upright import to_camera, to_upright
 from crowd3d.picture.crops import Crops
@@ -101,7 +101,6 @@ def judged_depths(
     people: Detections,
     fitted: Fitted,
     body: BodyModel,
-    lifter: Lift,
     config: Config,
     crops: Crops | None = None,
 ) -> Depths | None:
@@ -116,7 +115,7 @@ def judged_depths(
         return depths_of_rootnet(people, crops)
     if config.depth_prior == "rootnet-s" and crops is not None:
         return depths_of_rootnet_s(people, fitted, crops)
-    lifted = lift_poses(people, fitted, body, lifter, config, crops)
+    lifted = lift_poses(people, fitted, body, load(), config, crops)
     posed = pose_bodies(body, lifted.rotations, lifted.betas, fitted.planes[0].normal)
     return depths_of_bodies(posed.vertices, people, fitted.camera)
 

@@ -13,7 +13,7 @@ from crowd3d.models.crowd3dnet import INPUT_PX, PatchView
 from crowd3d.picture.windows import FLAT
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.plane import Plane
-from crowd3d.scene.standing import foot_below_px, person_height_px
+from crowd3d.scene.standing import standing_height_px
 from tiling import ImageSource, Tile, plan_tiles
 
 FloatArray = npt.NDArray[np.float64]
@@ -29,15 +29,10 @@ _BORDER_SHARE = 0.01  # of the patch: a box that ends so near an inner border is
 
 def plan_patches(source: ImageSource, camera: Camera, plane: Plane, config: Config) -> list[Tile]:
     """Patches of 512 px in which people whom the ground allows are about half as tall."""
-
-    def height_px(middle_px: FloatArray) -> FloatArray:
-        foot_px = foot_below_px(camera, plane, middle_px, config.stature_m / 2)
-        return person_height_px(camera, plane, foot_px, config.stature_m)
-
     return plan_tiles(
         source.width,
         source.height,
-        height_px,
+        lambda middle_px: standing_height_px(camera, [plane], middle_px, config.stature_m),
         tile_px=INPUT_PX,
         fill=_FILL,
         overlap=_OVERLAP,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -22,19 +22,16 @@ from crowd3d.models.crowd3dnet_encode import project
 from crowd3d.patches.bodies import SMPL_BODY, speaks_betas_of, stand
 from crowd3d.patches.people import PatchLooks, one_row_each
 from crowd3d.patches.plan import is_cut, patch_view, plan_patches, touching
-from crowd3d.picture.windows import FLAT
-from crowd3d.progress import Reporter
-from crowd3d.refine.whole_scene import refine_people
+from crowd3d.picture.reading import Arrays, Pass, Reading
+from crowd3d.picture.windows import FLAT, Pixels
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.people import People
-from crowd3d.scene.scene import Scene
-from crowd3d.version import __version__
-from tiling import ImageSource, Journal, Tile, record_key
+from tiling import Tile
 
 FloatArray = npt.NDArray[np.float64]
 
-_FEW_SHARE = 0.5  # of the people of the default network, that are worth a warning
+_FEW_SHARE = 0.5  # of the people of the default network; fewer are worth a warning
 
 
 @dataclass
@@ -62,69 +59,43 @@ class PatchReader:
 
     def people(
         self,
-        source: ImageSource,
+        reading: Reading,
         fitted: Fitted,
         body: BodyModel,
         config: Config,
-        report: Reporter,
         *,
         near_px: FloatArray | None = None,
-        journal: Journal | None = None,
     ) -> People:
         """Everybody whom the network sees, one row each, in reading order of the picture.
 
         Args:
             fitted: camera and ground, on which the network is conditioned and people are placed.
             near_px: (M, 4) boxes; patches that touch none of them are left out. None looks everywhere.
-            journal: of finished patches, so that a killed run need not look at them again.
 
         Raises:
             CameraError: a panorama or a lens with distortion, of which this network knows nothing.
             tiling.ImageError, tiling.JournalError, tiling.PlanError.
         """
         check_camera(fitted.camera)
-        tiles = plan_patches(source, fitted.camera, fitted.planes[0], config)
+        tiles = plan_patches(reading.source, fitted.camera, fitted.planes[0], config)
         if near_px is not None:
             tiles = touching(tiles, near_px)
-        looks = self.look(source, tiles, fitted, body, config, report, journal)
-        return one_row_each(looks, tiles, fitted)
+        return one_row_each(self.look(reading, tiles, fitted, body, config), tiles, fitted)
 
     def look(
         self,
-        source: ImageSource,
+        reading: Reading,
         tiles: Sequence[Tile],
         fitted: Fitted,
         body: BodyModel,
         config: Config,
-        report: Reporter,
-        journal: Journal | None = None,
     ) -> PatchLooks:
         """Everything seen in any of the patches; `PatchLooks.tile` counts in `tiles`."""
-        report.start("patches", len(tiles))
-        parts = []
-        for at in range(0, len(tiles), self.batch_size):
-            batch = tiles[at : at + self.batch_size]
-            key = self._key(source, batch, fitted, body, config) if journal is not None else ""
-            recorded = journal.get(key) if journal is not None else None
-            if recorded is not None:
-                found = PatchLooks(**recorded)
-            else:
-                found = self._infer(source, batch, fitted, body, config)
-                if journal is not None:
-                    journal.put(key, {f.name: getattr(found, f.name) for f in fields(found)})
-            found.tile = found.tile + at
-            parts.append(found)
-            report.advance(len(batch))
-        return PatchLooks.cat(parts)
 
-    def _key(
-        self,
-        source: ImageSource,
-        batch: Sequence[Tile],
-        fitted: Fitted,
-        body: BodyModel,
-        config: Config,
-    ) -> str:
+        def answer(pixels: Pixels, batch: Sequence[Tile]) -> Arrays:
+            found = self._infer(pixels, batch, fitted, body, config)
+            return {f.name: getattr(found, f.name) for f in fields(found)}
+
         plane = fitted.planes[0]
         settings = {
             "camera": fitted.camera.to_dict(),
@@ -133,19 +104,21 @@ class PatchReader:
             "stature_m": config.stature_m,
             "min_score": self.min_score,
             "device": self.device,
-            "versions": [__version__, torch.__version__],
         }
-        return record_key(source.identity, batch, settings, self.weights_hash)
+        work = Pass("patches", self.batch_size, settings, self.weights_hash, answer)
+        parts = [PatchLooks(**found) for found in reading.each(work, tiles, FLAT)]
+        for k, part in enumerate(parts):
+            part.tile = part.tile + k * self.batch_size
+        return PatchLooks.cat(parts)
 
     def _infer(
         self,
-        source: ImageSource,
+        pixels: Pixels,
         batch: Sequence[Tile],
         fitted: Fitted,
         body: BodyModel,
         config: Config,
     ) -> PatchLooks:
-        pixels = np.stack([FLAT.read(source, tile) for tile in batch])
         rgb = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float()
         view = patch_view(batch, fitted.camera, fitted.planes[0])
         with torch.inference_mode():
@@ -177,7 +150,9 @@ class PatchReader:
             torso_m=placed.torso_m.numpy(),
             hvip_px=placed.hvip_px.numpy(),
             stature_m=bodies.stature_m.double().numpy(),
-            is_cut=is_cut(box, centers.patch.numpy(), batch, (source.width, source.height)),
+            is_cut=is_cut(
+                box, centers.patch.numpy(), batch, (fitted.camera.width, fitted.camera.height)
+            ),
         )
         return looks.filter(placed.on_ground.numpy() & in_front & looks.is_finite)
 
@@ -195,49 +170,22 @@ def check_camera(camera: Camera) -> None:
         )
 
 
-def read_scene(
-    reader: PatchReader,
-    scene: Scene,
-    source: ImageSource,
-    body: BodyModel,
-    config: Config,
-    report: Reporter,
-    journal: Journal | None = None,
-) -> Scene:
-    """The scene with the people whom the network reads around those found so far; camera and ground stay.
+def doubts(people: People, n_found: int, body: BodyModel, trained_for: str) -> list[str]:
+    """What a reader should know of people whom Crowd3DNet told, in words.
 
-    Raises:
-        CameraError: see `PatchReader.people`.
+    Args:
+        n_found: how many the default network found in the same picture.
     """
-    versions = scene.diagnostics["versions"] | {
-        "network": "crowd3dnet",
-        "network_weights": reader.weights_hash[:16],
-    }
-    diagnostics = scene.diagnostics | {"versions": versions}
-    if not scene.planes:
-        return replace(scene, diagnostics=diagnostics)
-    covariance = scene.diagnostics["covariance_log_focal_pitch_roll_log_height"]
-    fitted = Fitted(scene.camera, scene.planes, np.asarray(covariance), {})
-    near_px = scene.people.box_px
-    people = reader.people(source, fitted, body, config, report, near_px=near_px, journal=journal)
-    if config.refine_scene:
-        people, fitted = refine_people(people, fitted, body, config)
-    warnings = list(scene.diagnostics["warnings"])
-    if len(people) < _FEW_SHARE * len(scene.people):
-        warnings.append(
-            f"crowd3dnet sees {len(people)} people where the default network found {len(scene.people)}; are its"
+    found = []
+    if len(people) < _FEW_SHARE * n_found:
+        found.append(
+            f"crowd3dnet sees {len(people)} people where the default network found {n_found}; are its"
             " weights trained ones, and does this look like a scene that it was trained for?"
         )
-    if len(people) and not speaks_betas_of(body, reader.trained_for):
-        warnings.append(
-            f"crowd3dnet was trained for the {reader.trained_for} body, this scene has the body"
+    if len(people) and not speaks_betas_of(body, trained_for):
+        found.append(
+            f"crowd3dnet was trained for the {trained_for} body, this scene has the body"
             f" {body.name!r}: poses and places are the network's, statures follow from the torso's height above"
             " the ground, and the network's own shapes are not used"
         )
-    return replace(
-        scene,
-        camera=fitted.camera,
-        planes=list(fitted.planes),
-        people=people,
-        diagnostics=diagnostics | {"warnings": warnings},
-    )
+    return found

@@ -11,27 +11,9 @@ from crowd3d.errors import CameraError
 from crowd3d.picture import gpano
 from crowd3d.picture.exif import focal_prior
 from crowd3d.scene.camera import PROJECTIONS, Camera
+from crowd3d.scene.known import KnownCamera
 
 AUTO = "auto"
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is known of the camera of one picture.
-
-    Attributes:
-        camera: None where its focal length is not known.
-        projection: one of PROJECTIONS.
-        center_is_known: whether the principal point was given and not assumed.
-        source: how the projection was decided, in words.
-        focal_prior: pixels and standard deviation of the logarithm, where the picture's EXIF has them.
-    """
-
-    camera: Camera | None
-    projection: str
-    center_is_known: bool
-    source: str
-    focal_prior: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +34,7 @@ class CameraHint:
 
     def resolve(
         self, width: int, height: int, xmp: bytes = b"", exif: Mapping[str, float] | None = None
-    ) -> Known:
+    ) -> KnownCamera:
         """For a picture of that size with that XMP packet and those EXIF numbers.
 
         Raises:
@@ -65,6 +47,7 @@ class CameraHint:
             )
         if self.camera_json is not None:
             return self._from_file(self.camera_json, width, height)
+        size_px = (width, height)
         pano = gpano.parse(xmp)
         if self.projection != AUTO:
             projection, source = self.projection, "given"
@@ -88,10 +71,10 @@ class CameraHint:
         else:
             is_flat = projection == "perspective"
             prior = focal_prior(exif, width, height) if exif and is_flat else None
-            return Known(None, projection, False, source, prior)
-        return Known(camera, projection, camera.is_panorama, source)
+            return KnownCamera(size_px, None, projection, False, prior, source)
+        return KnownCamera(size_px, camera, projection, camera.is_panorama, source=source)
 
-    def _from_file(self, path: Path, width: int, height: int) -> Known:
+    def _from_file(self, path: Path, width: int, height: int) -> KnownCamera:
         camera = Camera.from_json(path)
         if (camera.width, camera.height) != (width, height):
             raise CameraError(
@@ -102,7 +85,7 @@ class CameraHint:
             raise CameraError(
                 f"{path} is a {camera.projection} camera, but the projection given is {self.projection}"
             )
-        return Known(camera, camera.projection, True, "camera.json")
+        return KnownCamera.of(camera, "camera.json")
 
 
 def _from_focal(focal_px: float, width: int, height: int, projection: str) -> Camera:

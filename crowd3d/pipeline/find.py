@@ -8,32 +8,29 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
 from crowd3d.config import Config
 from crowd3d.detect import selection
 from crowd3d.detect.detector import Detector
 from crowd3d.detect.sides import settle_sides
-from crowd3d.ground.edges import Structure, find_structure
-from crowd3d.ground.fit import fit_camera
+from crowd3d.ground.edges import find_structure
+from crowd3d.ground.fit import NOTHING_ELSE, Evidence, fit_camera, fit_principal_point
+from crowd3d.picture.reading import Reading
 from crowd3d.picture.windows import Windows, windows
-from crowd3d.progress import Reporter
-from crowd3d.scene.camera import Camera
 from crowd3d.scene.detections import Detections, PeopleSeen
 from crowd3d.scene.fitted import Fitted
-from crowd3d.scene.plane import Plane
-from crowd3d.scene.standing import foot_below_px, on_levels, person_height_px
-from tiling import ImageSource, Journal, Tile, plan_tiles, scout_tiles
+from crowd3d.scene.known import KnownCamera
+from crowd3d.scene.standing import on_levels, person_height_px, standing_height_px
+from tiling import Tile, plan_tiles, scout_tiles
 
-_SETTLED = (
-    0.10  # a further round is pointless once predicted heights change by less than this fraction
-)
+# A further round is pointless once predicted heights change by less than this fraction.
+_SETTLED = 0.10
 _SEAM_SHARE = 1 / 8  # of a whole turn: as wide as anybody far enough away to be seen whole
 
 
-@dataclass
+@dataclass(frozen=True)
 class Seen:
-    """What a run knows after its last round.
+    """What is known of a picture after the last round.
 
     Attributes:
         people: one row a person, in pixels.
@@ -41,8 +38,7 @@ class Seen:
         n_tiles, n_detections: how much was looked at.
         rounds: how many rounds of plan, infer, fit there were.
         is_fixed: whether camera and ground were known before.
-        structure: straight edges of the picture, where they were looked for.
-        focal_prior: as it was given to `find_people`.
+        evidence: what else the camera was fitted to.
     """
 
     people: Detections
@@ -51,158 +47,106 @@ class Seen:
     n_detections: int
     rounds: int
     is_fixed: bool = False
-    structure: Structure | None = None
-    focal_prior: tuple[float, float] | None = None
+    evidence: Evidence = NOTHING_ELSE
 
 
 @dataclass
-class _Look:
-    """Looks at one picture in tiles, and remembers what was seen.
+class _Search:
+    """Looks for people in one picture, tile by tile, and remembers who was seen.
 
     Attributes:
         scouts: tiles that show people of every size, whatever the camera.
         scouted: everybody found in them; n_tiles: of all looks together.
     """
 
-    source: ImageSource
+    reading: Reading
     detector: Detector
+    known: KnownCamera
     config: Config
-    report: Reporter
-    journal: Journal | None
     scouts: list[Tile]
     scouted: Detections
     n_tiles: int = 0
 
     @classmethod
-    def scout(
-        cls,
-        source: ImageSource,
-        detector: Detector,
-        given: Camera | None,
-        config: Config,
-        report: Reporter,
-        journal: Journal | None,
-    ) -> _Look:
+    def begin(
+        cls, reading: Reading, detector: Detector, known: KnownCamera, config: Config
+    ) -> _Search:
         """The first look, with scout tiles."""
+        width, height = reading.size_px
         scouts = scout_tiles(
-            _planned_width(source, given.turn_px if given is not None else None),
-            source.height,
+            _planned_width(width, known.turn_px),
+            height,
             tile_px=config.tile_px,
             max_tiles=config.scout_tiles,
             max_upscale=config.max_upscale,
         )
-        look = cls(source, detector, config, report, journal, scouts, Detections.empty())
-        look.scouted = look.at(scouts, "scout", windows(given))
-        return look
+        search = cls(reading, detector, known, config, scouts, Detections.empty())
+        search.scouted = search._at(scouts, windows(known.camera), "scout")
+        return search
 
-    def at(self, tiles: Sequence[Tile], stage: str, view: Windows) -> Detections:
+    def _at(self, tiles: Sequence[Tile], view: Windows, stage: str) -> Detections:
         """Everybody in some tiles."""
-        self.report.start(stage, len(tiles))
         self.n_tiles += len(tiles)
-        found = self.detector.detect(self.source, tiles, self.report.advance, self.journal, view)
-        return Detections.cat(list(found))
+        return self.detector.detect(self.reading, tiles, view, stage)
 
     def closer(self, fitted: Fitted) -> Detections:
         """Everybody in the scouts and in tiles that fit the people whom a camera lets expect.
 
         A later plan replaces an earlier one, so that nobody counts twice for being looked at twice.
         """
-        tiles = _plan(self.source, fitted.camera, fitted.planes, self.config)
-        closer = self.at(tiles, "infer", windows(fitted.camera, fitted.planes[0].normal))
+        tiles = _plan(self.reading.size_px, fitted, self.config)
+        closer = self._at(tiles, windows(fitted.camera, fitted.planes[0].normal), "infer")
         closer.tile += len(self.scouts)
         return Detections.cat([self.scouted, closer])
 
-    def settled(
-        self, people: Detections, fitted: Fitted | None, given: Camera | None
-    ) -> Detections:
+    def settled(self, people: Detections, fitted: Fitted | None) -> Detections:
         """People with left and right as a second look has them."""
         if not (self.config.second_look and isinstance(people, PeopleSeen)):
             return people
-        if fitted is None:
-            camera, planes, view = None, list[Plane](), windows(given)
-        else:
-            camera, planes = fitted.camera, fitted.planes
-            view = windows(camera, planes[0].normal)
-        return settle_sides(
-            people,
-            self.source,
-            self.detector.device,
-            camera,
-            planes,
-            view,
-            self.config,
-            self.report,
-            self.journal,
-        )
+        device = self.detector.device
+        return settle_sides(people, self.reading, self.known, fitted, self.config, device)
 
 
 def find_people(
-    source: ImageSource,
+    reading: Reading,
     detector: Detector,
-    given: Camera | None,
+    known: KnownCamera,
     config: Config,
-    report: Reporter,
-    *,
-    free_center: bool = True,
     fixed: Fitted | None = None,
-    journal: Journal | None = None,
-    projection: str = "perspective",
-    focal_prior: tuple[float, float] | None = None,
 ) -> Seen:
     """Everybody in a picture, and the camera and ground they agree on.
 
     Args:
-        given: what is known of the camera.
-        free_center: whether its principal point is only assumed, so that people may correct it.
+        known: of the camera.
         fixed: camera and ground as they are known already; nothing is fitted then.
-        journal: of finished tiles, so that a killed run need not look at them again.
-        projection: of the picture, where `given` does not say it.
-        focal_prior: pixels and standard deviation of the logarithm, say of EXIF.
+
+    Raises:
+        CameraError: the given camera contradicts the picture.
+        tiling.ImageError, tiling.JournalError, tiling.PlanError.
     """
-    look = _Look.scout(source, detector, given, config, report, journal)
+    search = _Search.begin(reading, detector, known, config)
     if fixed is not None:
-        found = look.closer(fixed)
-        people = selection.placed_people(found, fixed.camera, fixed.planes, config)
-        return Seen(
-            look.settled(people, fixed, given), fixed, look.n_tiles, len(found), 1, is_fixed=True
-        )
-    turn_px = given.turn_px if given is not None else None
-    people = selection.scout_people(look.scouted, config, turn_px)
-    structure = find_structure(
-        source, people.box_px, config, projection, lens_is_known=not free_center
-    )
-    fit = partial(
-        fit_camera,
-        source=source,
-        given=given,
-        config=config,
-        projection=projection,
-        structure=structure,
-        focal_prior=focal_prior,
-    )
-    found, fitted, rounds, is_settled = look.scouted, fit(people), 0, False
+        found = search.closer(fixed)
+        people = search.settled(selection.placed_people(found, fixed, config), fixed)
+        return Seen(people, fixed, search.n_tiles, len(found), 1, is_fixed=True)
+    people = selection.scout_people(search.scouted, config, known.turn_px)
+    evidence = Evidence(find_structure(reading.source, people.box_px, known, config))
+    found, rounds, is_settled = search.scouted, 0, False
+    fitted = fit_camera(people, known, config, evidence)
     while fitted is not None and rounds < config.rounds and not is_settled:
-        found, before = look.closer(fitted), fitted
+        found, before = search.closer(fitted), fitted
         rounds += 1
-        people = selection.placed_people(found, before.camera, before.planes, config)
-        fitted = fit(people)
+        people = selection.placed_people(found, before, config)
+        fitted = fit_camera(people, known, config, evidence)
         is_settled = fitted is not None and _height_change(people, before, fitted) < _SETTLED
-    if fitted is not None and free_center and projection == "perspective":
-        fitted = fit(people, free_center=True) or fitted
     if fitted is None:
-        people = selection.unplaced_people(found, config, turn_px)
+        people = selection.unplaced_people(found, config, known.turn_px)
     else:
-        people = selection.placed_people(found, fitted.camera, fitted.planes, config)
-    return Seen(
-        look.settled(people, fitted, given),
-        fitted,
-        look.n_tiles,
-        len(found),
-        rounds,
-        False,
-        structure,
-        focal_prior,
-    )
+        fitted = fit_principal_point(fitted, people, known, config, evidence)
+        # Chosen again: who fits the ground depends on the camera, and this one is better than the one before.
+        people = selection.placed_people(found, fitted, config)
+    people = search.settled(people, fitted)
+    return Seen(people, fitted, search.n_tiles, len(found), rounds, evidence=evidence)
 
 
 def _height_change(people: Detections, before: Fitted, after: Fitted) -> float:
@@ -216,22 +160,13 @@ def _height_change(people: Detections, before: Fitted, after: Fitted) -> float:
     return float(np.nanmax(change, initial=0.0))
 
 
-def _plan(
-    source: ImageSource, camera: Camera, planes: Sequence[Plane], config: Config
-) -> list[Tile]:
+def _plan(size_px: tuple[int, int], fitted: Fitted, config: Config) -> list[Tile]:
     """Tiles in which everybody whom the ground allows fills the right part."""
-
-    def height_px(middle_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        def on(plane: Plane) -> npt.NDArray[np.float64]:
-            foot_px = foot_below_px(camera, plane, middle_px, config.stature_m / 2)
-            return person_height_px(camera, plane, foot_px, config.stature_m)
-
-        return on_levels(planes, middle_px, on)
-
+    camera, planes = fitted.camera, fitted.planes
     return plan_tiles(
-        _planned_width(source, camera.turn_px),
-        source.height,
-        height_px,
+        _planned_width(size_px[0], camera.turn_px),
+        size_px[1],
+        lambda middle_px: standing_height_px(camera, planes, middle_px, config.stature_m),
         tile_px=config.tile_px,
         fill=(config.person_fill_min, config.person_fill_max),
         max_tiles=config.max_tiles,
@@ -239,6 +174,6 @@ def _plan(
     )
 
 
-def _planned_width(source: ImageSource, turn_px: float | None) -> int:
+def _planned_width(width: int, turn_px: float | None) -> int:
     """Columns to cover: of a whole turn some twice, so that people on the seam are whole in a tile."""
-    return source.width if turn_px is None else source.width + math.ceil(_SEAM_SHARE * turn_px)
+    return width if turn_px is None else width + math.ceil(_SEAM_SHARE * turn_px)

@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
 from crowd3d.config import Config
 from crowd3d.errors import DataError
 from crowd3d.ground.edges import find_structure
-from crowd3d.ground.fit import fit_camera
+from crowd3d.ground.fit import Evidence, fit_camera, fit_principal_point
 from crowd3d.pipeline.find import Seen
-from crowd3d.scene.camera import Camera
 from crowd3d.scene.detections import Detections
+from crowd3d.scene.known import KnownCamera
 from tiling import ImageSource
 
 
 def people_of_poses(
-    found: Detections,
-    source: ImageSource,
-    given: Camera | None,
-    config: Config,
-    *,
-    free_center: bool = True,
-    projection: str = "perspective",
-    focal_prior: tuple[float, float] | None = None,
+    found: Detections, source: ImageSource, known: KnownCamera, config: Config
 ) -> Seen:
     """Camera and ground that the given people agree on; everybody stays, as the user wants it.
 
     Args:
         found: one row a person, see `crowd3d.data.keypoint_files`.
-        given, free_center, projection, focal_prior: as in `pipeline.find_people`.
+        known: of the picture's camera.
 
     Raises:
         DataError: most people are outside the picture, so that the poses are of another one.
@@ -39,23 +31,11 @@ def people_of_poses(
     _check_place(found, source)
     people = found.filter(np.lexsort((found.box_px[:, 0], found.box_px[:, 1])))
     people = replace(people, is_cut=np.zeros(len(people), bool))
-    structure = find_structure(
-        source, people.box_px, config, projection, lens_is_known=not free_center
-    )
-    fit = partial(
-        fit_camera,
-        people,
-        source,
-        given,
-        config,
-        projection=projection,
-        structure=structure,
-        focal_prior=focal_prior,
-    )
-    fitted = fit()
-    if fitted is not None and free_center and projection == "perspective":
-        fitted = fit(free_center=True) or fitted
-    return Seen(people, fitted, 0, len(people), 1, False, structure, focal_prior)
+    evidence = Evidence(find_structure(source, people.box_px, known, config))
+    fitted = fit_camera(people, known, config, evidence)
+    if fitted is not None:
+        fitted = fit_principal_point(fitted, people, known, config, evidence)
+    return Seen(people, fitted, 0, len(people), 1, evidence=evidence)
 
 
 def _check_place(found: Detections, source: ImageSource) -> None:

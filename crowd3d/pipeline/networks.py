@@ -1,4 +1,4 @@
-"""Which networks a run uses: the choice behind `model`."""
+"""Which networks a run uses, whether their weights and pixels are there, and the networks themselves."""
 
 from __future__ import annotations
 
@@ -10,14 +10,23 @@ import torch
 from crowd3d import models
 from crowd3d.config import Config
 from crowd3d.detect.detector import Detector
-from crowd3d.errors import EnvironmentProblem, ModelError
+from crowd3d.errors import ConfigError, EnvironmentProblem, ModelError
 from crowd3d.files.weights import metadata_of
 from crowd3d.models import catalog
 from crowd3d.patches.bodies import SMPL_BODY
 from crowd3d.patches.reader import PatchReader
+from crowd3d.picture.crops import Crops
 
 DEFAULT, READER = "crowd3d-s", "crowd3dnet"
 EMBEDDED = "embedded"
+# Key and value of the configuration -> networks whose weights it takes; all of them look at crops.
+_ON_CROPS = {
+    ("depth_prior", "rootnet"): ("rootnet",),
+    ("depth_prior", "rootnet-s"): ("rootnet-s",),
+    ("pose_expert", "propose"): ("propose",),
+    ("refine_crops", "crowdnet-s"): ("crowdnet-s",),
+    ("refine_crops", "3dcrowdnet"): ("3dcrowdnet", "vposer"),
+}
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,9 @@ def build_reader(weights: str | Path, device: str, settings: Config) -> PatchRea
 
     Raises:
         ModelError: weights that are missing, damaged or of another network; it says where they are had.
+        ConfigError: the configuration asks something of poses that only lifted ones get.
     """
+    _check_reader(settings)
     network = models.build(READER, weights)
     file = catalog.weights_file(READER) if weights == EMBEDDED else Path(weights)
     trained_for = metadata_of(file).get("body", SMPL_BODY) if file is not None else SMPL_BODY
@@ -100,3 +111,43 @@ def choose_device(name: str) -> str:
             f"the device {name!r} cannot be used ({reason}); try --device cpu"
         ) from None
     return name
+
+
+def networks_of(config: Config) -> list[str]:
+    """Names of the networks that the optional components of a run take."""
+    return [
+        name
+        for (key, value), names in _ON_CROPS.items()
+        if getattr(config, key) == value
+        for name in names
+    ]
+
+
+def check_weights(config: Config) -> None:
+    """Nothing, if the weights of everything that is asked for are there.
+
+    Raises:
+        ModelError: some are not; the message tells where to get them.
+    """
+    for name in networks_of(config):
+        if not catalog.is_installed(name):
+            models.build(name)  # tells where they are had
+
+
+def check_crops(config: Config, crops: Crops | None) -> None:
+    """Nothing, if there is a picture for everything that looks at it.
+
+    Raises:
+        ConfigError: there is none, and something does.
+    """
+    for key, value in _ON_CROPS:
+        if crops is None and getattr(config, key) == value:
+            raise ConfigError(f"{key}: {value} looks at the picture, which is not at hand here")
+
+
+def _check_reader(config: Config) -> None:
+    for key in ("refine_crops", "pose_expert"):
+        if getattr(config, key) != "none":
+            raise ConfigError(
+                f"{key} works on poses that were lifted, but {READER} tells poses of its own; leave out one"
+            )

@@ -21,6 +21,7 @@ from crowd3d.models.crowdnet3d import INPUT_PX, CrowdNet3D, PoseDecoder, smpl_ro
 from crowd3d.models.crowdnet3d_input import box_of_pose, prompt
 from crowd3d.models.crowdnet_s import CrowdNetS, pyramid
 from crowd3d.picture import person_windows
+from crowd3d.picture.crops import Crops
 from crowd3d.picture.windows import Pixels
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.people import People
@@ -117,7 +118,7 @@ def published_crops(
     camera = fitted.camera
     if not camera.is_panorama:
         boxes = box_of_pose(people.keypoints_px).extend((camera.width, camera.height))
-        pixels = np.stack([_cut(source, *row) for row in boxes.to("xywh").values])
+        pixels = Crops(source).read(boxes, INPUT_PX)
         joints, amplitude = prompt(people.keypoints_px, boxes)
         center = torch.tensor(camera.center_px)
         turn = ray_rotation(torch.from_numpy(boxes.center_px), camera.focal_px, center.double())
@@ -134,16 +135,6 @@ def published_crops(
     joints, amplitude = prompt(inside, Box(whole, "xywh", extended=True))
     axes = np.stack([view.axes(tile) for view, tile in zip(views, tiles, strict=True)])
     return pixels, joints, amplitude, torch.from_numpy(axes).transpose(-1, -2)
-
-
-def _cut(source: ImageSource, x: float, y: float, w: float, h: float) -> Pixels:
-    """A crop with black outside the picture, as published."""
-    pixels = np.array(source.read(x, y, w, h, (INPUT_PX, INPUT_PX)))
-    step = (np.arange(INPUT_PX) + 0.5) / INPUT_PX
-    u, v = x + w * step, y + h * step
-    pixels[:, (u < 0) | (u > source.width)] = 0
-    pixels[(v < 0) | (v > source.height)] = 0
-    return pixels
 
 
 def _parts(people: People) -> Iterator[People]:

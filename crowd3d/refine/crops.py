@@ -20,7 +20,6 @@ import torch
 from crowd3d.body import BodyModel
 from crowd3d.body.rig import Rig, pose_rig, rig_of
 from crowd3d.config import Config
-from crowd3d.evaluate.metrics.oks import SIGMAS
 from crowd3d.lift.keypoint_fit import RefineOptions, fit_keypoints
 from crowd3d.lift.standing import stand_on
 from crowd3d.maths.upright import to_camera, to_upright
@@ -28,7 +27,7 @@ from crowd3d.refine.crop_networks import Answer, Expert, expert
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.people import People
 from crowd3d.scene.plane import Plane
-from tiling import ImageSource
+from tiling import COCO_SIGMAS, ImageSource
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -148,7 +147,7 @@ def judge(people: People, fitted: Fitted, rig: Rig) -> Judged:
     seen, score = people.keypoints_px[..., :2], people.keypoints_px[..., 2]
     shown = fitted.camera.unwrapped(fitted.camera.project(points[:, :17]), seen)
     area = np.maximum((people.box_px[:, 2:] - people.box_px[:, :2]).prod(axis=1), 1.0)
-    away2 = ((shown - seen) ** 2).sum(axis=-1) / (2 * area[:, None] * (2 * SIGMAS) ** 2)
+    away2 = ((shown - seen) ** 2).sum(axis=-1) / (2 * area[:, None] * (2 * COCO_SIGMAS) ** 2)
     away2 = np.nan_to_num(away2, nan=_WRONG).clip(_SCATTER, _WRONG) - _SCATTER
     sure = score >= np.maximum(_SURE_SCORE, _SURE_SHARE * score.max(axis=1, keepdims=True))
     weight = np.where(sure, score, 0.0)

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.plane import Plane
 
+FEW_PEOPLE = 12  # fewer leave camera and ground, and so how tall somebody should look, in doubt
+
 
 @dataclass(frozen=True)
 class Fitted:

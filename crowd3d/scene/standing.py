@@ -50,6 +50,18 @@ def foot_below_px(
     return camera.unwrapped(camera.project(point_m - height_m * plane.normal), point_px)
 
 
+def standing_height_px(
+    camera: Camera, planes: Sequence[Plane], middle_px: FloatArray, stature_m: float
+) -> FloatArray:
+    """(N,) apparent height of people who stand on the ground and whose middles are seen at pixels (N, 2)."""
+
+    def on(plane: Plane) -> FloatArray:
+        foot_px = foot_below_px(camera, plane, middle_px, stature_m / 2)
+        return person_height_px(camera, plane, foot_px, stature_m)
+
+    return on_levels(planes, middle_px, on)
+
+
 def on_levels(
     planes: Sequence[Plane], at_px: FloatArray, value: Callable[[Plane], FloatArray]
 ) -> FloatArray:

@@ -55,7 +55,7 @@ def _shrunk(people: Detections, factor: float) -> Detections:
 
 
 def _placed(found: Detections) -> Detections:
-    return selection.placed_people(found, CAMERA, [PLANE], Config())
+    return selection.placed_people(found, fitted_of(CAMERA, PLANE), Config())
 
 
 def test_people_of_the_right_size_are_kept_in_reading_order():
@@ -190,7 +190,7 @@ def test_somebody_on_the_seam_exists_once():
                 np.full(5, k),
             )
         )
-    people = selection.placed_people(Detections.cat(looks), sphere, [plane], Config())
+    people = selection.placed_people(Detections.cat(looks), fitted_of(sphere, plane), Config())
     middle = np.sort(people.box_px[:, [0, 2]].mean(axis=1))
     assert ((middle >= 0) & (middle < 8000)).all()
     np.testing.assert_allclose(middle, np.sort((azimuth / (2 * np.pi) + 0.5) * 8000), atol=6.0)

@@ -1,0 +1,105 @@
+"""A picture while a run reads it: networks look at windows, batch by batch, and finished batches are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from crowd3d.picture.windows import Pixels, Windows
+from crowd3d.progress import Progress, Reporter
+from crowd3d.version import __version__
+from tiling import ImageSource, Journal, Tile, record_key
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One network over many windows.
+
+    Attributes:
+        stage: what progress calls it.
+        batch_size: windows that go through the network together.
+        settings: plain JSON of all that the answers depend on, besides picture, windows, weights and versions.
+        weights: hash of the network's weights.
+        answer: from pixels (B, H, W, 3) RGB of the windows to what is kept of them.
+    """
+
+    stage: str
+    batch_size: int
+    settings: Mapping[str, Any]
+    weights: str
+    answer: Callable[[Pixels, Sequence[Tile]], Arrays]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A picture, who is told how far it is read, and what was read already.
+
+    Attributes:
+        report: told of every stage and batch.
+        journal: of finished batches, so that a killed run need not look at them again.
+    """
+
+    source: ImageSource
+    report: Reporter = field(default_factory=lambda: Progress(enabled=False))
+    journal: Journal | None = None
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height of the picture."""
+        return self.source.width, self.source.height
+
+    def each(self, work: Pass, tiles: Sequence[Tile], view: Windows) -> Iterator[Arrays]:
+        """What the network says of each batch of tiles, in order; batches in the journal come from there.
+
+        The pixels of the next batch are read while the network works on this one.
+
+        Args:
+            view: how the tiles are cut out of the picture.
+
+        Raises:
+            tiling.ImageError, tiling.JournalError.
+        """
+        self.report.start(work.stage, len(tiles))
+        size = work.batch_size
+        batches = [tiles[i : i + size] for i in range(0, len(tiles), size)]
+        keys = [self._key(work, batch, view) for batch in batches]
+        known = [self.journal.get(key) if self.journal is not None else None for key in keys]
+        unknown = [batch for batch, found in zip(batches, known, strict=True) if found is None]
+        pixels = self._read_ahead(unknown, view)
+        for batch, key, recorded in zip(batches, keys, known, strict=True):
+            found: Arrays | None = recorded
+            if found is None:
+                found = work.answer(next(pixels), batch)
+                if self.journal is not None:
+                    self.journal.put(key, found)
+            yield found
+            self.report.advance(len(batch))
+
+    def _key(self, work: Pass, batch: Sequence[Tile], view: Windows) -> str:
+        if self.journal is None:
+            return ""
+        settings = {
+            **work.settings,
+            "view": view.facts(),
+            "versions": [__version__, torch.__version__],
+        }
+        return record_key(self.source.identity, batch, settings, work.weights)
+
+    def _read_ahead(self, batches: Sequence[Sequence[Tile]], view: Windows) -> Iterator[Pixels]:
+        def read(batch: Sequence[Tile]) -> Pixels:
+            return np.stack([view.read(self.source, tile) for tile in batch])
+
+        with ThreadPoolExecutor(max_workers=1) as reader:
+            pending = [reader.submit(read, batch) for batch in batches[:1]]
+            for i in range(len(batches)):
+                pixels = pending.pop().result()
+                pending = [reader.submit(read, batch) for batch in batches[i + 1 : i + 2]]
+                yield pixels
