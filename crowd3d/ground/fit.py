@@ -128,6 +128,19 @@ def fit_principal_point(
     return fit_camera(people, known, config, evidence, free_center=True) or fitted
 
 
+def fit_again(
+    fitted: Fitted, people: Detections, known: KnownCamera, config: Config, evidence: Evidence
+) -> Fitted:
+    """Camera and ground with judged depths among the evidence; those of before where that fails.
+
+    Depths along an optical axis mean nothing in a panorama, which keeps its camera.
+    """
+    if fitted.camera.is_panorama:
+        return fitted
+    is_free = known.center_is_free
+    return fit_camera(people, known, config, evidence, free_center=is_free) or fitted
+
+
 def typical_camera(known: KnownCamera) -> Camera:
     """What is assumed where nothing is known."""
     is_flat = known.projection == "perspective"

@@ -13,7 +13,7 @@ import torch
 from crowd3d import body as bodies
 from crowd3d import lift
 from crowd3d.config import Config
-from crowd3d.ground.fit import assume_camera, fit_camera, typical_camera
+from crowd3d.ground.fit import assume_camera, fit_again, typical_camera
 from crowd3d.lift.depths import Depths
 from crowd3d.lift.people import judged_depths, lift_people
 from crowd3d.patches import reader as patch_reader
@@ -123,16 +123,13 @@ def _with_depths(
 ) -> tuple[Fitted, Depths | None]:
     """Camera and ground with judged depths among the evidence, and the depths, if they are asked for.
 
-    A camera that was given or assumed stays, and so does that of a panorama, where depth along an axis means
-    nothing; and where the new fit fails, that of before.
+    A camera that was given or assumed stays as it is.
     """
     depths = judged_depths(seen.people, fitted, bodies.load(BODY, LEVEL), config, crops)
-    if depths is None or not _was_fitted(seen) or fitted.camera.is_panorama:
-        return fitted, depths
-    evidence = replace(seen.evidence, depths=(depths.over_focal, depths.log_sd))
-    is_free = known.center_is_free
-    again = fit_camera(seen.people, known, config, evidence, free_center=is_free)
-    return again or fitted, depths
+    if depths is not None and _was_fitted(seen):
+        evidence = replace(seen.evidence, depths=(depths.over_focal, depths.log_sd))
+        fitted = fit_again(fitted, seen.people, known, config, evidence)
+    return fitted, depths
 
 
 def _was_fitted(seen: Seen) -> bool:

@@ -18,15 +18,19 @@ from crowd3d import config as configs
 from crowd3d.batch import largecrowd
 from crowd3d.batch.largecrowd import Options, predict_folder
 from crowd3d.cli import main
+from crowd3d.config import Config
 from crowd3d.data import largecrowd as annotations
 from crowd3d.data.truth import FrameTruth
 from crowd3d.errors import BodyError, Crowd3dError, DataError, OutputError, SceneError
 from crowd3d.evaluate.metrics.scene import scene_metrics
 from crowd3d.export import predict_json
 from crowd3d.ground.fit import fit_camera
+from crowd3d.picture.reading import Reading
+from crowd3d.pipeline import assemble
 from crowd3d.pipeline.find import Seen
-from crowd3d.refine import crops as crop_refiner
 from crowd3d.scene.detections import Detections
+from crowd3d.scene.fitted import Fitted
+from crowd3d.scene.known import KnownCamera
 from crowd3d.scene.people import People
 from crowd3d.synth import Truth, mini
 
@@ -82,15 +86,13 @@ class Eyes:
 
     def __call__(
         self,
-        source: Any,
+        reading: Reading,
         detector: Any,
-        given: Any,
-        config: Any,
-        report: Any,
-        *,
-        fixed: Any = None,
-        journal: Any = None,
+        known: KnownCamera,
+        config: Config,
+        fixed: Fitted | None = None,
     ) -> Seen:
+        source, report = reading.source, reading.report
         self.looks.append(source.path.name)
         report.start("scout", 1)
         truth = truth_of_picture(source.path)
@@ -102,7 +104,7 @@ class Eyes:
         n = len(truth)
         one, none = np.ones(n), np.zeros(n, np.int64)
         people = Detections(one, one, truth.boxes_px, keypoints, none > 0, none)
-        fitted = fixed or fit_camera(people, source, given, config, free_center=True)
+        fitted = fixed or fit_camera(people, known, config, free_center=True)
         report.advance()
         return Seen(people, fitted, 1, n, 1, is_fixed=fixed is not None)
 
@@ -432,7 +434,7 @@ def test_the_refiner_sees_every_picture(
         seen.append(source.path.name)
         return people
 
-    monkeypatch.setattr(crop_refiner, "refine_crops", refined)
+    monkeypatch.setattr(assemble, "refine_crops", refined)
     config = CONFIG.replace(refine_crops="crowdnet-s")
     predict_folder(small, tmp_path / "p.json", Options(), config=config)
     assert sorted(seen) == sorted(eyes.looks)

@@ -11,6 +11,7 @@ from crowd3d.config import Config
 from crowd3d.detect import selection
 from crowd3d.detect.detector import size_suitability
 from crowd3d.scene.detections import Detections
+from crowd3d.scene.fitted import Fitted
 
 CAMERA = Camera.from_fov(4000, 2000, 60)
 PITCH = 0.3
@@ -22,6 +23,10 @@ HEIGHTS = np.array(
 SIDES = np.array(
     [0, .02, -.02, .04, -.04, .1, -.1, .12, -.12, .12, -.12, .06, -.06, .05, -.05, .05, -.05]
 )  # fmt: skip
+
+
+def fitted_of(camera, plane):
+    return Fitted(camera, [plane], np.eye(4), {})
 
 
 def _standing(

@@ -12,9 +12,10 @@ from crowd3d import Camera, Plane
 from crowd3d.config import Config
 from crowd3d.detect import facing, sides
 from crowd3d.errors import ModelError
-from crowd3d.picture.windows import FLAT
-from crowd3d.progress import Progress
+from crowd3d.picture.reading import Reading
 from crowd3d.scene.detections import PeopleSeen
+from crowd3d.scene.fitted import Fitted
+from crowd3d.scene.known import KnownCamera
 from tiling import Journal
 
 HEIGHT = 100.0
@@ -223,11 +224,12 @@ CAMERA = Camera.from_fov(400, 400, 60)
 PLANE = Plane(np.array([0.0, -1, 0]), 1.5)
 
 
-def _settle(people, picture, journal=None, camera=CAMERA):
-    quiet = Progress(enabled=False)
-    return sides.settle_sides(
-        people, picture, "cpu", camera, [PLANE], FLAT, Config(), quiet, journal
-    )
+FITTED = Fitted(CAMERA, [PLANE], np.eye(4), {})
+
+
+def _settle(people, picture, journal=None, fitted=FITTED):
+    reading, known = Reading(picture, journal=journal), KnownCamera((400, 400))
+    return sides.settle_sides(people, reading, known, fitted, Config(), "cpu")
 
 
 def _standing() -> PeopleSeen:
@@ -277,7 +279,7 @@ def test_of_few_people_those_who_show_their_feet_are_read():
 
 
 def test_people_without_a_camera_are_read_too():
-    settled = _settle(_standing(), _Picture(), camera=None)
+    settled = _settle(_standing(), _Picture(), fitted=None)
     assert settled.heading[:3].any(axis=1).all()
 
 

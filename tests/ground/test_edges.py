@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from crowd3d.config import Config
 from crowd3d.ground.edges import find_structure
+from crowd3d.scene.known import KnownCamera
 from optim.projection import rays
 from tiling import open_image
 
@@ -15,7 +18,11 @@ NOBODY = np.zeros((0, 4))
 
 
 def lines_of(source, people_box_px=NOBODY):
-    return find_structure(source, people_box_px, Config()).lines_px
+    return find_structure(source, people_box_px, unknown(source), Config()).lines_px
+
+
+def unknown(source):
+    return KnownCamera((source.width, source.height))
 
 
 @pytest.mark.parametrize("scale", [1, 4])
@@ -59,7 +66,7 @@ def bent_grid(k1: float) -> np.ndarray:
 def test_the_lens_is_read_from_the_picture(tmp_path, k1):
     cv2.imwrite(str(tmp_path / "grid.png"), bent_grid(k1))
     with open_image(tmp_path / "grid.png") as source:
-        lens = find_structure(source, NOBODY, Config()).lens
+        lens = find_structure(source, NOBODY, unknown(source), Config()).lens
     assert lens.k1 == pytest.approx(k1, abs=0.01)
     assert lens.is_bent == (k1 != 0)
 
@@ -67,6 +74,9 @@ def test_the_lens_is_read_from_the_picture(tmp_path, k1):
 def test_nobody_looks_where_it_would_be_no_use(tmp_path):
     cv2.imwrite(str(tmp_path / "blank.png"), np.full((200, 300, 3), 90, np.uint8))
     with open_image(tmp_path / "blank.png") as source:
-        assert find_structure(source, NOBODY, Config(), "cylindrical") is None
-        assert find_structure(source, NOBODY, Config(straight_edges=False)) is None
-        assert find_structure(source, NOBODY, Config(), lens_is_known=True).lens is None
+        known = unknown(source)
+        bent = replace(known, projection="cylindrical")
+        assert find_structure(source, NOBODY, bent, Config()) is None
+        assert find_structure(source, NOBODY, known, Config(straight_edges=False)) is None
+        whole = replace(known, center_is_known=True)
+        assert find_structure(source, NOBODY, whole, Config()).lens is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from shapely import Point
 from crowd3d.config import Config
 from crowd3d.ground.fit import fit_camera
 from crowd3d.scene.detections import Detections
+from crowd3d.scene.known import KnownCamera
 
 
 def _detections(keypoints: np.ndarray) -> Detections:
@@ -22,13 +23,13 @@ def _detections(keypoints: np.ndarray) -> Detections:
     return Detections(one, one, box, keypoints, none > 0, none)
 
 
-def _source(world: World) -> SimpleNamespace:
-    return SimpleNamespace(width=world.size[0], height=world.size[1])
+def _unknown(world: World) -> KnownCamera:
+    return KnownCamera(world.size)
 
 
 def test_terraces_become_planes_with_regions():
     world, people, first = terrace(0.6, 3)
-    fitted = fit_camera(_detections(people), _source(world), None, Config(max_planes=2))
+    fitted = fit_camera(_detections(people), _unknown(world), Config(max_planes=2))
     assert len(fitted.planes) == 2
     ratio = fitted.planes[1].offset_m / fitted.planes[0].offset_m
     assert ratio == pytest.approx(0.6, rel=0.1)
@@ -40,20 +41,21 @@ def test_terraces_become_planes_with_regions():
 
 def test_one_ground_needs_no_region():
     world = World()
-    fitted = fit_camera(_detections(world.crowd(60, 1)), _source(world), None, Config())
+    fitted = fit_camera(_detections(world.crowd(60, 1)), _unknown(world), Config())
     assert [plane.region for plane in fitted.planes] == [None]
 
 
 def test_frames_of_a_static_camera_are_pooled():
     world = World()
     frames = [_detections(world.crowd(20, seed)) for seed in range(4)]
-    one = fit_camera(frames[0], _source(world), None, Config())
-    many = fit_camera(Detections.cat(frames), _source(world), None, Config())
+    one = fit_camera(frames[0], _unknown(world), Config())
+    many = fit_camera(Detections.cat(frames), _unknown(world), Config())
     assert many.covariance[0, 0] < 0.6 * one.covariance[0, 0]
 
 
 def test_what_is_known_of_the_focal_length_is_used():
     world = World(pitch=2, height=1.7)
     people = _detections(world.crowd(12, 3, far=12.0))
-    fitted = fit_camera(people, _source(world), None, Config(), focal_prior=(world.focal_px, 0.03))
+    prior = (world.focal_px, 0.03)
+    fitted = fit_camera(people, replace(_unknown(world), focal_prior=prior), Config())
     assert fitted.camera.focal_px == pytest.approx(world.focal_px, rel=0.1)

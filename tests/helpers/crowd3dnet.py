@@ -17,6 +17,7 @@ from crowd3d.models.crowd3dnet import Crowd3DNet, PatchView
 from crowd3d.models.crowd3dnet_decode import Parameters
 from crowd3d.models.crowd3dnet_encode import tell
 from crowd3d.patches.reader import PatchReader
+from crowd3d.picture.reading import Reading
 from crowd3d.progress import Progress
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.plane import Plane
@@ -105,9 +106,10 @@ def upright_in_camera(normal, yaw):
     return frame @ roma.rotvec_to_rotmat(spin)
 
 
-def read(fitted, network, *, trained_for="open", config=None, **options):
+def read(fitted, network, *, trained_for="open", config=None, journal=None, **options):
     reader = PatchReader(network, trained_for=trained_for)
-    return reader.people(Source(), fitted, BODY, config or Config(), SILENT, **options)
+    reading = Reading(Source(), journal=journal)
+    return reader.people(reading, fitted, BODY, config or Config(), **options)
 
 
 def matched(people, torso_m):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from crowd3d import body as bodies
 from crowd3d import lift
 from crowd3d.config import Config
 from crowd3d.errors import DataError, ModelError
-from crowd3d.ground.fit import fit_camera
+from crowd3d.ground.fit import Evidence, fit_again, fit_camera
 from crowd3d.lift import depths as depth_module
 from crowd3d.lift.box_depth import depth_prior
 from crowd3d.lift.depths import (
@@ -31,10 +30,10 @@ from crowd3d.lift.people import judged_depths, lift_people
 from crowd3d.maths.box import Box
 from crowd3d.models.rootnet import Root
 from crowd3d.picture.crops import Crops, boxes_of_people
-from crowd3d.pipeline.assemble import camera_with_depths
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import Fitted
+from crowd3d.scene.known import KnownCamera
 from crowd3d.scene.plane import Plane
 from crowd3d.synth import PRESETS, Truth
 from crowd3d.synth.draw.render import sample_setting
@@ -125,7 +124,7 @@ def test_bodies_beat_a_constant_gamma_by_a_third_where_people_sit_and_are_small(
     fitted, true_m = fitted_of(truth), truth.torso_m[rows, 2]
     assert truth.seated[rows].mean() > 0.2 and truth.child[rows].mean() > 0.1
     body, lifter = bodies.load("open", "crowd"), lift.load()
-    found = judged_depths(people, fitted, body, lifter, Config().replace(depth_prior="body"))
+    found = judged_depths(people, fitted, body, Config().replace(depth_prior="body"))
     assert found is not None
     boxes, _ = boxes_of_people(people.box_px, SIZE)
     constant_m = depth_prior(boxes, fitted.camera.focal_px).depth_m
@@ -192,14 +191,13 @@ def hip_depths(world, keypoints):
 
 def test_judged_depths_make_a_camera_of_people_who_do_not_stand_surer():
     world = World(pitch=10, height=5.0)
-    picture = SimpleNamespace(width=world.size[0], height=world.size[1])
-    given = Camera(*world.size, world.focal_px, tuple(world.center_px))
+    known = KnownCamera.of(Camera(*world.size, world.focal_px, tuple(world.center_px)))
     for outliers, least, most in ((1.0, 0.0, 0.9), (0.0, 0.9, 1.02)):
         keypoints = world.crowd(24, 3, outliers=outliers)
         people = detections_of(keypoints)
-        fitted = fit_camera(people, picture, given, Config())
-        judged = depths_of(hip_depths(world, keypoints), 0.03)
-        better = camera_with_depths(fitted, judged, people, given, Config(), free_center=False)
+        fitted = fit_camera(people, known, Config())
+        judged = Evidence(depths=(hip_depths(world, keypoints), np.full(24, 0.03)))
+        better = fit_again(fitted, people, known, Config(), judged)
         assert least < better.covariance[3, 3] / fitted.covariance[3, 3] < most
         assert abs(better.planes[0].offset_m - 5.0) < max(abs(fitted.planes[0].offset_m - 5.0), 0.1)
 
@@ -207,14 +205,14 @@ def test_judged_depths_make_a_camera_of_people_who_do_not_stand_surer():
 def test_unknown_depths_and_panoramas_leave_the_camera():
     world = World(pitch=10, height=5.0)
     people = detections_of(world.crowd(12, 3))
-    picture = SimpleNamespace(width=world.size[0], height=world.size[1])
-    given = Camera(*world.size, world.focal_px, tuple(world.center_px))
-    fitted = fit_camera(people, picture, given, Config())
-    unknown = depths_of(np.full(12, np.nan))
-    ignorant = camera_with_depths(fitted, unknown, people, given, Config(), free_center=False)
+    known = KnownCamera.of(Camera(*world.size, world.focal_px, tuple(world.center_px)))
+    fitted = fit_camera(people, known, Config())
+    unknown = Evidence(depths=(np.full(12, np.nan), np.full(12, 0.1)))
+    ignorant = fit_again(fitted, people, known, Config(), unknown)
     assert ignorant.planes[0].offset_m == pytest.approx(fitted.planes[0].offset_m)
     panorama = replace(fitted, camera=replace(fitted.camera, projection="cylindrical"))
-    assert camera_with_depths(panorama, depths_of([0.01] * 12), people, None, Config()) is panorama
+    told = Evidence(depths=(np.full(12, 0.01), np.full(12, 0.1)))
+    assert fit_again(panorama, people, known, Config(), told) is panorama
 
 
 def test_what_the_camera_does_to_everybody_is_not_mended_person_by_person():

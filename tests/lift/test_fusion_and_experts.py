@@ -28,9 +28,9 @@ from crowd3d.models.propose_posterior import PARENTS
 from crowd3d.picture.crops import Crops
 from crowd3d.pipeline import assemble
 from crowd3d.pipeline.find import Seen
-from crowd3d.refine import crops as crop_refiner
 from crowd3d.scene.detections import MOST_LOOKS, Detections, PeopleSeen
 from crowd3d.scene.fitted import Fitted
+from crowd3d.scene.known import KnownCamera
 from crowd3d.scene.people import People
 from crowd3d.scene.plane import Plane
 from crowd3d.scene.samples import sample_people
@@ -285,6 +285,9 @@ def test_an_experts_pose_comes_into_the_scenes_camera(monkeypatch):
 # ---- the pipeline
 
 
+KNOWN = KnownCamera.of(CAMERA)
+
+
 def seen_and_fitted() -> Seen:
     people = seen_people(n=20, looks=3, noise=3.0)
     fitted = Fitted(CAMERA, [Plane(UP, 8.0)], np.diag([0.02, 0.01, 0.01, 0.02]) ** 2, {})
@@ -296,12 +299,12 @@ ALONE = Config().replace(fuse_looks=False, depth_prior="none", refine_crops="non
 
 def test_fusion_can_be_turned_off_and_changes_poses_only_a_little():
     seen = seen_and_fitted()
-    plain = assemble.to_scene("a.jpg", seen, CAMERA, ALONE, SIZE).people
+    plain = assemble.to_scene("a.jpg", seen, KNOWN, ALONE).people
     joined = replace(seen, people=standing(20))
     np.testing.assert_array_equal(
-        plain.pose, assemble.to_scene("a.jpg", joined, CAMERA, ALONE, SIZE).people.pose
+        plain.pose, assemble.to_scene("a.jpg", joined, KNOWN, ALONE).people.pose
     )
-    fused = assemble.to_scene("a.jpg", seen, CAMERA, ALONE.replace(fuse_looks=True), SIZE).people
+    fused = assemble.to_scene("a.jpg", seen, KNOWN, ALONE.replace(fuse_looks=True)).people
     turn = angle_between(*(roma.rotvec_to_rotmat(torch.from_numpy(p.pose)) for p in (plain, fused)))
     assert 0 < np.degrees(float(turn.median())) < 10
     assert len(fused) == len(plain)
@@ -310,11 +313,11 @@ def test_fusion_can_be_turned_off_and_changes_poses_only_a_little():
 def test_bodies_speak_for_the_camera_where_it_is_not_fixed():
     seen = replace(seen_and_fitted(), is_fixed=False)
     config = Config().replace(depth_prior="body")
-    scene = assemble.to_scene("a.jpg", seen, CAMERA, config, SIZE, free_center=False)
+    scene = assemble.to_scene("a.jpg", seen, KNOWN, config)
     assert scene.camera.focal_px == CAMERA.focal_px
     assert scene.planes[0].offset_m != 8.0
     assert scene.planes[0].offset_m == pytest.approx(8.0, rel=0.15)
-    kept = assemble.to_scene("a.jpg", seen_and_fitted(), CAMERA, config, SIZE)
+    kept = assemble.to_scene("a.jpg", seen_and_fitted(), KNOWN, config)
     assert kept.planes[0].offset_m == 8.0
 
 
@@ -325,12 +328,10 @@ def test_the_refiner_gets_the_picture_and_everybody(monkeypatch):
         asked.update(source=source, n=len(people), focal=fitted.camera.focal_px, name=network_name)
         return people.filter(np.arange(len(people)) > 0)
 
-    monkeypatch.setattr(crop_refiner, "refine_crops", refine)
+    monkeypatch.setattr(assemble, "refine_crops", refine)
     picture = Picture()
     config = ALONE.replace(refine_crops="crowdnet-s")
-    scene = assemble.to_scene(
-        "a.jpg", seen_and_fitted(), CAMERA, config, SIZE, crops=Crops(picture)
-    )
+    scene = assemble.to_scene("a.jpg", seen_and_fitted(), KNOWN, config, crops=Crops(picture))
     assert asked == {
         "source": picture,
         "n": 20,
@@ -351,7 +352,7 @@ def test_components_that_look_at_the_picture_need_one_and_their_weights(
     monkeypatch.setenv("CROWD3D_HOME", str(tmp_path))
     config = Config().replace(**setting)
     with pytest.raises(ConfigError, match="not at hand"):
-        assemble.to_scene("a.jpg", seen_and_fitted(), CAMERA, config, SIZE)
+        assemble.to_scene("a.jpg", seen_and_fitted(), KNOWN, config)
     # Before anything is looked at: there is no such picture.
     with pytest.raises(ModelError, match="crowd3d models import"):
         api.reconstruct(tmp_path / "none.jpg", config=config)

@@ -20,7 +20,7 @@ from crowd3d.lift.depths import depths_of_rootnet_s
 from crowd3d.models.rootnet_s import Extent, RootNetS
 from crowd3d.picture import person_windows
 from crowd3d.picture.crops import Crops
-from crowd3d.pipeline import requirements as components
+from crowd3d.pipeline import networks
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import Fitted
@@ -171,6 +171,6 @@ def test_nothing_is_said_of_who_is_hardly_seen_or_outside():
 
 def test_it_can_be_asked_for_by_name():
     config = Config(depth_prior="rootnet-s")
-    components.check_weights(config)
+    networks.check_weights(config)
     with pytest.raises(ConfigError, match="rootnet-s looks at the picture"):
-        components.check_crops(config, None)
+        networks.check_crops(config, None)

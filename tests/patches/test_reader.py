@@ -9,7 +9,6 @@ import torch
 from helpers.crowd3dnet import (
     BODY,
     CAMERAS,
-    SILENT,
     SIZE,
     Oracle,
     Source,
@@ -19,10 +18,10 @@ from helpers.crowd3dnet import (
     standing,
 )
 
-from crowd3d import Camera, Scene
+from crowd3d import Camera
 from crowd3d import body as bodies
 from crowd3d.config import Config
-from crowd3d.errors import CameraError
+from crowd3d.errors import CameraError, ConfigError
 from crowd3d.models.crowd3dnet import PatchView
 from crowd3d.models.crowd3dnet_decode import Parameters, place
 from crowd3d.models.crowd3dnet_encode import encode, project
@@ -30,8 +29,14 @@ from crowd3d.patches import people as patch_people
 from crowd3d.patches.bodies import stand
 from crowd3d.patches.people import ground_covariance
 from crowd3d.patches.plan import plan_patches
-from crowd3d.patches.reader import PatchReader, read_scene
+from crowd3d.patches.reader import PatchReader
+from crowd3d.picture.reading import Reading
+from crowd3d.pipeline import assemble, networks
+from crowd3d.pipeline.assemble import read_scene
+from crowd3d.pipeline.find import Seen
+from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import Fitted
+from crowd3d.scene.known import KnownCamera
 from crowd3d.scene.plane import Plane
 from optim.geometry import normal_from_pitch_roll
 from tiling import Journal, merge_detections
@@ -99,18 +104,44 @@ def test_a_network_that_sees_few_of_those_found_is_doubted():
     fitted = fitted_of(20)
     told, torso, _ = standing(fitted, 10)
     people = read(fitted, Oracle(told, torso))
-    facts = {"versions": {}, "warnings": ["before"]}
-    facts["covariance_log_focal_pitch_roll_log_height"] = fitted.covariance.tolist()
-    scene = Scene(fitted.camera, fitted.planes, people, diagnostics=facts)
-    for seen, doubted in ((3, True), (8, False)):
-        few = Oracle(Parameters(*(part[:seen] for part in told)), torso[:seen])
+    none = np.zeros(len(people), np.int64)
+    found = Detections(
+        people.score, people.score, people.box_px, people.keypoints_px, none > 0, none
+    )
+    known, reading = KnownCamera.of(fitted.camera), Reading(Source())
+    for count, doubted in ((3, True), (8, False)):
+        few = Oracle(Parameters(*(part[:count] for part in told)), torso[:count])
         reader = PatchReader(few, trained_for="open")
-        after = read_scene(reader, scene, Source(), BODY, Config(), SILENT)
-        assert len(after.people) == seen and after.diagnostics["warnings"][0] == "before"
-        assert (len(after.diagnostics["warnings"]) == 2) == doubted
-    unknown = Scene(fitted.camera, [], people.filter(np.zeros(0, int)), diagnostics=facts)
-    kept = read_scene(reader, unknown, Source(), BODY, Config(), SILENT)
-    assert len(kept.people) == 0 and kept.diagnostics["versions"]["network"] == "crowd3dnet"
+        seen = Seen(found, fitted, 1, len(found), 1, is_fixed=True)
+        scene = read_scene("a.jpg", seen, known, Config(), reading, reader)
+        assert len(scene.people) == count
+        assert any("crowd3dnet sees" in w for w in scene.diagnostics["warnings"]) == doubted
+    nobody = Seen(Detections.empty(), None, 1, 0, 0)
+    empty = read_scene("a.jpg", nobody, known, Config(), reading, reader)
+    assert len(empty.people) == 0 and empty.diagnostics["versions"]["network"] == "crowd3dnet"
+
+
+def test_nobody_is_lifted_who_is_read(monkeypatch):
+    """Poses come from Crowd3DNet alone, and what would refine lifted poses is refused."""
+
+    def never(*_, **__):
+        raise AssertionError("somebody was lifted")
+
+    monkeypatch.setattr(assemble, "lift_people", never)
+    fitted = fitted_of(20)
+    told, torso, _ = standing(fitted, 4)
+    people = read(fitted, Oracle(told, torso))
+    none = np.zeros(len(people), np.int64)
+    found = Detections(
+        people.score, people.score, people.box_px, people.keypoints_px, none > 0, none
+    )
+    seen = Seen(found, fitted, 1, 4, 1, is_fixed=True)
+    known, reader = KnownCamera.of(fitted.camera), PatchReader(Oracle(told, torso))
+    scene = read_scene("a.jpg", seen, known, Config(), Reading(Source()), reader)
+    assert len(scene.people) == 4
+    for setting in ({"refine_crops": "crowdnet-s"}, {"pose_expert": "propose"}):
+        with pytest.raises(ConfigError, match="poses of its own"):
+            networks.build_reader("embedded", "cpu", Config().replace(**setting))
 
 
 def test_only_patches_near_people_are_read():

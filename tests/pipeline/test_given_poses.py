@@ -15,6 +15,9 @@ from crowd3d.errors import DataError
 from crowd3d.pipeline import assemble
 from crowd3d.pipeline.given_poses import people_of_poses
 from crowd3d.scene.detections import Detections
+from crowd3d.scene.known import KnownCamera
+
+UNKNOWN = KnownCamera(SIZE)
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -22,7 +25,7 @@ def test_a_file_of_poses_gives_camera_ground_and_people(tmp_path, format):
     path = tmp_path / "poses.json"
     write_poses(path, {"crowd.jpg": standing()}, format, {"crowd.jpg": SIZE})
     config = Config(straight_edges=False)
-    seen = people_of_poses(poses_of(path, "crowd.jpg"), SOURCE, None, config)
+    seen = people_of_poses(poses_of(path, "crowd.jpg"), SOURCE, UNKNOWN, config)
     assert seen.fitted is not None and len(seen.people) == 60
     assert (np.diff(seen.people.box_px[:, 1]) >= 0).all()
     assert seen.fitted.camera.focal_px == pytest.approx(CAMERA.focal_px, rel=0.2)
@@ -33,8 +36,8 @@ def test_a_file_of_poses_gives_camera_ground_and_people(tmp_path, format):
 
 def test_a_given_camera_is_kept_and_everybody_gets_a_body():
     config = Config(straight_edges=False).replace(refine_scene=False)
-    seen = people_of_poses(standing(20), SOURCE, CAMERA, config, free_center=False)
-    scene = assemble.to_scene("crowd.jpg", seen, CAMERA, config, SIZE)
+    seen = people_of_poses(standing(20), SOURCE, KnownCamera.of(CAMERA), config)
+    scene = assemble.to_scene("crowd.jpg", seen, KnownCamera.of(CAMERA), config)
     assert scene.camera.focal_px == CAMERA.focal_px
     assert len(scene.people) == 20 and np.isfinite(scene.people.pose).all()
     assert scene.planes[0].offset_m == pytest.approx(HEIGHT_M, rel=0.1)
@@ -45,11 +48,11 @@ def test_poses_of_another_picture_are_noticed():
     poses.keypoints_px[..., :2] *= 3
     poses.box_px *= 3
     with pytest.raises(DataError, match="of this picture in this size"):
-        people_of_poses(poses, SOURCE, None, Config(straight_edges=False))
+        people_of_poses(poses, SOURCE, UNKNOWN, Config(straight_edges=False))
 
 
 def test_nobody_is_an_answer():
-    seen = people_of_poses(Detections.empty(), SOURCE, None, Config(straight_edges=False))
+    seen = people_of_poses(Detections.empty(), SOURCE, UNKNOWN, Config(straight_edges=False))
     assert seen.fitted is None and len(seen.people) == 0
 
 
