@@ -12,12 +12,12 @@ from scipy import sparse
 
 from crowd3d.config import Config
 from crowd3d.scene.camera import Camera
-from crowd3d.scene.detections import MOST_LOOKS, Detections, PeopleSeen
+from crowd3d.scene.detections import MOST_LOOKS, Detections, PeopleSeen, is_body_part
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.people import N_KEYPOINTS
 from crowd3d.scene.plane import Plane
 from crowd3d.scene.standing import FloatArray, foot_below_px, on_levels, person_height_px
-from tiling import box_iou, merge_detections, suppress_fragments, without_pairs
+from tiling import box_iou, merge_detections, without_pairs
 
 # Heights of keypoint groups above the ground and lengths, as fractions of stature (Drillis & Contini 1966,
 # as shares of a standing adult; the keypoints' own bias is below the tolerance used here).
@@ -42,8 +42,6 @@ _SEAM_WIDTHS = (
 _CUT_WEIGHT = 0.3
 # Two looks at one person agree in the trunk; limbs are confused and hidden more often.
 _TRUNK_EMPHASIS = np.where(np.isin(np.arange(17), [0, 1, 2, 3, 4, 5, 6, 11, 12]), 1.0, 0.25)
-# Who lies so far inside the box of a much better person, and is smaller, is a part of that person.
-_FRAGMENT_INSIDE, _FRAGMENT_HEIGHT, _FRAGMENT_QUALITY = 0.75, 0.85, 0.7  # shares of the other's
 
 
 @dataclass(frozen=True)
@@ -230,14 +228,7 @@ def _finish(joined: _Joined, min_evidence: float, config: Config) -> Detections:
     people = people.filter(rows)
     apart = joined.apart[rows][:, rows].tocoo()
     distinct = np.stack(apart.coords, axis=1)[apart.data >= min_evidence]
-    fragment = suppress_fragments(
-        people.box_px,
-        people.quality,
-        distinct=distinct,
-        min_containment=_FRAGMENT_INSIDE,
-        max_height_ratio=_FRAGMENT_HEIGHT,
-        max_score_ratio=_FRAGMENT_QUALITY,
-    )
+    fragment = is_body_part(people.box_px, people.quality, distinct)
     people = people.filter(~fragment & ~_is_twin(people.box_px, people.quality, distinct))
     return people.filter(np.lexsort((people.box_px[:, 0], people.box_px[:, 1])))
 

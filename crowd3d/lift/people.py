@@ -6,8 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-import roma
-import torch
 
 import optim
 from crowd3d.body import BodyModel
@@ -21,7 +19,7 @@ from crowd3d.lift.depths import (
     weighed_places,
 )
 from crowd3d.lift.lifter import Lift, LiftResult, load
-from crowd3d.lift.standing import Stood, pose_bodies, stand_on
+from crowd3d.lift.standing import body_rows, pose_bodies, stand_on
 from crowd3d.maths.upright import to_camera, to_upright
 from crowd3d.picture.crops import Crops
 from crowd3d.scene.detections import Detections
@@ -69,7 +67,15 @@ def lift_people(
     )
     if depths is not None and depths.is_new and not fitted.camera.is_panorama:
         stood = replace(stood, placed=_weighed(stood.placed, offset_m, depths, fitted))
-    return _assemble(people, plane, fitted, stood, rotations, fisher)
+    everybody = People(
+        id=np.arange(len(people)),
+        score=people.score,
+        box_px=people.box_px,
+        keypoints_px=people.keypoints_px,
+        plane=plane,
+        **body_rows(stood, plane, rotations, fisher, fitted),
+    )
+    return everybody.filter(stood.placed.is_placed)
 
 
 def lift_poses(
@@ -125,8 +131,8 @@ def _weighed(
 ) -> optim.Placement:
     """Places moved along the ground to where ground and judged depths agree best.
 
-    Only what is uncertain of each person alone is weighed: an error that everybody's place has by the camera is
-    none of one person against another, and would be made one.
+    Only each person's own uncertainty is weighed. What the camera is wrong by moves everybody alike; weighed
+    person by person, it would become differences between people that are not there.
     """
     torso, normal, focal_px = placed.torso_m, fitted.planes[0].normal, fitted.camera.focal_px
     feet = feet_m(torso, normal, offset_m)
@@ -134,34 +140,3 @@ def _weighed(
     moved = feet_m(feet + move, normal, offset_m) - feet
     covariance = placed.position_cov_m2 - placed.own_cov_m2 + own
     return replace(placed, torso_m=torso + moved, position_cov_m2=covariance, own_cov_m2=own)
-
-
-def _assemble(
-    people: Detections,
-    plane: npt.NDArray[np.int64],
-    fitted: Fitted,
-    stood: Stood,
-    rotations: torch.Tensor,
-    fisher: torch.Tensor,
-) -> People:
-    camera, placed = fitted.camera, stood.placed
-    normal, offset_m = fitted.planes[0].normal, offsets_m(fitted.planes)[plane]
-    hvip_m = feet_m(placed.torso_m, normal, offset_m)
-    everybody = People(
-        id=np.arange(len(people)),
-        score=people.score,
-        box_px=people.box_px,
-        keypoints_px=people.keypoints_px,
-        pose=roma.rotmat_to_rotvec(rotations).double().numpy(),
-        betas=stood.betas.double().numpy(),
-        transl_m=placed.torso_m - stood.posed.torso,
-        torso_px=camera.project(placed.torso_m),
-        torso_m=placed.torso_m,
-        hvip_px=camera.project(hvip_m),
-        hvip_m=hvip_m,
-        plane=plane,
-        stature_m=stood.stature_m,
-        position_cov_m2=placed.position_cov_m2,
-        fisher=fisher.double().numpy(),
-    )
-    return everybody.filter(placed.is_placed)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import roma
 import torch
 
 import optim
@@ -13,6 +15,7 @@ from crowd3d.body import BodyModel
 from crowd3d.config import Config
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.fitted import Fitted
+from crowd3d.scene.standing import feet_m, offsets_m
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -103,3 +106,32 @@ def pixels_per_radian(camera: Camera, box_px: FloatArray) -> FloatArray:
     step = np.array([1.0, 0.0])
     a, b = camera.rays(center - step / 2), camera.rays(center + step / 2)
     return np.asarray(1.0 / np.linalg.norm(a - b, axis=-1))
+
+
+def body_rows(
+    stood: Stood,
+    plane: npt.NDArray[np.int64],
+    rotations: torch.Tensor,
+    fisher: torch.Tensor,
+    fitted: Fitted,
+) -> dict[str, Any]:
+    """The fields of `People` that tell bodies and their places, one row a person.
+
+    Args:
+        plane: (N,) on which each stands; rotations, fisher: (N, 24, 3, 3), the root in the camera frame.
+    """
+    camera, placed = fitted.camera, stood.placed
+    normal, offset_m = fitted.planes[0].normal, offsets_m(fitted.planes)[plane]
+    hvip_m = feet_m(placed.torso_m, normal, offset_m)
+    return {
+        "pose": roma.rotmat_to_rotvec(rotations).double().numpy(),
+        "betas": stood.betas.double().numpy(),
+        "transl_m": placed.torso_m - stood.posed.torso,
+        "torso_px": camera.project(placed.torso_m),
+        "torso_m": placed.torso_m,
+        "hvip_px": camera.project(hvip_m),
+        "hvip_m": hvip_m,
+        "stature_m": stood.stature_m,
+        "position_cov_m2": placed.position_cov_m2,
+        "fisher": fisher.double().numpy(),
+    }

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from crowd3d.body import BodyModel
 from crowd3d.models.crowd3dnet_decode import Parameters, Placement
+from optim.anthropometry import ADULT_STATURE_M
 
 SMALLEST_M, TALLEST_M = 0.9, 2.1  # of people who stand up from what the chain says
 _LEAST_TORSO_M = 0.1  # above the lowest point of a posed body; people lie that low
@@ -47,7 +48,7 @@ def stand(
     offset_m: Tensor,
     *,
     own_betas: bool,
-    stature_m: float = 1.70,
+    stature_m: float = ADULT_STATURE_M,
 ) -> PatchBodies:
     """Everybody with the torso where the network puts it.
 

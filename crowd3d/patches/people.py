@@ -11,11 +11,12 @@ from scipy.spatial import cKDTree
 
 from crowd3d.body.tree import TORSO_KEYPOINTS
 from crowd3d.scene.camera import Camera
+from crowd3d.scene.detections import is_body_part
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.people import N_BETAS, N_JOINTS, N_KEYPOINTS, People
 from crowd3d.scene.plane import Plane
 from optim.geometry import normal_from_pitch_roll, pitch_roll_from_normal
-from tiling import Tile, merge_detections, suppress_fragments, view_quality
+from tiling import Tile, merge_detections, view_quality
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -23,7 +24,6 @@ BoolArray = npt.NDArray[np.bool_]
 # The published system calls two people one whose torso centres are nearer than a tenth of the patch's side, and
 # people are about half as tall as the patch.
 _TWIN_SHARE = 0.2  # of the height of the box
-_FRAGMENT_INSIDE, _FRAGMENT_HEIGHT, _FRAGMENT_SCORE = 0.75, 0.85, 0.7  # shares of the other's
 _HVIP_SD = 0.02  # of the height of the box: how far a ground point is off, assumed
 _STEP = 1e-4
 
@@ -104,14 +104,7 @@ def one_row_each(looks: PatchLooks, tiles: Sequence[Tile], fitted: Fitted) -> Pe
     shown = [set(looks.tile[merged.labels == k]) for k in range(len(merged.order))]
     order = merged.order[~_is_twin(looks.filter(merged.order), shown)]
     best, rank = looks.filter(order), (looks.score * trust)[order]
-    fragment = suppress_fragments(
-        best.box_px,
-        rank,
-        min_containment=_FRAGMENT_INSIDE,
-        max_height_ratio=_FRAGMENT_HEIGHT,
-        max_score_ratio=_FRAGMENT_SCORE,
-    )
-    best = best.filter(~fragment)
+    best = best.filter(~is_body_part(best.box_px, rank))
     best = best.filter(np.lexsort((best.box_px[:, 0], best.box_px[:, 1])))
     return _to_people(best, fitted)
 

@@ -21,23 +21,20 @@ from crowd3d.body import BodyModel
 from crowd3d.body.rig import Rig, pose_rig, rig_of
 from crowd3d.config import Config
 from crowd3d.lift.keypoint_fit import RefineOptions, fit_keypoints
-from crowd3d.lift.standing import stand_on
+from crowd3d.lift.standing import body_rows, stand_on
 from crowd3d.maths.upright import to_camera, to_upright
+from crowd3d.picture.person_windows import MIN_SEEN, shows_enough
 from crowd3d.refine.crop_networks import Answer, Expert, expert
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.people import People
 from crowd3d.scene.plane import Plane
+from crowd3d.scene.standing import offsets_m
 from tiling import COCO_SIGMAS, ImageSource
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-_SHOWN_SCORE = 0.1  # of a keypoint that counts as seen at all
-_SURE_SCORE, _SURE_SHARE = (
-    0.25,
-    0.7,
-)  # of a keypoint that judges: least score, and share of the best
-_FEWEST_KEYPOINTS = 4  # of a person who is shown; as many sure ones judge
+_SURE_SCORE, _SURE_SHARE = 0.25, 0.7  # of a keypoint that judges: least score, share of the best
 _OVERLAP_IOU = 0.1
 _POOR_SCORE = 0.25  # mean over all 17
 # -log of the keypoint similarity: scatter of a good detector, what is simply wrong, and a bad fit.
@@ -120,7 +117,7 @@ def candidates(people: People, fitted: Fitted, body: BodyModel) -> BoolArray:
     misfit = judge(people, fitted, rig_of(body)).misfit
     badly = np.isfinite(misfit) & (misfit > _BAD_FIT)
     poorly = scores.mean(axis=1) < _POOR_SCORE
-    seen = (scores > _SHOWN_SCORE).sum(axis=1) >= _FEWEST_KEYPOINTS
+    seen = shows_enough(people.keypoints_px)
     size = (fitted.camera.width, fitted.camera.height)
     low, high = people.box_px[:, :2], people.box_px[:, 2:]
     in_picture = ((high > 1.0) & (low < np.array(size) - 1.0)).all(axis=1)
@@ -151,7 +148,7 @@ def judge(people: People, fitted: Fitted, rig: Rig) -> Judged:
     away2 = np.nan_to_num(away2, nan=_WRONG).clip(_SCATTER, _WRONG) - _SCATTER
     sure = score >= np.maximum(_SURE_SCORE, _SURE_SHARE * score.max(axis=1, keepdims=True))
     weight = np.where(sure, score, 0.0)
-    enough = sure.sum(axis=1) >= _FEWEST_KEYPOINTS
+    enough = sure.sum(axis=1) >= MIN_SEEN
     mean = (weight * away2).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-9)
     normal, offset_m = _ground(people, fitted.planes)
     feet = np.einsum("nkx,nx->nk", points[:, 17:21], normal) + offset_m[:, None]
@@ -193,45 +190,13 @@ def stand(
     answer: Answer, people: People, fitted: Fitted, body: BodyModel, config: Config
 ) -> tuple[People, BoolArray]:
     """The people in their new poses, set on the ground, and (N,) whether there is a place for them."""
-    stood, placed = people, np.zeros(len(people), bool)
-    for k, plane in enumerate(fitted.planes):
-        rows = np.flatnonzero(people.plane == k)
-        if len(rows):
-            part = Answer(*(value[torch.from_numpy(rows)] for value in answer))
-            new, ok = _stand_on(plane, part, people.filter(rows), fitted, body, config)
-            stood, placed[rows] = _with_rows(stood, rows, new), ok
-    return stood, placed
-
-
-def _stand_on(
-    plane: Plane,
-    answer: Answer,
-    people: People,
-    fitted: Fitted,
-    body: BodyModel,
-    config: Config,
-) -> tuple[People, BoolArray]:
-    camera = fitted.camera
     rotations, betas = answer.rotations.float(), torch.from_numpy(people.betas).float()
+    offset_m = offsets_m(fitted.planes)[people.plane]
     stood = stand_on(
-        plane.offset_m, rotations, betas, people.keypoints_px, people.box_px, fitted, body, config
+        offset_m, rotations, betas, people.keypoints_px, people.box_px, fitted, body, config
     )
-    placed = stood.placed
-    hvip_m = plane.foot_m(placed.torso_m)
-    new = replace(
-        people,
-        pose=roma.rotmat_to_rotvec(rotations).double().numpy(),
-        fisher=answer.fisher.double().numpy(),
-        betas=stood.betas.double().numpy(),
-        stature_m=stood.stature_m,
-        transl_m=placed.torso_m - stood.posed.torso,
-        torso_m=placed.torso_m,
-        torso_px=camera.project(placed.torso_m),
-        hvip_m=hvip_m,
-        hvip_px=camera.project(hvip_m),
-        position_cov_m2=placed.position_cov_m2,
-    )
-    return new, placed.is_placed
+    rows = body_rows(stood, people.plane, rotations, answer.fisher, fitted)
+    return replace(people, **rows), stood.placed.is_placed
 
 
 def _ground(people: People, planes: list[Plane]) -> tuple[FloatArray, FloatArray]:

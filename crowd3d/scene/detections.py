@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d.scene.people import N_KEYPOINTS
+from tiling import suppress_fragments
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -71,6 +72,8 @@ class Detections:
         )
 
 
+# A box so far inside another one, so much lower and so much worse, is a part of that person.
+_PART_INSIDE, _PART_HEIGHT, _PART_QUALITY = 0.75, 0.85, 0.7  # shares of the other's
 MOST_LOOKS = 6  # kept of one person
 
 
@@ -94,3 +97,24 @@ class PeopleSeen(Detections):
         moved.looks_px = self.looks_px.copy()
         moved.looks_px[..., 0] += columns_px[:, None, None]
         return moved
+
+
+def is_body_part(
+    box_px: npt.NDArray[np.float64],
+    quality: npt.NDArray[np.float64],
+    distinct: npt.NDArray[np.int64] | None = None,
+) -> npt.NDArray[np.bool_]:
+    """(N,) boxes that show a part of somebody else: far inside a larger box of much better quality.
+
+    Args:
+        box_px: (N, 4) xyxy; quality: (N,).
+        distinct: (K, 2) pairs (box, larger box) that are known to be two people.
+    """
+    return suppress_fragments(
+        box_px,
+        quality,
+        distinct=distinct,
+        min_containment=_PART_INSIDE,
+        max_height_ratio=_PART_HEIGHT,
+        max_score_ratio=_PART_QUALITY,
+    )

@@ -10,15 +10,15 @@ import shapely
 
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.plane import Plane
+from optim.ground.sticks import MIN_SCORE
 
 _ANKLES = [15, 16]
-_MIN_SCORE = 0.2  # ankles below are guesses
 
 
 def feet_px(people: Detections) -> npt.NDArray[np.float64]:
     """(N, 2) pixels where people stand: between their ankles, or the middle of the box's lower edge."""
     ankles = people.keypoints_px[:, _ANKLES]
-    seen = (ankles[..., 2] >= _MIN_SCORE) & np.isfinite(ankles).all(axis=2)
+    seen = (ankles[..., 2] >= MIN_SCORE) & np.isfinite(ankles).all(axis=2)
     below = np.stack([people.box_px[:, [0, 2]].mean(axis=1), people.box_px[:, 3]], axis=1)
     return np.where(seen.all(axis=1, keepdims=True), ankles[..., :2].mean(axis=1), below)
 

@@ -10,12 +10,13 @@ import numpy.typing as npt
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.levels import plane_at
 from crowd3d.scene.plane import Plane
+from optim.anthropometry import ADULT_STATURE_M
 
 FloatArray = npt.NDArray[np.float64]
 
 
 def person_height_px(
-    camera: Camera, plane: Plane, foot_px: npt.ArrayLike, stature_m: float = 1.70
+    camera: Camera, plane: Plane, foot_px: npt.ArrayLike, stature_m: float = ADULT_STATURE_M
 ) -> FloatArray:
     """Apparent height of a person standing with the feet at a pixel.
 

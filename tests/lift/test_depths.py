@@ -123,7 +123,7 @@ def test_bodies_beat_a_constant_gamma_by_a_third_where_people_sit_and_are_small(
     people, rows = seen_in(truth, seed)
     fitted, true_m = fitted_of(truth), truth.torso_m[rows, 2]
     assert truth.seated[rows].mean() > 0.2 and truth.child[rows].mean() > 0.1
-    body, lifter = bodies.load("open", "crowd"), lift.load()
+    body = bodies.load("open", "crowd")
     found = judged_depths(people, fitted, body, Config().replace(depth_prior="body"))
     assert found is not None
     boxes, _ = boxes_of_people(people.box_px, SIZE)

@@ -205,12 +205,12 @@ def test_folders_give_their_pictures(tmp_path):
         pictures_of(tmp_path / "empty")
 
 
-def run_command(tmp_path, monkeypatch, *options):
+def run_command(tmp_path, monkeypatch, *options, scene=None):
     """`crowd3d adapt` on a picture whose people are known."""
     cv2.imwrite(str(tmp_path / "crowd.png"), np.full((SIZE[1], SIZE[0], 3), 90, np.uint8))
     monkeypatch.setattr(adapt_scene, "_MOST_PATCHES", 3)
     monkeypatch.setattr(adapt_scene, "own_mixture", lambda: MIXTURE)
-    monkeypatch.setattr(api, "reconstruct", lambda *_, **__: known_scene())
+    monkeypatch.setattr(api, "reconstruct", lambda *_, **__: scene or known_scene())
     return CliRunner().invoke(
         main,
         [
@@ -265,6 +265,7 @@ def test_a_distorted_picture_is_refused(tmp_path, monkeypatch):
     file = save_network(tmp_path / "base.safetensors", small_network())
     scene = known_scene()
     camera = Camera(*SIZE, scene.camera.focal_px, scene.camera.center_px, (-0.1, 0.0))
-    monkeypatch.setattr("test_adapt.known_scene", lambda: Scene(camera, scene.planes, scene.people))
-    result = run_command(tmp_path, monkeypatch, "--weights", str(file), "--steps", "1")
+    bent = Scene(camera, scene.planes, scene.people)
+    options = ["--weights", str(file), "--steps", "1"]
+    result = run_command(tmp_path, monkeypatch, *options, scene=bent)
     assert result.exit_code == 2 and "distortion" in result.output
