@@ -27,17 +27,15 @@ _SHOULDERS, _HIPS = [5, 6], [11, 12]
 # Tuned on photographs: how far the seen size may be from that of a standing adult at the same place.
 # Standard deviations of the logarithm: children and seated people are smaller, nobody is much taller.
 _SMALLER_SD, _TALLER_SD = 0.30, 0.22
-_VISIBLE_RANGE = (
-    0.30,
-    1.25,
-)  # of a person whose head is at the top of the box; less is a body part
+# Of a person whose head is at the top of the box; less is a body part.
+_VISIBLE_RANGE = (0.30, 1.25)
 _PARTIAL_WEIGHT = 0.4  # of the agreement of a torso alone, against that of a whole person
 _KEYPOINTS_NEEDED = 6  # of 17 must be seen
 _MIN_ASPECT = 0.17  # width over height; slivers at the picture's border say too little
-_TWIN_IOU = 0.6  # boxes that agree so well are one person whose keypoints were confused
-_SEAM_WIDTHS = (
-    4.0  # of the widest box: everybody who may overlap somebody on the seam of a whole turn
-)
+# Twins: two rows for one person, because keypoints were confused. Boxes that agree so well are twins.
+_TWIN_IOU = 0.6
+# Of the widest box: everybody who may overlap somebody on the seam of a whole turn.
+_SEAM_WIDTHS = 4.0
 # What a tile's border cuts counts for so much less: of some people in a crowd there is no other look.
 _CUT_WEIGHT = 0.3
 # Two looks at one person agree in the trunk; limbs are confused and hidden more often.
@@ -171,7 +169,7 @@ class _Joined:
     Attributes:
         people: what all looks at each say together.
         evidence: (N,) summed trust of the looks.
-        apart: (N, N) of that, what comes from tiles that show the other one too.
+        apart: (N, N) the part of a person's evidence that comes from tiles that show the other person too.
     """
 
     people: Detections
@@ -215,10 +213,10 @@ def _told_apart(
 
 
 def _finish(joined: _Joined, min_evidence: float, config: Config) -> Detections:
-    """Drops the unsure, twins and fragments; sorts from top to bottom so that ids do not depend on tiles.
+    """Drops who is unsure, twins and body parts; sorts from top to bottom, so that ids do not depend on tiles.
 
-    Whom the network told apart from somebody within tiles, as surely as it must see anybody at all, is no
-    twin or fragment of that person, however much they overlap.
+    Two people whom the network shows side by side in the same tiles, with enough evidence, are two people,
+    however much they overlap: neither is dropped for the other.
     """
     people, evidence = joined.people, joined.evidence
     sixth_best = np.sort(people.keypoints_px[..., 2], axis=1)[:, -_KEYPOINTS_NEEDED]
@@ -236,7 +234,7 @@ def _finish(joined: _Joined, min_evidence: float, config: Config) -> Detections:
 def _is_twin(
     box_px: FloatArray, quality: FloatArray, distinct: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.bool_]:
-    """(N,) boxes that nearly coincide with the box of somebody better, but for pairs (K, 2) known distinct."""
+    """(N,) whose box nearly coincides with that of somebody better; pairs (K, 2) known as two people are spared."""
     rank = np.argsort(np.argsort(-quality, kind="stable"), kind="stable")
     pairs = shapely.STRtree(shapely.box(*box_px.T)).query(
         shapely.box(*box_px.T), predicate="intersects"

@@ -67,11 +67,12 @@ def vote(opened: FloatArray, trust: FloatArray) -> FloatArray:
 
 
 def log_odds_front(opened: FloatArray, trust: FloatArray, heading: FloatArray) -> FloatArray:
-    """(N,) of facing the camera, from the order in the looks and the heading read.
+    """(N,) log-odds that somebody faces the camera: above 0 for a front, below 0 for a back.
 
-    Exchanging left and right turns a heading a into pi - a. Between the two, a von Mises density of natural
-    parameters h has the log-odds 2 h_towards |cos a|; |cos a| is how frontal somebody looks. All looks of one
-    mind count one.
+    Two witnesses add up. The looks vote by the order of shoulders and hips; if all agree, the vote is 1 or -1.
+    The readout gives a von Mises density of the heading a with natural parameters h. Naming left and right the
+    other way round turns a into pi - a, and the density's log-odds between the two are 2 h_towards |cos a|,
+    where |cos a| is how frontal somebody looks.
 
     Args:
         opened, trust: (N, L) of the looks; heading: (N, 2), see `facing.FacingReadout`; zeros for the unread.

@@ -1,4 +1,4 @@
-"""Straight edges of the built world in a picture: evidence for gravity and for the lens besides the people."""
+"""Straight edges of buildings and posts in a picture, which tell where down is and how the lens bends."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Distances of people from their size in the picture, and the camera that agrees with them.
+"""How far away people are, judged by their size in the picture.
 
-A person's depth over k (see `models.depth_prior`) is gamma. It comes from the body fitted to the keypoints,
-whose posture tells what the box spans (0.625 times its extent), or from RootNet, which sees the crop. With
-gamma, k gives depth over focal length, whatever the focal length.
+`lift.box_depth` has the formula: depth = gamma k, where k follows from the box and gamma from what the person
+in the box really measures. Three judges give gamma: the body fitted to the keypoints, whose posture tells what
+the box spans; RootNet, which looks at the crop; and rootnet-s, which measures the crop from top to bottom. All
+depths are over the focal length, so that they need not know it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Poses from all that was seen of a person: matrix-Fisher parameters of looks and experts, added.
+"""Several opinions of one person's pose become one: looks from several tiles, another network, a heading.
 
-Products of matrix-Fisher densities add their parameters, in one common frame: the camera's for the root, the
-parent's for every other joint. Looks at the same pixels and networks that share a prior are not independent,
-so parameters are added with weights that say how much they are worth together.
+Each opinion is a matrix-Fisher density of every joint's rotation. Independent opinions multiply, and then their
+parameters simply add, if they are told in one frame: the camera's for the root, the parent's for every other
+joint. But looks at the same pixels are not independent, nor are networks that learned the same poses. So each
+parameter is added with a weight, and the weights say how many independent opinions all are worth together.
 """
 
 from __future__ import annotations
@@ -64,10 +65,10 @@ def fuse_looks(
 
 
 def pool_expert(lifted: LiftResult, expert: Tensor, share: float = EXPERT_SHARE) -> LiftResult:
-    """The lift's posterior and another network's of the same people, pooled: F = (1 - share) F_lift + share F.
+    """The lift's posterior and another network's of the same people: F = (1 - share) F_lift + share F.
 
-    Both hold a prior of human poses, which a plain sum would count twice; a logarithmic pool, whose weights add
-    up to one, does not, whatever the two have in common.
+    Both networks know how people hold themselves. A plain sum would count that knowledge twice; weights that
+    add up to one (a logarithmic pool) do not.
 
     Args:
         expert: (N, 24, 3, 3) in the frames of `lifted`; zero for people of whom it says nothing.
