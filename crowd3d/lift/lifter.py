@@ -35,8 +35,6 @@ from crowd3d.maths import posterior
 from crowd3d.maths.upright import as_floats, to_camera, to_upright
 from crowd3d.models import lift_net
 
-__all__ = ["Lift", "LiftResult", "RefineOptions", "load", "to_camera", "to_upright"]
-
 ARCHITECTURE = "crowd3d-lift-1"
 _CHUNK = 2048  # people per pass, to bound memory
 _REFINE_CHUNK = 256  # the normal equations of so many people fit a cache
