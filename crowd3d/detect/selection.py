@@ -234,7 +234,7 @@ def _finish(joined: _Joined, min_evidence: float, config: Config) -> Detections:
 def _is_twin(
     box_px: FloatArray, quality: FloatArray, distinct: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.bool_]:
-    """(N,) whose box nearly coincides with that of somebody better, but for pairs (K, 2) known to be two people."""
+    """(N,) whose box nearly coincides with a better one, but for pairs (K, 2) known to be two people."""
     rank = np.argsort(np.argsort(-quality, kind="stable"), kind="stable")
     pairs = shapely.STRtree(shapely.box(*box_px.T)).query(
         shapely.box(*box_px.T), predicate="intersects"

@@ -32,7 +32,7 @@ from crowd3d.body.rig import Rig, rig_of
 from crowd3d.errors import ModelError
 from crowd3d.lift.keypoint_fit import RefineOptions, fit_keypoints
 from crowd3d.maths import posterior
-from crowd3d.maths.upright import as_floats, to_camera, to_upright
+from crowd3d.maths.upright import as_floats
 from crowd3d.models import lift_net
 
 ARCHITECTURE = "crowd3d-lift-1"
