@@ -179,7 +179,9 @@ def test_tiling_and_optim_stand_alone() -> None:
         top = one.importer.split(".")[0]
         if top in FOREIGN:
             used = one.imported.split(".")[0]
-            assert used not in (ours - {top}) | FOREIGN[top], f"{one.file}:{one.line} imports {used}"
+            assert used not in (ours - {top}) | FOREIGN[top], (
+                f"{one.file}:{one.line} imports {used}"
+            )
 
 
 def test_imports_are_found_wherever_they_stand() -> None:
@@ -224,7 +226,9 @@ def test_the_wheel_has_the_packages_that_are_on_the_disk() -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg", encoding="utf-8")
     listed = setup["options"]["packages"].split()
-    on_disk = {module.rpartition(".")[0] for module in FILES if module.split(".")[0] != "benchmarks"}
+    on_disk = {
+        module.rpartition(".")[0] for module in FILES if module.split(".")[0] != "benchmarks"
+    }
     assert sorted(listed) == sorted(on_disk - NOT_SHIPPED)
     bare = [name for name in on_disk - NOT_SHIPPED if f"{name}.__init__" not in FILES]
     assert not bare, f"folders without __init__.py: {bare}"

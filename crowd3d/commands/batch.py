@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from crowd3d.commands.options import reconstruct_options
+from crowd3d.commands.options import quiet_option, reconstruct_options
+from crowd3d.commands.terminal import progress_bars
 from crowd3d.errors import ImageError
 
 
@@ -33,13 +33,13 @@ from crowd3d.errors import ImageError
 @click.option(
     "--threads",
     type=click.IntRange(1),
-    help="Of each worker.  [default: an equal share of the cores; with --ray 1]",
+    help="Threads of each worker.  [default: an equal share of the cores; with --ray 1]",
 )
 @click.option(
     "--ray", metavar="ADDRESS", help="Spread over this Ray cluster; auto is the one here."
 )
 @reconstruct_options
-@click.option("--quiet", is_flag=True, help="No progress, no line a picture.")
+@quiet_option
 def batch(
     given: tuple[Path, ...],
     out: Path,
@@ -60,7 +60,6 @@ def batch(
     from crowd3d.batch.plan import parse_shard, plan
     from crowd3d.batch.records import TABLE, Job
     from crowd3d.batch.run import FAILED, run
-    from crowd3d.progress import Progress
 
     def tell(kind: str, line: str) -> None:
         if kind == FAILED or not quiet:
@@ -69,7 +68,7 @@ def batch(
 
     part = parse_shard(shard)
     tasks = plan(given, out)
-    with Progress(enabled=not quiet and sys.stderr.isatty()) as progress:
+    with progress_bars(quiet) as progress:
         summary = run(
             tasks,
             Job(**choices),

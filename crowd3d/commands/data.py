@@ -14,7 +14,9 @@ def data() -> None:
 
 @data.command()
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--format", "format_name", help="Of the data set.  [default: found out]")
+@click.option(
+    "--format", "format_name", help="Format of the data set, such as coco.  [default: recognised]"
+)
 def check(path: Path, format_name: str | None) -> None:
     """Read the data set in PATH and tell what is in it, or its first mistake."""
     from crowd3d.data import load
@@ -31,7 +33,9 @@ def check(path: Path, format_name: str | None) -> None:
 
 @data.command()
 @click.argument("pickle_file", metavar="FILE.pkl", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="  [default: FILE.npz]")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help="File to write.  [default: FILE.npz]"
+)
 def convert(pickle_file: Path, out: Path | None) -> None:
     """Convert a .pkl, or a .npy of objects, to a .npz once, without running any code inside it."""
     from crowd3d.data.pickles import convert_pickle

@@ -29,7 +29,12 @@ def list_models() -> None:
 @models.command("import")
 @click.argument("name", metavar="NAME")
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="  [default: your data folder]")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="File to write.  [default: in your data folder]",
+)
 def import_model(name: str, file: Path, out: Path | None) -> None:
     """Check the published checkpoint FILE of network NAME, and keep it as .safetensors.
 
@@ -43,7 +48,9 @@ def import_model(name: str, file: Path, out: Path | None) -> None:
 
 @models.command("convert-smpl")
 @click.argument("pickle_file", metavar="FILE.pkl", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="  [default: FILE.npz]")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help="File to write.  [default: FILE.npz]"
+)
 def convert_smpl(pickle_file: Path, out: Path | None) -> None:
     """Convert your own SMPL .pkl to a .npz once, without running any code inside it."""
     from crowd3d.body.convert import convert_smpl_pickle

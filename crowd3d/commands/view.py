@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from crowd3d.commands.terminal import warn
 from crowd3d.errors import EnvironmentProblem, OutputError
 
 _PAGE = "report.html"
@@ -30,8 +31,7 @@ def view(scene_dir: Path, no_browser: bool) -> None:
             f"{scene_dir} has no {_PAGE}; make it with `crowd3d export {scene_dir} -o FOLDER`"
         )
     click.echo(closing_line(scene, page))
-    for warning in scene.diagnostics.get("warnings", []):
-        click.echo(f"warning: {warning}", err=True)
+    warn(scene.diagnostics.get("warnings", []))
     if not no_browser and not webbrowser.open(page.resolve().as_uri()):
         raise EnvironmentProblem(
             f"no browser can be opened here; open {page} in one, or use --no-browser"
