@@ -55,7 +55,7 @@ KNOWN = {
 }
 
 MOST_FILES_AT_THE_ROOT = 9
-# Folders with Python files that are in no wheel: how the embedded bodies were made, with tools we do not require.
+# Folders of Python files that are in no wheel. This one made the embedded bodies, with tools we do not require.
 NOT_SHIPPED = {"crowd3d.body.build"}
 
 

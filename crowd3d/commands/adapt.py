@@ -30,9 +30,11 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--out", required=True, type=click.Path(path_type=Path), help=".safetensors to write."
 )
-@click.option("--steps", default=300, show_default=True, type=click.IntRange(1), help="Of the fit.")
 @click.option(
-    "--batch", default=8, show_default=True, type=click.IntRange(1), help="Patches a step."
+    "--steps", default=300, show_default=True, type=click.IntRange(1), help="Steps of the fit."
+)
+@click.option(
+    "--batch", default=8, show_default=True, type=click.IntRange(1), help="Patches in a step."
 )
 @click.option(
     "--learning-rate",
@@ -61,7 +63,11 @@ def adapt(
     camera: CameraHint,
     quiet: bool,
 ) -> None:
-    """Fit crowd3dnet to a SCENE by its own 2D poses, camera and ground; use it with reconstruct --model."""
+    """Fit crowd3dnet to one place, without labels.
+
+    It learns from the 2D poses, camera and ground that are found in the pictures of --scene. Use what it writes
+    with `crowd3d reconstruct --model`.
+    """
     from crowd3d import config as configs
     from crowd3d.training.adapt.fit import Recipe
     from crowd3d.training.adapt.run import adapt_to_scene

@@ -50,10 +50,11 @@ def batch(
     choices: dict[str, Any],
     quiet: bool,
 ) -> None:
-    """Turn every picture below ROOT, and each IMAGE, into a 3D scene.
+    """Turn many pictures into 3D scenes and one table.
 
-    That of ROOT/a/b.jpg lies in OUT/a/b/. A picture that fails does not stop the others; OUT/batch.csv tells
-    of all. What is finished is not done again, unless the picture, the options or crowd3d have changed.
+    They are all pictures below ROOT, and each IMAGE; the scene of ROOT/a/b.jpg goes to OUT/a/b/. A picture
+    that fails does not stop the others; OUT/batch.csv tells of all. What is finished is not done again,
+    unless the picture, the options or crowd3d have changed.
     """
     from tqdm import tqdm
 

@@ -40,11 +40,11 @@ if TYPE_CHECKING:
 def export(
     scene_dir: Path, out: Path, body_path: Path | None, image: Path | None, quiet: bool
 ) -> None:
-    """Write all files of the scene in SCENE_DIR again, into another folder.
+    """Write a scene's files again, for another body if wished.
 
-    With --body, everybody keeps pose and foothold, and gets that body's shape of the same stature and
-    bone lengths; predict.json then holds its betas. A .pkl is converted once by `crowd3d models
-    convert-smpl`.
+    The scene is in SCENE_DIR; its files go to another folder. With --body, everybody keeps pose and
+    foothold, and gets that body's shape of the same stature and bone lengths; predict.json then holds its
+    betas. A .pkl is converted once by `crowd3d models convert-smpl`.
     """
     from crowd3d import body as bodies
     from crowd3d.export import write_all

@@ -47,7 +47,8 @@ def refuse_other_result(folder: Path, image: Path, choices: dict[str, Any]) -> N
 
     Raises:
         OutputError: it holds another result; says which, and what to do.
-        ImageError, DataError, ModelError, EnvironmentProblem: the picture or a file of the settings cannot be read.
+        ImageError, DataError, ModelError, EnvironmentProblem: the picture, or what the settings name, cannot
+            be read.
     """
     if not (folder / _SCENE).exists():
         return

@@ -54,10 +54,10 @@ def largecrowd(
     config: str,
     quiet: bool,
 ) -> None:
-    """Reconstruct every picture below ROOT and write one predict.json for the benchmark.
+    """Write one predict.json for a folder of crowd pictures.
 
-    Pictures lie in ROOT/images/SCENE/, in ROOT/SCENE/, or side by side as SCENE_NUMBER.jpg. Finished frames are
-    kept in FILE.journal until the end.
+    It is in the format of the LargeCrowd benchmark. Pictures lie in ROOT/images/SCENE/, in ROOT/SCENE/, or
+    side by side as SCENE_NUMBER.jpg. Finished frames are kept in FILE.journal until the end.
     """
     from crowd3d.batch.largecrowd import Options, predict_folder
 

@@ -9,12 +9,15 @@ import click
 
 @click.group()
 def models() -> None:
-    """Networks and body models."""
+    """List networks, import published weights, convert bodies."""
 
 
 @models.command("list")
 def list_models() -> None:
-    """Every network: job, licence, whether installed, where the published weights are had."""
+    """List the networks: job, licence, whether installed.
+
+    Of those that are published elsewhere also where their weights are had.
+    """
     from crowd3d.models import catalog
 
     width = max(map(len, catalog.CATALOG))
@@ -36,10 +39,11 @@ def list_models() -> None:
     help="File to write.  [default: in your data folder]",
 )
 def import_model(name: str, file: Path, out: Path | None) -> None:
-    """Check the published checkpoint FILE of network NAME, and keep it as .safetensors.
+    """Check a published checkpoint, and keep it as .safetensors.
 
-    FILE is a .pth, .pt, .pkl or .tar of plain tensors; one that would have to run code is refused.
-    Imported weights are kept in your data folder, or below the folder that CROWD3D_HOME names.
+    NAME is a network of `crowd3d models list`. FILE is a .pth, .pt, .pkl or .tar of plain tensors; one that
+    would have to run code is refused. Imported weights are kept in your data folder, or below the folder that
+    CROWD3D_HOME names.
     """
     from crowd3d.models.importing import import_checkpoint
 
@@ -52,7 +56,7 @@ def import_model(name: str, file: Path, out: Path | None) -> None:
     "-o", "--out", type=click.Path(path_type=Path), help="File to write.  [default: FILE.npz]"
 )
 def convert_smpl(pickle_file: Path, out: Path | None) -> None:
-    """Convert your own SMPL .pkl to a .npz once, without running any code inside it."""
+    """Convert your own SMPL .pkl to .npz, running no code in it."""
     from crowd3d.body.convert import convert_smpl_pickle
 
     click.echo(convert_smpl_pickle(pickle_file, out or pickle_file.with_suffix(".npz")))

@@ -20,12 +20,20 @@ Option = Callable[[Command], Command]
 def config_option(default: str = "default") -> Option:
     """The settings of a run; each command has a preset of its own."""
     return click.option(
-        "--config", default=default, show_default=True, help="A preset's name or a YAML file."
+        "--config",
+        metavar="NAME|FILE",
+        default=default,
+        show_default=True,
+        help="A preset's name or a YAML file.",
     )
 
 
 device_option: Option = click.option(
-    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."
+    "--device",
+    metavar="NAME",
+    default="auto",
+    show_default=True,
+    help="auto, cpu, cuda, cuda:1, mps.",
 )
 quiet_option: Option = click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 _CAMERA: tuple[Option, ...] = (

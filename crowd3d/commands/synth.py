@@ -70,7 +70,7 @@ def synth(
     quiet: bool,
     **camera: float | None,
 ) -> None:
-    """Render a photograph of a crowd with its exact truth into a folder.
+    """Render a photograph of a crowd, with its exact truth.
 
     What is not said of the camera is drawn at random within the preset's limits, the same for the same seed.
     """

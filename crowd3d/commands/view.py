@@ -17,9 +17,9 @@ _PAGE = "report.html"
 @click.argument("scene_dir", type=click.Path(path_type=Path))
 @click.option("--no-browser", is_flag=True, help="Only tell what is in it, and where its page is.")
 def view(scene_dir: Path, no_browser: bool) -> None:
-    """Show the scene in SCENE_DIR: its page in the browser, its warnings here.
+    """Show a scene: its page in the browser, its warnings here.
 
-    The page is `report.html`, which `crowd3d reconstruct` wrote; it needs no network.
+    The page in SCENE_DIR is `report.html`, which `crowd3d reconstruct` wrote; it needs no network.
     """
     from crowd3d.scene.scene import Scene
     from crowd3d.scene.summary import closing_line
