@@ -33,12 +33,8 @@ class Config:
     batch_size: int = 4  # tiles per pass; more costs memory and gains nothing on a CPU
     scout_tiles: int = 140  # at most so many tiles before the first camera is known
     max_tiles: int = 6000  # at most so many planned tiles in one round
-    person_fill_min: float = (
-        0.15  # smallest height of a person in a tile, as a share of the tile's side
-    )
-    person_fill_max: float = (
-        0.36  # largest height of a person in a tile; people beyond get other tiles
-    )
+    person_fill_min: float = 0.15  # least height of a person in a tile, as a share of its side
+    person_fill_max: float = 0.36  # greatest; taller people get tiles of their own
     max_upscale: float = 2.0  # never enlarge the picture more than this
     rounds: int = 3  # at most so many rounds of plan, infer, fit
     # -- detections; all of these are lower limits of scores
@@ -47,15 +43,11 @@ class Config:
     min_trust: float = 0.06  # quality times agreement with the ground, of one look at a person
     min_evidence: float = 0.28  # the same, summed over all looks at a person
     min_keypoint_score: float = 0.15  # of a person's sixth-best keypoint
-    min_quality_unplaced: float = (
-        0.42  # of people in a picture whose camera could not be determined
-    )
+    min_quality_unplaced: float = 0.42  # of people where no camera could be determined
     # -- camera and ground
     min_people: int = 3  # fewer people in standing posture say nothing about a camera
     max_planes: int = 1  # levels of ground to look for: terraces, platforms
-    principal_point_sd: float = (
-        0.08  # how far from the picture's centre, in picture widths: crops shift it
-    )
+    principal_point_sd: float = 0.08  # of its distance from the centre, in picture widths
     straight_edges: bool = True  # of buildings and posts, which tell gravity and the lens
     # -- people
     stature_m: float = 1.70  # mean stature of the population
