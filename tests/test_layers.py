@@ -51,7 +51,6 @@ FOREIGN = {"tiling": {"torch"}, "optim": set()}
 # is no longer there fails the test.
 KNOWN = {
     ("crowd3d/evaluate/truth.py", "crowd3d.synth.truth"),
-    ("crowd3d/patches/reader.py", "crowd3d.refine.whole_scene"),
 }
 
 MOST_FILES_AT_THE_ROOT = 9
