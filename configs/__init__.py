@@ -1,1 +1,1 @@
-"""The presets. Each overrides some defaults of `crowd3d.config.Config`."""
+"""Presets of runs and recipes of trainings; `crowd3d.config.pages` finds them."""

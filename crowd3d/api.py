@@ -29,6 +29,7 @@ from crowd3d.pipeline.networks import (
     choose,
     choose_device,
 )
+from crowd3d.pipeline.run_key import run_of
 from crowd3d.progress import Progress, Reporter
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.known import KnownCamera
@@ -58,8 +59,9 @@ def reconstruct(
             With "crowd3dnet" the default network finds people, camera and ground, and that one then
             tells everybody's pose and place.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
-        out: folder for all output files; None writes nothing. A killed run, started again with the same
-            folder, goes on behind the last finished tiles and ends with the same bytes.
+        out: folder for all output files, which replace those of an earlier run; None writes nothing. A
+            killed run, started again with the same folder, goes on behind the last finished tiles and ends
+            with the same bytes.
         progress: told of every stage and step, see `crowd3d.progress.Progress`.
         keypoints: file of the user's own 2D poses, which replace the detector; its formats are in
             `crowd3d.data.keypoint_files`.
@@ -102,6 +104,9 @@ def reconstruct(
         scene.diagnostics["projection"] = {"kind": known.projection, "source": known.source}
         scene.diagnostics["seconds"] = seconds
         scene.diagnostics["versions"]["weights"] = origin
+        scene.diagnostics["run"] = run_of(
+            source.identity, camera=camera, config=settings, model=model, keypoints=keypoints
+        )
         if folder is not None:
             with _timed(seconds, "write"):
                 from crowd3d.export import write_all

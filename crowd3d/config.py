@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -18,8 +19,6 @@ CHOICES = {  # values of the keys that hold a word
     "pose_expert": ("none", "propose"),
     "refine_crops": ("none", "3dcrowdnet", "crowdnet-s"),
 }
-
-
 RENAMED = {"refine": "refine_scene", "refiner": "refine_crops"}  # keys of 0.1
 
 
@@ -30,29 +29,29 @@ class Config:
     # -- picture
     max_pixels: int = 4_000_000_000  # refuse larger pictures before decoding them
     # -- tiles
-    tile_px: int = 512  # side of the network's input
+    tile_px: int = 512  # side of the network's input, a multiple of 32
     batch_size: int = 4  # tiles per pass; more costs memory and gains nothing on a CPU
     scout_tiles: int = 140  # at most so many tiles before the first camera is known
     max_tiles: int = 6000  # at most so many planned tiles in one round
-    person_fill_min: float = 0.15  # a person's height in a planned tile, as a fraction of its side
-    person_fill_max: float = 0.36
+    person_fill_min: float = 0.15  # least height of a person in a tile, as a share of its side
+    person_fill_max: float = 0.36  # greatest; taller people get tiles of their own
     max_upscale: float = 2.0  # never enlarge the picture more than this
     rounds: int = 3  # at most so many rounds of plan, infer, fit
-    # -- detections
-    min_center_score: float = 0.2  # of the centre map
-    min_scout_quality: float = 0.35  # people the first camera is fitted to
+    # -- detections; all of these are lower limits of scores
+    min_center_score: float = 0.2  # of a peak of the network's centre map
+    min_scout_quality: float = 0.35  # of people to whom the first camera is fitted
     min_trust: float = 0.06  # quality times agreement with the ground, of one look at a person
-    min_evidence: float = 0.28  # the same, summed over all looks
-    min_keypoint_score: float = 0.15  # of the sixth-best keypoint
-    min_quality_unplaced: float = 0.42  # people in a picture whose camera could not be determined
-    # -- camera and people
-    max_planes: int = 1  # levels of ground to look for: terraces, platforms
+    min_evidence: float = 0.28  # the same, summed over all looks at a person
+    min_keypoint_score: float = 0.15  # of a person's sixth-best keypoint
+    min_quality_unplaced: float = 0.42  # of people where no camera could be determined
+    # -- camera and ground
     min_people: int = 3  # fewer people in standing posture say nothing about a camera
-    # Of the distance from the centre, in picture widths: crops and surveillance cameras shift it.
-    principal_point_sd: float = 0.08
+    max_planes: int = 1  # levels of ground to look for: terraces, platforms
+    principal_point_sd: float = 0.08  # of its distance from the centre, in picture widths
     straight_edges: bool = True  # of buildings and posts, which tell gravity and the lens
-    stature_m: float = 1.70  # mean and standard deviation of the population
-    stature_sd_m: float = 0.10
+    # -- people
+    stature_m: float = 1.70  # mean stature of the population
+    stature_sd_m: float = 0.10  # its standard deviation
     second_look: bool = True  # left and right, from which way a closer look sees people face
     fuse_looks: bool = True  # lift every look at a person, and add up what the poses say
     pose_expert: str = "none"  # another opinion of everybody's pose: "propose", once imported
@@ -75,8 +74,8 @@ class Config:
                 if value not in CHOICES[field.name]:
                     known = ", ".join(CHOICES[field.name])
                     raise ConfigError(f"{field.name} must be one of {known}, not {value!r}")
-            elif wanted is not bool and getattr(self, field.name) <= 0:
-                raise ConfigError(f"{field.name} must be positive, not {value!r}")
+            elif wanted is not bool and not 0 < value < math.inf:
+                raise ConfigError(f"{field.name} must be positive and finite, not {value!r}")
         if self.tile_px % 32:
             raise ConfigError(f"tile_px must be a multiple of 32, not {self.tile_px}")
         if self.person_fill_min >= self.person_fill_max:

@@ -31,13 +31,14 @@ def wheel(tmp_path_factory) -> Path:
 def test_the_wheel_holds_presets_weights_and_bodies(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     for wanted in (
-        "crowd3d/configs/default.yaml",
+        "crowd3d/configs/presets/default.yaml",
+        "crowd3d/configs/recipes/lift.yaml",
         "crowd3d/weights/crowd3d-s.safetensors",
         "crowd3d/weights/lift.safetensors",
         "crowd3d/body/open_crowd.npz",
         "crowd3d/py.typed",
         "tiling/source.py",
-        "optim/ground_camera.py",
+        "optim/ground/ground_camera.py",
     ):
         assert wanted in names
     assert not [n for n in names if n.startswith(("configs/", "tests/", "benchmarks/"))]

@@ -15,24 +15,19 @@ import math
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from crowd3d import models
 from crowd3d.batch.plan import Task
 from crowd3d.config import Config
-from crowd3d.errors import Crowd3dError, DataError, EnvironmentProblem, ModelError, OutputError
+from crowd3d.errors import Crowd3dError, OutputError
 from crowd3d.export import FILES
 from crowd3d.files import atomic, strict_json
-from crowd3d.files.digests import digest_of, key_of
-from crowd3d.models import catalog
 from crowd3d.picture.camera_hint import CameraHint
 from crowd3d.picture.opening import picture_identity
-from crowd3d.pipeline.networks import DEFAULT, EMBEDDED, READER, choose, networks_of
+from crowd3d.pipeline import run_key
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.scene import Scene
-from crowd3d.version import __version__
 
 RECORD, TABLE = "batch.json", "batch.csv"
 COLUMNS = (
@@ -77,30 +72,16 @@ class Job:
 def settings_key(job: Job) -> str:
     """SHA-256 of all that the results depend on, besides the pictures.
 
-    Not of the device, so that machines with and without a GPU can share a batch; nor of the limit of pixels, so
-    that a refused picture can be let in without doing the others again.
-
     Raises:
-        DataError: a file that was given is not there.
-        CameraError, ModelError: the camera or the model cannot be.
-        EnvironmentProblem: weights that have to be imported are not there.
+        CameraError: the camera cannot be.
+        DataError, ModelError, EnvironmentProblem: as `crowd3d.pipeline.run_key.settings_key`.
     """
-    camera, config = job.camera, dataclasses.asdict(job.config)
-    del config["max_pixels"]
-    if camera.camera_json is not None:
-        Camera.from_json(camera.camera_json)
+    if job.camera.camera_json is not None:
+        Camera.from_json(job.camera.camera_json)
     else:
-        camera.resolve(2000, 1000)  # a whole sphere too has this shape
-    return key_of(
-        {
-            "camera": [camera.focal_px, camera.fov_deg, camera.projection],
-            "camera_json": _digest(camera.camera_json),
-            "config": config,
-            "model": DEFAULT if choose(job.model).reader is None else READER,
-            "weights": [_digest(file) for file in _weights(job)],
-            "keypoints": _digest(job.keypoints),
-            "version": __version__,
-        }
+        job.camera.resolve(2000, 1000)  # a whole sphere too has this shape
+    return run_key.settings_key(
+        camera=job.camera, config=job.config, model=job.model, keypoints=job.keypoints
     )
 
 
@@ -174,33 +155,3 @@ def facts(scene: Scene) -> dict[str, Any]:
         "warnings": len(scene.diagnostics["warnings"]),
         "seconds": round(sum(scene.diagnostics["seconds"].values()), 1),
     }
-
-
-def _weights(job: Job) -> list[Any]:
-    """The files of the networks that a run may take."""
-    chosen = choose(job.model)
-    embedded = sorted((resources.files("crowd3d") / "weights").iterdir(), key=lambda f: f.name)
-    files: list[Any] = [file for file in embedded if file.name.endswith(".safetensors")]
-    files += [Path(f) for f in (chosen.detector, chosen.reader) if f not in (None, EMBEDDED)]
-    for name in networks_of(job.config) + [READER] * (chosen.reader == EMBEDDED):
-        file = catalog.weights_file(name)
-        if file is None:
-            try:
-                models.build(name)  # tells where they are had
-            except ModelError as error:
-                raise EnvironmentProblem(str(error)) from None
-        files.append(file)
-    return files
-
-
-def _digest(path: Any) -> str | None:
-    """Of a file as `digest_of` has it, or of all files in a folder; raises DataError."""
-    if path is None:
-        return None
-    try:
-        if not path.is_dir():
-            return digest_of(path)
-        inside = {file.name: _digest(file) for file in path.iterdir() if file.is_file()}
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from None
-    return key_of(inside)

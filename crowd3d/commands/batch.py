@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from crowd3d.commands.options import reconstruct_options
+from crowd3d.commands.options import quiet_option, reconstruct_options
+from crowd3d.commands.terminal import progress_bars
 from crowd3d.errors import ImageError
 
 
@@ -33,13 +33,13 @@ from crowd3d.errors import ImageError
 @click.option(
     "--threads",
     type=click.IntRange(1),
-    help="Of each worker.  [default: an equal share of the cores; with --ray 1]",
+    help="Threads of each worker.  [default: an equal share of the cores; with --ray 1]",
 )
 @click.option(
     "--ray", metavar="ADDRESS", help="Spread over this Ray cluster; auto is the one here."
 )
 @reconstruct_options
-@click.option("--quiet", is_flag=True, help="No progress, no line a picture.")
+@quiet_option
 def batch(
     given: tuple[Path, ...],
     out: Path,
@@ -50,17 +50,17 @@ def batch(
     choices: dict[str, Any],
     quiet: bool,
 ) -> None:
-    """Turn every picture below ROOT, and each IMAGE, into a 3D scene.
+    """Turn many pictures into 3D scenes and one table.
 
-    That of ROOT/a/b.jpg lies in OUT/a/b/. A picture that fails does not stop the others; OUT/batch.csv tells
-    of all. What is finished is not done again, unless the picture, the options or crowd3d have changed.
+    They are all pictures below ROOT, and each IMAGE; the scene of ROOT/a/b.jpg goes to OUT/a/b/. A picture
+    that fails does not stop the others; OUT/batch.csv tells of all. What is finished is not done again,
+    unless the picture, the options or crowd3d have changed.
     """
     from tqdm import tqdm
 
     from crowd3d.batch.plan import parse_shard, plan
     from crowd3d.batch.records import TABLE, Job
     from crowd3d.batch.run import FAILED, run
-    from crowd3d.progress import Progress
 
     def tell(kind: str, line: str) -> None:
         if kind == FAILED or not quiet:
@@ -69,7 +69,7 @@ def batch(
 
     part = parse_shard(shard)
     tasks = plan(given, out)
-    with Progress(enabled=not quiet and sys.stderr.isatty()) as progress:
+    with progress_bars(quiet) as progress:
         summary = run(
             tasks,
             Job(**choices),

@@ -9,14 +9,16 @@ import click
 
 @click.group()
 def data() -> None:
-    """Data sets: check their files, convert their pickles."""
+    """Check the files of data sets, convert pickles."""
 
 
 @data.command()
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--format", "format_name", help="Of the data set.  [default: found out]")
+@click.option(
+    "--format", "format_name", help="Format of the data set, such as coco.  [default: recognised]"
+)
 def check(path: Path, format_name: str | None) -> None:
-    """Read the data set in PATH and tell what is in it, or its first mistake."""
+    """Tell what the data set in PATH holds, or its first mistake."""
     from crowd3d.data import load
 
     found = load(path, format_name)
@@ -31,9 +33,14 @@ def check(path: Path, format_name: str | None) -> None:
 
 @data.command()
 @click.argument("pickle_file", metavar="FILE.pkl", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="  [default: FILE.npz]")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help="File to write.  [default: FILE.npz]"
+)
 def convert(pickle_file: Path, out: Path | None) -> None:
-    """Convert a .pkl, or a .npy of objects, to a .npz once, without running any code inside it."""
+    """Convert a pickle to .npz once, running no code in it.
+
+    FILE.pkl may also be a .npy of objects.
+    """
     from crowd3d.data.pickles import convert_pickle
 
     click.echo(convert_pickle(pickle_file, out))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from crowd3d.commands.terminal import warn
+
 _MANY_WARNINGS = 10  # more are counted, not listed
 
 
@@ -30,10 +32,10 @@ _MANY_WARNINGS = 10  # more are counted, not listed
     "--body",
     metavar="FILE.npz",
     type=click.Path(path_type=Path),
-    help="The predictions' body, if not embedded.",
+    help="Your own SMPL model that PRED is told in.  [default: the embedded body]",
 )
 @click.option("--vertices", is_flag=True, help="Compare vertices too; both must be of one body.")
-@click.option("--seed", default=0, show_default=True, help="Of the confidence intervals.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the confidence intervals.")
 def evaluate(
     pred: Path,
     gt: Path | None,
@@ -80,8 +82,4 @@ def _check(path: Path) -> None:
     click.echo(
         f"{path}: well formed, {found.people} people in {found.pictures} pictures, body {bodies}"
     )
-    kinds = by_kind(found.warnings)
-    for warning in kinds[:_MANY_WARNINGS]:
-        click.echo(f"warning: {warning}", err=True)
-    if len(kinds) > _MANY_WARNINGS:
-        click.echo(f"warning: and {len(kinds) - _MANY_WARNINGS} more", err=True)
+    warn(by_kind(found.warnings), at_most=_MANY_WARNINGS)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from crowd3d.commands.options import quiet_option
+from crowd3d.commands.terminal import warn
 from crowd3d.errors import BodyError, OutputError, SceneError
 
 if TYPE_CHECKING:
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("scene_dir", type=click.Path(path_type=Path))
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder.")
+@click.option(
+    "-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder for the files."
+)
 @click.option(
     "--body",
     "body_path",
@@ -32,15 +36,15 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="The photograph, for the overlay.  [default: bodies on grey]",
 )
-@click.option("--quiet", is_flag=True, help="No closing line.")
+@quiet_option
 def export(
     scene_dir: Path, out: Path, body_path: Path | None, image: Path | None, quiet: bool
 ) -> None:
-    """Write all files of the scene in SCENE_DIR again, into another folder.
+    """Write a scene's files again, for another body if wished.
 
-    With --body, everybody keeps pose and foothold, and gets that body's shape of the same stature and
-    bone lengths; predict.json then holds its betas. A .pkl is converted once by `crowd3d models
-    convert-smpl`.
+    The scene is in SCENE_DIR; its files go to another folder. With --body, everybody keeps pose and
+    foothold, and gets that body's shape of the same stature and bone lengths; predict.json then holds its
+    betas. A .pkl is converted once by `crowd3d models convert-smpl`.
     """
     from crowd3d import body as bodies
     from crowd3d.export import write_all
@@ -56,8 +60,7 @@ def export(
     write_all(scene, _picture(scene, image), out, body)
     if not quiet:
         click.echo(f"{scene.image_name}: {len(scene.people)} people as {scene.body} -> {out}")
-        for warning in scene.diagnostics.get("warnings", []):
-            click.echo(f"warning: {warning}", err=True)
+        warn(scene.diagnostics.get("warnings", []))
 
 
 def _own_body(scene: Scene) -> BodyModel:

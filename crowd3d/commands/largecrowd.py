@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
+
+from crowd3d.commands.options import config_option, device_option, quiet_option
+from crowd3d.commands.terminal import progress_bars, warn
 
 _MANY_WARNINGS = 10  # more are counted, not listed
 
@@ -34,13 +36,11 @@ _MANY_WARNINGS = 10  # more are counted, not listed
     "--body",
     metavar="FILE.npz",
     type=click.Path(path_type=Path),
-    help="Your own SMPL model, to answer in its betas.  [default: the body open]",
+    help="Your own SMPL model, to answer in its betas.  [default: the embedded body]",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
-@click.option(
-    "--config", default="largecrowd", show_default=True, help="A preset's name or a YAML file."
-)
-@click.option("--quiet", is_flag=True, help="No progress, no closing line.")
+@device_option
+@config_option("largecrowd")
+@quiet_option
 def largecrowd(
     root: Path,
     out: Path,
@@ -54,16 +54,15 @@ def largecrowd(
     config: str,
     quiet: bool,
 ) -> None:
-    """Reconstruct every picture below ROOT and write one predict.json for the benchmark.
+    """Write one predict.json for a folder of crowd pictures.
 
-    Pictures lie in ROOT/images/SCENE/, in ROOT/SCENE/, or side by side as SCENE_NUMBER.jpg. Finished frames are
-    kept in FILE.journal until the end.
+    It is in the format of the LargeCrowd benchmark. Pictures lie in ROOT/images/SCENE/, in ROOT/SCENE/, or
+    side by side as SCENE_NUMBER.jpg. Finished frames are kept in FILE.journal until the end.
     """
     from crowd3d.batch.largecrowd import Options, predict_folder
-    from crowd3d.progress import Progress
 
     options = Options(static_camera, minimal, ground, body)
-    with Progress(enabled=not quiet and sys.stderr.isatty()) as progress:
+    with progress_bars(quiet) as progress:
         summary = predict_folder(
             root,
             out,
@@ -79,9 +78,4 @@ def largecrowd(
     click.echo(
         f"{summary.n_people} people in {summary.n_frames} pictures of {summary.n_scenes} scenes -> {out}"
     )
-    for warning in summary.warnings[:_MANY_WARNINGS]:
-        click.echo(f"warning: {warning}", err=True)
-    if len(summary.warnings) > _MANY_WARNINGS:
-        click.echo(
-            f"warning: and {len(summary.warnings) - _MANY_WARNINGS} more of the kind", err=True
-        )
+    warn(summary.warnings, at_most=_MANY_WARNINGS)

@@ -9,12 +9,15 @@ import click
 
 @click.group()
 def models() -> None:
-    """Networks and body models."""
+    """List networks, import published weights, convert bodies."""
 
 
 @models.command("list")
 def list_models() -> None:
-    """Every network: job, licence, whether installed, where the published weights are had."""
+    """List the networks: job, licence, whether installed.
+
+    Of those that are published elsewhere also where their weights are had.
+    """
     from crowd3d.models import catalog
 
     width = max(map(len, catalog.CATALOG))
@@ -29,12 +32,18 @@ def list_models() -> None:
 @models.command("import")
 @click.argument("name", metavar="NAME")
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="  [default: your data folder]")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="File to write.  [default: in your data folder]",
+)
 def import_model(name: str, file: Path, out: Path | None) -> None:
-    """Check the published checkpoint FILE of network NAME, and keep it as .safetensors.
+    """Check a published checkpoint, and keep it as .safetensors.
 
-    FILE is a .pth, .pt, .pkl or .tar of plain tensors; one that would have to run code is refused.
-    Imported weights are kept in your data folder, or below the folder that CROWD3D_HOME names.
+    NAME is a network of `crowd3d models list`. FILE is a .pth, .pt, .pkl or .tar of plain tensors; one that
+    would have to run code is refused. Imported weights are kept in your data folder, or below the folder that
+    CROWD3D_HOME names.
     """
     from crowd3d.models.importing import import_checkpoint
 
@@ -43,9 +52,11 @@ def import_model(name: str, file: Path, out: Path | None) -> None:
 
 @models.command("convert-smpl")
 @click.argument("pickle_file", metavar="FILE.pkl", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="  [default: FILE.npz]")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help="File to write.  [default: FILE.npz]"
+)
 def convert_smpl(pickle_file: Path, out: Path | None) -> None:
-    """Convert your own SMPL .pkl to a .npz once, without running any code inside it."""
+    """Convert your own SMPL .pkl to .npz, running no code in it."""
     from crowd3d.body.convert import convert_smpl_pickle
 
     click.echo(convert_smpl_pickle(pickle_file, out or pickle_file.with_suffix(".npz")))

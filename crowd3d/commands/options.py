@@ -1,9 +1,9 @@
-"""What `reconstruct` and `batch` both may be told."""
+"""Options that several commands share, each spelled once."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,43 @@ import click
 from crowd3d.config import CHOICES
 from crowd3d.picture.camera_hint import AUTO, CameraHint
 from crowd3d.scene.camera import PROJECTIONS
+
+Command = Callable[..., Any]
+Option = Callable[[Command], Command]
+
+
+def config_option(default: str = "default") -> Option:
+    """The settings of a run; each command has a preset of its own."""
+    return click.option(
+        "--config",
+        metavar="NAME|FILE",
+        default=default,
+        show_default=True,
+        help="A preset's name or a YAML file.",
+    )
+
+
+device_option: Option = click.option(
+    "--device",
+    metavar="NAME",
+    default="auto",
+    show_default=True,
+    help="auto, cpu, cuda, cuda:1, mps.",
+)
+quiet_option: Option = click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+_CAMERA: tuple[Option, ...] = (
+    click.option("--focal-px", type=float, help="Focal length in pixels, if you know it."),
+    click.option(
+        "--fov", "fov_deg", type=float, help="Horizontal field of view in degrees, if you know it."
+    ),
+    click.option(
+        "--camera",
+        "camera_json",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="camera.json with the intrinsics, if you know them.",
+    ),
+)
 
 
 def _is_renamed(context: click.Context, parameter: click.Parameter, value: object) -> None:
@@ -22,34 +59,21 @@ def _is_renamed(context: click.Context, parameter: click.Parameter, value: objec
         )
 
 
-_OPTIONS = (
+_RECONSTRUCT: tuple[Option, ...] = (
     click.option(
         "--model",
         metavar="NAME|FILE",
         help="crowd3d-s, crowd3dnet or a .safetensors file of either.  [default: crowd3d-s]",
     ),
-    click.option(
-        "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."
-    ),
-    click.option(
-        "--config", default="default", show_default=True, help="A preset's name or a YAML file."
-    ),
-    click.option("--focal-px", type=float, help="Focal length in pixels, if you know it."),
-    click.option(
-        "--fov", "fov_deg", type=float, help="Horizontal field of view in degrees, if you know it."
-    ),
-    click.option(
-        "--camera",
-        "camera_json",
-        type=click.Path(path_type=Path),
-        help="camera.json with the intrinsics.",
-    ),
+    device_option,
+    config_option(),
+    *_CAMERA,
     click.option(
         "--projection",
         type=click.Choice([AUTO, *PROJECTIONS]),
         default=AUTO,
         show_default=True,
-        help="Of panoramas; auto reads the picture's metadata.",
+        help="Of the picture; auto reads its metadata, and takes perspective if there is none.",
     ),
     click.option(
         "--keypoints",
@@ -100,35 +124,55 @@ _OF_CONFIG = (
     *("refine_pose", "refine_crops", "refine_scene"),
     *("pose_expert", "depth_prior", "fuse_looks", "max_planes", "max_pixels"),
 )
-_OF_CAMERA = ("focal_px", "fov_deg", "camera_json")
 
 
-def reconstruct_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds the options to a command, which gets them together as `choices`.
+def camera_options(command: Command) -> Command:
+    """Adds what a user may know of the camera; the command gets it together as the hint `camera`."""
+
+    @functools.wraps(command)
+    def bundled(**values: Any) -> None:
+        command(camera=CameraHint(**_take_camera(values)), **values)
+
+    return _with(_CAMERA, bundled)
+
+
+def reconstruct_options(command: Command) -> Command:
+    """Adds what `reconstruct` and `batch` may be told; the command gets it together as `choices`.
 
     Those are keyword arguments of `crowd3d.reconstruct`: camera, config, model, device, keypoints.
     """
 
     @functools.wraps(command)
     def bundled(**values: Any) -> None:
-        command(choices=_choices(values), **values)
+        command(choices=_take_choices(values), **values)
 
-    for option in reversed(_OPTIONS):
-        bundled = option(bundled)
-    return bundled
+    return _with(_RECONSTRUCT, bundled)
 
 
-def _choices(values: dict[str, Any]) -> dict[str, Any]:
-    """Takes the options above out of a command's values."""
-    from crowd3d import config as configs
+def _with(options: Iterable[Option], command: Command) -> Command:
+    """The command with the options, listed in this order by --help."""
+    for option in reversed(tuple(options)):
+        command = option(command)
+    return command
 
-    camera = {name: values.pop(name) for name in _OF_CAMERA}
+
+def _take_camera(values: dict[str, Any]) -> dict[str, Any]:
+    """Takes the camera's options out of a command's values; raises UsageError if they compete."""
+    camera = {name: values.pop(name) for name in ("focal_px", "fov_deg", "camera_json")}
     if sum(known is not None for known in camera.values()) > 1:
         raise click.UsageError("give only one of --focal-px, --fov and --camera")
-    chosen = {name: values.pop(name) for name in _OF_CONFIG}
+    return camera
+
+
+def _take_choices(values: dict[str, Any]) -> dict[str, Any]:
+    """Takes the options of `reconstruct` out of a command's values."""
+    from crowd3d import config as configs
+
+    camera = CameraHint(**_take_camera(values), projection=values.pop("projection"))
     settings = configs.load(values.pop("config"))
+    chosen = {name: values.pop(name) for name in _OF_CONFIG}
     return {
-        "camera": CameraHint(**camera, projection=values.pop("projection")),
+        "camera": camera,
         "config": settings.replace(**{k: v for k, v in chosen.items() if v is not None}),
         **{name: values.pop(name) for name in ("model", "device", "keypoints")},
     }

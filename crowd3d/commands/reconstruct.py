@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from crowd3d.commands.options import reconstruct_options
-from crowd3d.errors import OutputError
+from crowd3d.commands.folders import folders_of, refuse_other_result
+from crowd3d.commands.options import quiet_option, reconstruct_options
+from crowd3d.commands.terminal import progress_bars, warn
 
 
 @click.command()
@@ -17,35 +17,41 @@ from crowd3d.errors import OutputError
     "images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path)
 )
 @click.option(
-    "-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder for the result."
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for the result; of several pictures each has its own in it.  [default: NAME_crowd3d]",
 )
+@click.option("--overwrite", is_flag=True, help="Replace the result of another run in the folder.")
 @reconstruct_options
-@click.option("--quiet", is_flag=True, help="No progress, no closing line.")
+@quiet_option
 def reconstruct(
     images: tuple[Path, ...],
-    out: Path,
+    out: Path | None,
+    overwrite: bool,
     choices: dict[str, Any],
     quiet: bool,
 ) -> None:
-    """Turn each IMAGE into a 3D scene in the folder given with -o."""
+    """Turn each IMAGE into a metric 3D scene.
+
+    The scene of photos/panorama.jpg goes to panorama_crowd3d/ in the current folder, or where -o says.
+
+    A result of another picture or of other settings is not overwritten without --overwrite. A run that was
+    killed goes on when it is started again.
+    """
     from crowd3d import api
-    from crowd3d.progress import Progress
     from crowd3d.scene.summary import closing_line
 
-    names = [image.stem for image in images]
-    duplicates = sorted({name for name in names if names.count(name) > 1})
-    if duplicates:
-        raise OutputError(
-            f"two pictures are called {duplicates[0]!r}; run them into different folders"
-        )
-    for image in images:
-        folder = out if len(images) == 1 else out / image.stem
-        with Progress(enabled=not quiet and sys.stderr.isatty()) as progress:
+    folders = folders_of(images, out)
+    if not overwrite:
+        for image, folder in zip(images, folders, strict=True):
+            refuse_other_result(folder, image, choices)
+    for image, folder in zip(images, folders, strict=True):
+        with progress_bars(quiet) as progress:
             scene = api.reconstruct(image, out=folder, progress=progress, **choices)
         if not quiet:
             click.echo(closing_line(scene, folder))
             taken = scene.diagnostics["projection"]
             if taken["kind"] != "perspective":
                 click.echo(f"projection: {taken['kind']} ({taken['source']})")
-            for warning in scene.diagnostics["warnings"]:
-                click.echo(f"warning: {warning}", err=True)
+            warn(scene.diagnostics["warnings"])

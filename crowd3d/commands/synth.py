@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
+
+from crowd3d.commands.options import quiet_option
+from crowd3d.commands.terminal import progress_bars
 
 MINI = "largecrowd-mini"  # a data set rather than one picture; its sizes are its own
 
@@ -18,11 +20,17 @@ def _size(_: click.Context, __: click.Parameter, value: str) -> tuple[int, int]:
 
 
 @click.command()
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder.")
-@click.option("--seed", default=0, show_default=True, help="The same seed gives the same bytes.")
-@click.option("--people", default=120, show_default=True, help="How many are wanted.")
 @click.option(
-    "--size", default="4000x2000", show_default=True, callback=_size, help="WIDTHxHEIGHT."
+    "-o",
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder for the picture and its truth.",
+)
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same bytes.")
+@click.option("--people", default=120, show_default=True, help="How many people are wanted.")
+@click.option(
+    "--size", default="4000x2000", show_default=True, callback=_size, help="WIDTHxHEIGHT in pixels."
 )
 @click.option(
     "--preset",
@@ -30,10 +38,12 @@ def _size(_: click.Context, __: click.Parameter, value: str) -> tuple[int, int]:
     show_default=True,
     help="plaza, street, stadium, ...; or largecrowd-mini, a folder of two scenes of six frames.",
 )
-@click.option("--fov", "fov_deg", type=float, help="Horizontal, 15 to 110 degrees.")
-@click.option("--height", "height_m", type=float, help="Of the camera, 1.2 to 40 metres.")
-@click.option("--pitch", "pitch_deg", type=float, help="Downwards, -5 to 60 degrees.")
-@click.option("--roll", "roll_deg", type=float, help="Degrees. All four default to the preset's.")
+@click.option("--fov", "fov_deg", type=float, help="Horizontal field of view, 15 to 110 degrees.")
+@click.option("--height", "height_m", type=float, help="Height of the camera, 1.2 to 40 metres.")
+@click.option(
+    "--pitch", "pitch_deg", type=float, help="Downward tilt of the camera, -5 to 60 degrees."
+)
+@click.option("--roll", "roll_deg", type=float, help="Roll of the camera in degrees.")
 @click.option("--segmentation", is_flag=True, help="Write segmentation.png, who is in each pixel.")
 @click.option(
     "--motion",
@@ -45,8 +55,9 @@ def _size(_: click.Context, __: click.Parameter, value: str) -> tuple[int, int]:
     type=click.Choice(["embree", "pytorch3d", "auto"]),
     default="embree",
     show_default=True,
+    help="embree on the CPU, pytorch3d on a GPU; auto is pytorch3d where that can be used.",
 )
-@click.option("--quiet", is_flag=True, help="No progress, no closing line.")
+@quiet_option
 def synth(
     out: Path,
     seed: int,
@@ -59,15 +70,17 @@ def synth(
     quiet: bool,
     **camera: float | None,
 ) -> None:
-    """Render a photograph of a crowd with its exact truth into a folder."""
-    from crowd3d.progress import Progress
+    """Render a photograph of a crowd, with its exact truth.
+
+    What is not said of the camera is drawn at random within the preset's limits, the same for the same seed.
+    """
     from crowd3d.synth import synthesize, with_camera
     from crowd3d.synth.place.presets import preset as preset_of
 
     if preset == MINI:
         _mini(out, seed, quiet)
         return
-    with Progress(enabled=not quiet and sys.stderr.isatty()) as progress:
+    with progress_bars(quiet) as progress:
         truth = synthesize(
             out,
             seed=seed,
@@ -84,10 +97,9 @@ def synth(
 
 
 def _mini(out: Path, seed: int, quiet: bool) -> None:
-    from crowd3d.progress import Progress
     from crowd3d.synth.mini import synthesize_largecrowd
 
-    with Progress(enabled=not quiet and sys.stderr.isatty()) as progress:
+    with progress_bars(quiet) as progress:
         pictures = synthesize_largecrowd(out, seed=seed, progress=progress)
     if not quiet:
         click.echo(f"{out}: {len(pictures)} pictures in the layout of LargeCrowd")

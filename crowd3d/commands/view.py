@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from crowd3d.commands.terminal import warn
 from crowd3d.errors import EnvironmentProblem, OutputError
 
 _PAGE = "report.html"
@@ -16,9 +17,9 @@ _PAGE = "report.html"
 @click.argument("scene_dir", type=click.Path(path_type=Path))
 @click.option("--no-browser", is_flag=True, help="Only tell what is in it, and where its page is.")
 def view(scene_dir: Path, no_browser: bool) -> None:
-    """Show the scene in SCENE_DIR: its page in the browser, its warnings here.
+    """Show a scene: its page in the browser, its warnings here.
 
-    The page is `report.html`, which `crowd3d reconstruct` wrote; it needs no network.
+    The page in SCENE_DIR is `report.html`, which `crowd3d reconstruct` wrote; it needs no network.
     """
     from crowd3d.scene.scene import Scene
     from crowd3d.scene.summary import closing_line
@@ -30,8 +31,7 @@ def view(scene_dir: Path, no_browser: bool) -> None:
             f"{scene_dir} has no {_PAGE}; make it with `crowd3d export {scene_dir} -o FOLDER`"
         )
     click.echo(closing_line(scene, page))
-    for warning in scene.diagnostics.get("warnings", []):
-        click.echo(f"warning: {warning}", err=True)
+    warn(scene.diagnostics.get("warnings", []))
     if not no_browser and not webbrowser.open(page.resolve().as_uri()):
         raise EnvironmentProblem(
             f"no browser can be opened here; open {page} in one, or use --no-browser"

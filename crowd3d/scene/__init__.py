@@ -1,8 +1,31 @@
-"""The types that travel: camera, plane, people, scene; and how they are stored."""
+"""The types that travel: camera, plane, people, scene; and how they are stored.
 
-from crowd3d.scene.camera import Camera
-from crowd3d.scene.people import People
-from crowd3d.scene.plane import Plane
-from crowd3d.scene.scene import Scene
+Names are imported when they are first used: who needs a camera does not wait for the library of polygons.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from crowd3d.scene.camera import Camera
+    from crowd3d.scene.people import People
+    from crowd3d.scene.plane import Plane
+    from crowd3d.scene.scene import Scene
 
 __all__ = ["Camera", "People", "Plane", "Scene"]
+
+if not TYPE_CHECKING:  # a type checker shall still tell misspelt names
+
+    def __getattr__(name: str) -> object:
+        """A public name, imported now from the file that is called like it."""
+        if name in __all__:
+            home = importlib.import_module(f"crowd3d.scene.{name.lower()}")
+            globals()[name] = getattr(home, name)
+            return globals()[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

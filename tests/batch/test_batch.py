@@ -44,6 +44,7 @@ from crowd3d.errors import (
 from crowd3d.export import FILES
 from crowd3d.files import atomic
 from crowd3d.picture.camera_hint import CameraHint
+from crowd3d.pipeline import run_key
 
 JOB = Job(CameraHint(), configs.load("fast"))
 TIMED = ("scene.json", "report.html", RECORD, TABLE)  # they tell the seconds that a run took
@@ -187,12 +188,12 @@ def changed_camera(root: Path, job: Job, monkeypatch: pytest.MonkeyPatch) -> Job
 
 
 def changed_version(root: Path, job: Job, monkeypatch: pytest.MonkeyPatch) -> Job:
-    monkeypatch.setattr(records, "__version__", "99")
+    monkeypatch.setattr(run_key, "__version__", "99")
     return job
 
 
 def changed_weights(root: Path, job: Job, monkeypatch: pytest.MonkeyPatch) -> Job:
-    monkeypatch.setattr(records, "_weights", lambda job: [DEMO])
+    monkeypatch.setattr(run_key, "_weights", lambda config, model: [DEMO])
     return job
 
 

@@ -1,4 +1,4 @@
-"""The command line itself: exit codes, one clear line, nothing half-written, valid files."""
+"""The command line as a process: exit codes, one clear line, nothing half-written, valid files."""
 
 import json
 import os
@@ -139,7 +139,9 @@ def test_two_pictures_of_one_name_are_refused(tmp_path):
     (tmp_path / "x").mkdir()
     pictures = [_noise_picture(tmp_path / "a.png"), _noise_picture(tmp_path / "x" / "a.png")]
     run = _run("reconstruct", *pictures, "-o", tmp_path / "out")
-    assert run.returncode == 2 and "'a'" in run.stderr
+    assert run.returncode == 2
+    assert all(f"{path} " in run.stderr for path in pictures) and "rename" in run.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_other_files_in_the_output_folder_survive(tmp_path):

@@ -1,0 +1,100 @@
+"""What a result depends on, in two digests: runs of the same keys give the same scene."""
+
+from __future__ import annotations
+
+import dataclasses
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from crowd3d import models
+from crowd3d.config import Config
+from crowd3d.errors import DataError, EnvironmentProblem, ModelError
+from crowd3d.files.digests import digest_of, key_of
+from crowd3d.models import catalog
+from crowd3d.picture.camera_hint import CameraHint
+from crowd3d.pipeline.networks import DEFAULT, EMBEDDED, READER, choose, networks_of
+from crowd3d.scene.camera import Camera
+from crowd3d.version import __version__
+
+
+def run_of(picture: str, **given: Any) -> dict[str, str]:
+    """What `scene.json` tells of the run that made it.
+
+    Args:
+        picture: `tiling.ImageSource.identity`; given: as `settings_key` takes it.
+    """
+    return {"picture": picture, "settings": settings_key(**given)}
+
+
+def settings_key(
+    *,
+    camera: Camera | CameraHint | str | Path | None,
+    config: Config,
+    model: str | Path | None,
+    keypoints: str | Path | None,
+) -> str:
+    """SHA-256 of all that the result depends on, besides the picture; arguments of `crowd3d.reconstruct`.
+
+    Not of the device, so that machines with and without a GPU can share a batch; nor of the limit of pixels, so
+    that a refused picture can be let in without doing the others again.
+
+    Raises:
+        DataError: a file that was given is not there.
+        ModelError: not a network of the whole pipeline.
+        EnvironmentProblem: weights that have to be imported are not there.
+    """
+    numbers = dataclasses.asdict(config)
+    del numbers["max_pixels"]
+    return key_of(
+        {
+            **_of_camera(camera),
+            "config": numbers,
+            "model": DEFAULT if choose(model).reader is None else READER,
+            "weights": [_digest(file) for file in _weights(config, model)],
+            "keypoints": _digest(keypoints),
+            "version": __version__,
+        }
+    )
+
+
+def _of_camera(camera: Camera | CameraHint | str | Path | None) -> dict[str, Any]:
+    if isinstance(camera, Camera):
+        return {"camera": camera.to_dict()}
+    if not isinstance(camera, CameraHint):
+        camera = CameraHint(camera_json=None if camera is None else Path(camera))
+    return {
+        "camera": [camera.focal_px, camera.fov_deg, camera.projection],
+        "camera_json": _digest(camera.camera_json),
+    }
+
+
+def _weights(config: Config, model: str | Path | None) -> list[Any]:
+    """The files of the networks that a run may take."""
+    chosen = choose(model)
+    embedded = sorted((resources.files("crowd3d") / "weights").iterdir(), key=lambda f: f.name)
+    files: list[Any] = [file for file in embedded if file.name.endswith(".safetensors")]
+    files += [Path(f) for f in (chosen.detector, chosen.reader) if f not in (None, EMBEDDED)]
+    for name in networks_of(config) + [READER] * (chosen.reader == EMBEDDED):
+        file = catalog.weights_file(name)
+        if file is None:
+            try:
+                models.build(name)  # tells where they are had
+            except ModelError as error:
+                raise EnvironmentProblem(str(error)) from None
+        files.append(file)
+    return files
+
+
+def _digest(path: Any) -> str | None:
+    """Of a file as `digest_of` has it, or of all files in a folder; raises DataError."""
+    if path is None:
+        return None
+    path = Path(path) if isinstance(path, str) else path
+    try:
+        if not path.is_dir():
+            return digest_of(path)
+        inside = {file.name: _digest(file) for file in path.iterdir() if file.is_file()}
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
+    return key_of(inside)
