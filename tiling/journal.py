@@ -21,8 +21,8 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from .errors import JournalError
-from .planner import Tile
+from tiling.errors import JournalError
+from tiling.planner import Tile
 
 AnyArray = npt.NDArray[Any]
 _INDEX, _ARRAYS, _LOCK = "index.jsonl", "arrays.bin", "lock"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import brentq
 
-from .errors import PlanError
-from .planner import Tile
+from tiling.errors import PlanError
+from tiling.planner import Tile
 
 _MAX_ROWS = 16
 _PEOPLE_PER_ROW = 2.0  # a row is twice as high as its people

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ImageError
-from .loading import (
+from tiling.errors import ImageError
+from tiling.loading import (
     OUTSIDE_GREY,
     check_limits,
     damaged,
@@ -24,8 +24,8 @@ from .loading import (
     sniff_loader,
     to_srgb8,
 )
-from .pyramid import Level, RegionStore, build_levels
-from .resample import Pixels, resample, tap_range
+from tiling.pyramid import Level, RegionStore, build_levels
+from tiling.resample import Pixels, resample, tap_range
 
 DEFAULT_MAX_PIXELS = 4_000_000_000
 MAX_READ_PIXELS = 400_000_000  # of one answer: a larger one is surely a mistake of the caller

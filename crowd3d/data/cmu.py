@@ -112,15 +112,6 @@ def to_local(world: FloatArray) -> FloatArray:
     return local
 
 
-def to_world(local: FloatArray) -> FloatArray:
-    """The inverse of `to_local`."""
-    world = local.copy()
-    for joint, parent in enumerate(PARENTS):
-        if parent >= 0:
-            world[..., joint, :, :] = world[..., parent, :, :] @ local[..., joint, :, :]
-    return world
-
-
 def read_asf(path: str | Path) -> dict[str, Bone]:
     """The skeleton of an Acclaim file, bones by name; lengths in metres.
 

@@ -107,12 +107,9 @@ def read_predictions(source: Source, body: str | Path | None = None) -> dict[str
 
 def of_scene(scene: Scene, body: str | Path | None = None) -> PredictedFrame:
     """The bodies of a scene as its own camera sees them; people without a place in 3D are left out."""
-    from crowd3d.export.predict_json import Predicted
+    from crowd3d.export.predict_json import Predicted, has_body
 
-    people = scene.people
-    finite = np.isfinite(people.pose).all(axis=(1, 2)) & np.isfinite(people.betas).all(axis=1)
-    finite &= np.isfinite(people.transl_m).all(axis=1)
-    people = people.filter(np.flatnonzero(finite))
+    people = scene.people.filter(np.flatnonzero(has_body(scene.people)))
     n = len(people)
     parameters = Predicted(
         scene.camera.K, people.pose, people.betas, people.transl_m, np.ones(n),

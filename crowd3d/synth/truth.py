@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d import body
+from crowd3d.data.truth import GHOST_BELOW
 from crowd3d.maths.raycast import RayCaster
 from crowd3d.synth.cast.people import in_camera_frame
 from crowd3d.synth.draw.render import Setting
@@ -21,7 +22,6 @@ TORSO = [5, 6, 11, 12]
 _SELF_M = 0.13  # a keypoint lies inside its limb; the own surface so far before it does not hide it
 _SAMPLES = 8  # every so many vertices of the coarse body test its visibility
 _OCCLUDED_BELOW, _TRUNCATED_ABOVE = 0.45, 0.10
-GHOST_BELOW = 0.03
 
 
 @dataclass

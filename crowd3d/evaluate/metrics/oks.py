@@ -8,14 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tiling import COCO_SIGMAS
+
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-# COCO's spread of annotators per keypoint, in units of the square root of the person's area.
-SIGMAS = (
-    np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89], np.float64)
-    / 1000
-)
+SIGMAS = COCO_SIGMAS  # annotators' spread of each keypoint, in square roots of the person's area
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 _RECALLS = np.linspace(0, 1, 101)
 _NOTHING = 40.0  # exp(-40) is below the rounding of a similarity

@@ -10,9 +10,8 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float32]
 Rng = np.random.Generator
 
-# Places on the resting body (crowd3d.body's template), metres above the pelvis or out along the arm.
-WAIST_Y, CROTCH_Y, KNEE_Y, ANKLE_Y, SOLE_Y = 0.09, -0.13, -0.42, -0.82, -0.896
-SHOULDER_X, ELBOW_X, WRIST_X = 0.16, 0.41, 0.63
+# Heights on the resting body (crowd3d.body's template), metres above the pelvis.
+WAIST_Y, CROTCH_Y, ANKLE_Y = 0.09, -0.13, -0.82
 
 PLAIN, STRIPES, CHECKS, PRINT, YOKE = range(5)
 NO_HAT, CAP, BRIM, BEANIE = range(4)
