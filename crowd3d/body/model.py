@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import roma
@@ -138,6 +139,12 @@ class BodyModel(nn.Module):
             used = None if regressor is None else abs(regressor).sum(axis=0).nonzero()[0]
             keep(f"_{key}_vertices", used, torch.int64)
             keep(f"_{key}_weights", None if regressor is None else regressor[:, used])
+
+    def sharing(self) -> BodyModel:
+        """Another body with the same tensors; moving one of both leaves the other where it is."""
+        other = copy(self)
+        other._buffers = dict(self._buffers)
+        return other
 
     @property
     def n_vertices(self) -> int:

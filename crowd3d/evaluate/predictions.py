@@ -151,31 +151,22 @@ def body_of(names: list[str], file: str | Path | None) -> BodyModel:
     Raises:
         BodyError: they belong to several, or to one that is neither embedded nor given.
     """
+    from crowd3d import body as bodies
+
     if len(names) > 1:
         raise BodyError(f"the people of one picture have different bodies: {', '.join(names)}")
     wanted = names[0] if names else "open"
     if wanted == "open" or (not names and file is None):
-        return _load("open")
+        return bodies.load("open")
     if file is None:
         raise BodyError(
             f"the predictions are of the body {wanted!r}, which is not embedded; "
             "give its file with --body FILE.npz"
         )
-    model = _load(str(file))
+    model = bodies.load(file)
     if wanted not in (model.name, SMPL) or (wanted == SMPL and model.n_vertices != SMPL_VERTICES):
         raise BodyError(f"the predictions are of the body {wanted!r}, {file} is {model.name!r}")
     return model
-
-
-_LOADED: dict[str, BodyModel] = {}
-
-
-def _load(name: str) -> BodyModel:
-    if name not in _LOADED:
-        from crowd3d import body
-
-        _LOADED[name] = body.load(name)
-    return _LOADED[name]
 
 
 def _of_folder(folder: Path, body: str | Path | None) -> dict[str, PredictedFrame]:

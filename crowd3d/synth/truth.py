@@ -15,6 +15,7 @@ from crowd3d.data.truth import GHOST_BELOW
 from crowd3d.maths.raycast import RayCaster
 from crowd3d.synth.cast.people import in_camera_frame
 from crowd3d.synth.draw.render import Setting
+from crowd3d.synth.place.world import BOX_FACES
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -146,8 +147,6 @@ def _visibility(
     faces = body.load("open", "crowd").faces.numpy()
     all_faces = (faces[None] + per_body * np.arange(count)[:, None, None]).reshape(-1, 3)
     boxes = setting.world.view.to_camera(setting.world.boxes.corners_m()).reshape(-1, 3)
-    from crowd3d.synth.place.world import BOX_FACES
-
     box_faces = (BOX_FACES[None] + 8 * np.arange(len(boxes) // 8)[:, None, None]).reshape(-1, 3)
     solid = np.concatenate([vertices_m.reshape(-1, 3), boxes])
     caster = RayCaster(solid, np.concatenate([all_faces, box_faces + count * per_body]))

@@ -9,9 +9,10 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from crowd3d.data.cmu import MocapError
+from crowd3d.synth import noise
 from crowd3d.synth.cast import motion, poses
 from crowd3d.synth.cast.outfits import sample_outfits
-from crowd3d.synth.draw import noise, shading
+from crowd3d.synth.draw import shading
 from crowd3d.synth.draw.lens import Lens, develop
 from crowd3d.synth.draw.render import Renderer, areas, sample_setting
 from crowd3d.synth.draw.shading import Shader

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from crowd3d.synth.cast.outfits import linear
+from crowd3d.synth.color import linear
 
 FloatArray = npt.NDArray[np.float64]
 
