@@ -14,6 +14,7 @@ from crowd3d.body.arrays import BodyArrays
 from crowd3d.body.tree import N_BETAS, TORSO_KEYPOINTS
 from crowd3d.errors import BodyError
 
+PEOPLE_AT_ONCE = 128  # where a whole crowd is posed: bounds the memory
 # Transforms of all vertices of a batch are held at once; more than this many floats go in parts.
 _CHUNK_FLOATS = 32_000_000
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from crowd3d.body.arrays import SMPL_VERTICES
 from crowd3d.errors import BodyError, DataError
 from crowd3d.scene.scene import Scene
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 
-SMPL, SMPL_VERTICES = "smpl", 6890
+SMPL = "smpl"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from crowd3d.body.model import PEOPLE_AT_ONCE
 from crowd3d.body.tree import TORSO_KEYPOINTS
 from crowd3d.errors import BodyError, DataError, SceneError
 from crowd3d.files import atomic, strict_json
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 
-_BATCH = 128  # people posed at once
 _HANDS = slice(22, 24)
 
 
@@ -157,8 +157,8 @@ def posed(predicted: Predicted, body: BodyModel) -> Posed:
     vertices = np.zeros((n, body.n_vertices, 3))
     keypoints = np.zeros((n, N_KEYPOINTS, 3))
     joints = np.zeros((n, N_JOINTS, 3))
-    for start in range(0, n, _BATCH):
-        part = slice(start, start + _BATCH)
+    for start in range(0, n, PEOPLE_AT_ONCE):
+        part = slice(start, start + PEOPLE_AT_ONCE)
         with torch.inference_mode():
             raw = body(
                 *(torch.from_numpy(a[part]).float() for a in (predicted.pose, predicted.betas))

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from crowd3d.body.tree import COCO_MIRROR, JOINT_MIRROR
+from crowd3d.body.tree import COCO_MIRROR, JOINT_MIRROR, N_BETAS, N_JOINTS, N_KEYPOINTS
 
-N_JOINTS, N_KEYPOINTS, N_BETAS = 24, 17, 10
 MIN_SCORE = 0.05  # a keypoint below this has no place
 _FISHER_GAIN = 10.0  # so that a unit output is a rotation known to about 13 degrees
 _FAR = 60.0  # beyond so many statures perspective inside one person is nothing

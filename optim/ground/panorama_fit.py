@@ -15,11 +15,11 @@ from optim.anthropometry import GROUND_GRADE_SD
 from optim.errors import FitFailed
 from optim.ground.ground_camera import GroundCameraFit, fit_ground_camera
 from optim.ground.inputs import PRIOR_LOG_FOCAL_SD
+from optim.ground.report import Z90
 from optim.projection import FloatArray
 
 _SWEEP_FOV_DEG = (60.0, 90.0, 120.0, 150.0, 180.0, 220.0, 265.0, 310.0, 360.0)
 _PRIOR_FOV_DEG = 180.0
-_Z90 = 1.645
 _DETERMINED_SD = 0.4 * PRIOR_LOG_FOCAL_SD
 _NARROW_SD = 0.12  # of log focal; the sweep sees wider posteriors well enough
 _STEP = 0.03  # of log focal, for the curvature at the optimum
@@ -116,7 +116,7 @@ def _with_focal_doubt(around: list[GroundCameraFit], variance: float) -> GroundC
     along = (high.unknowns - low.unknowns) / (2 * _STEP)
     covariance = middle.covariance + variance * np.outer(along, along)
     sd = math.sqrt(variance)
-    interval = [middle.focal_px * math.exp(s * _Z90 * sd) for s in (-1.0, 1.0)]
+    interval = [middle.focal_px * math.exp(s * Z90 * sd) for s in (-1.0, 1.0)]
     said = {
         "focal": "estimated",
         "focal_determined": sd < _DETERMINED_SD,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from optim.anthropometry import STATURE_PRIOR_M
 from optim.errors import BadInput
 from optim.geometry import pitch_roll_from_normal, tangent_basis
 from optim.place.inputs import check_shapes, clean_rays, keypoint_noise, tangents
@@ -116,7 +117,7 @@ def refine_scene(
     pose_information: FloatArray,
     camera_covariance: FloatArray,
     plane: npt.NDArray[np.int64] | None = None,
-    stature_prior_m: tuple[float, float] = (1.70, 0.10),
+    stature_prior_m: tuple[float, float] = STATURE_PRIOR_M,
     noise: RefineNoise | None = None,
     move_camera: bool = True,
 ) -> RefinedScene:
