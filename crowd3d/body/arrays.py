@@ -1,4 +1,4 @@
-"""The SMPL file layout as arrays: read it, check it, write it. Never runs code found in a file."""
+"""Reads and checks the arrays of a body in the SMPL file layout. Never runs code found in a file."""
 
 from __future__ import annotations
 

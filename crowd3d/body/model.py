@@ -1,4 +1,4 @@
-"""A body in SMPL's terms: pose, shape, place in; mesh and joints out. Batched, differentiable."""
+"""The body model: pose, shape and place in, mesh and joints out. Batched, differentiable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SMPL's joints: names, order and tree. The one place that says what row of a pose turns what."""
+"""Names, order and tree of SMPL's joints, and the orders of COCO's and Human3.6M's keypoints."""
 
 from __future__ import annotations
 

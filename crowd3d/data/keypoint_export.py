@@ -1,4 +1,4 @@
-"""Detections in the files of other people's 2D pose estimators, see `keypoint_files`."""
+"""Writes detections in the file formats of other people's 2D pose estimators, which `keypoint_files` reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""2D poses in the files of other people's estimators: AlphaPose, OpenPose, 3DCrowdNet, COCO.
+"""Reads 2D poses from the files of other people's estimators: AlphaPose, OpenPose, 3DCrowdNet, COCO.
 
 Everything becomes `Detections` by picture, pixels as the file has them, COCO's seventeen joints; a joint
 that is not there has the score 0. So a user's own poses can replace the detector; `keypoint_export` goes

@@ -78,7 +78,7 @@ def read_synthetic(file: Path) -> FrameTruth:
 
 
 def _kinds(visible_share: FloatArray) -> list[str]:
-    """Whoever is all but hidden is nobody's mistake to miss; the limit is that of the synthetic annotations."""
+    """Who is all but hidden is a ghost, whom nobody need find; the limit is that of synthetic annotations."""
     return ["ghost" if share < GHOST_BELOW else "normal" for share in visible_share]
 
 

@@ -1,4 +1,4 @@
-"""A scene told again with another body: everybody keeps pose, stature and foothold."""
+"""Replaces the body model of a scene; everybody keeps pose, stature and place of the feet."""
 
 from __future__ import annotations
 

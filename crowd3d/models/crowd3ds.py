@@ -22,11 +22,11 @@ _HEAD_CHANNELS = 96
 
 
 class Heads(NamedTuple):
-    """The raw maps, (B, C, H/4, W/4).
+    """The raw maps, (B, C, H/4, W/4); `crowd3ds_decode` reads people off them.
 
     Attributes:
         center: 1 channel, 0..1, person centres.
-        box_size: 2 channels, box height and width in cells... see `detect.decode` for the use of each map.
+        box_size: 2 channels, box height and width in cells.
         box_offset: 2 channels, box centre relative to the cell.
         keypoint_heat: 17 channels, 0..1.
         keypoint_regression: 34 channels (v, u) from the centre cell to each keypoint, in cells.

@@ -12,9 +12,8 @@ from optim.ground.population import Population
 from optim.ground.sticks import BoolArray, Sticks
 from optim.projection import FloatArray
 
-_DETERMINED_SHARE = (
-    0.3  # a focal length is determined if the people shrink the prior to this or less
-)
+# A focal length is determined if the people shrink the prior to this or less.
+_DETERMINED_SHARE = 0.3
 _MIN_EXPLAINED = 0.6  # share of the usable people that fit the ground, below which it is doubtful
 Z90 = 1.645  # two-sided 90 % of a normal distribution
 
