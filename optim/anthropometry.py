@@ -45,6 +45,7 @@ AREA_ROOT_OF_STATURE = 0.3  # square root of a standing person's segmented area 
 GROUND_GRADE_SD = 0.01
 
 ADULT_STATURE_M = 1.70
+STATURE_PRIOR_M = (ADULT_STATURE_M, 0.10)  # mean and standard deviation of somebody in a crowd
 ADULT_STATURE_SD_M = 0.095  # women and men together (NCD-RisC 2016: sexes 0.07 each, 0.13 apart)
 # How far the mean of one crowd may be from that: nations and sexes, and how many walk (a walking body is
 # 6 % shorter from shoulders to ankles than a standing one).

@@ -14,8 +14,6 @@ import numpy.typing as npt
 
 from optim.projection import FloatArray
 
-_MIN_FALL = 1e-12  # sine of the smallest angle below the horizon that still meets the plane
-
 
 def normal_from_pitch_roll(pitch_rad: float, roll_rad: float) -> FloatArray:
     """(3,) unit vector up, camera frame."""
@@ -53,48 +51,3 @@ def unit(vectors: npt.ArrayLike) -> FloatArray:
     xyz = np.asarray(vectors, dtype=np.float64)
     length = np.linalg.norm(xyz, axis=-1, keepdims=True)
     return np.asarray(xyz / np.where(length > 0, length, np.nan))
-
-
-def intersect_plane(
-    rays: npt.ArrayLike, normal: npt.ArrayLike, offset_m: npt.ArrayLike
-) -> FloatArray:
-    """(..., 3) points where rays from the camera meet n.X + d = 0; NaN where they do not.
-
-    Args:
-        rays: (..., 3) directions, any length.
-        normal: (3,) or (..., 3) unit vectors up.
-        offset_m: height of the camera above the plane; negative for planes above the camera.
-    """
-    directions = np.asarray(rays, dtype=np.float64)
-    rate = np.sum(directions * np.asarray(normal, dtype=np.float64), axis=-1)
-    offset = np.asarray(offset_m, dtype=np.float64)
-    tiny = _MIN_FALL * np.linalg.norm(directions, axis=-1)
-    distance = -offset / np.where(np.abs(rate) > tiny, rate, np.nan)
-    return np.asarray(directions * np.where(distance > 0, distance, np.nan)[..., None])
-
-
-def height_above(points_m: npt.ArrayLike, normal: npt.ArrayLike, offset_m: float) -> FloatArray:
-    """(...,) signed height of (..., 3) points above the plane."""
-    return np.asarray(np.asarray(points_m, dtype=np.float64) @ np.asarray(normal) + offset_m)
-
-
-def upright_rotation(rays: npt.ArrayLike, normal: npt.ArrayLike) -> FloatArray:
-    """Rotation into the virtual camera that looks along a ray with no roll against gravity.
-
-    Args:
-        rays: (..., 3) directions of view.
-        normal: (3,) unit vector up.
-
-    Returns:
-        (..., 3, 3) R_virtual_cam: rows are the virtual camera's right, down and forward axes in
-        the camera frame. For rays along gravity, where "no roll" has no meaning, right stays
-        nearest to the camera's.
-    """
-    forward = unit(rays)
-    up = np.broadcast_to(unit(normal), forward.shape)
-    right = np.cross(forward, up)
-    sine = np.linalg.norm(right, axis=-1, keepdims=True)
-    x_axis = np.broadcast_to([1.0, 0.0, 0.0], forward.shape)
-    fallback = x_axis - np.sum(x_axis * forward, axis=-1, keepdims=True) * forward
-    right = unit(np.where(sine > 1e-9, right, fallback))
-    return np.stack([right, np.cross(forward, right), forward], axis=-2)

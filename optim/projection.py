@@ -13,9 +13,8 @@ FloatArray = npt.NDArray[np.float64]
 
 MIN_DEPTH = 1e-9  # points nearer the principal plane than this have no pixel
 _UNDISTORT_ITERATIONS = 12  # Newton; more than enough for 1e-12 with any real lens
-_MIN_SLOPE = (
-    0.1  # beyond the radius where a lens model folds back there is no solution: stay finite
-)
+# Least slope of Newton's method: beyond the radius where a lens model folds back there is no solution.
+_MIN_SLOPE = 0.1
 _TINY = 1e-12
 
 

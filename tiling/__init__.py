@@ -1,13 +1,13 @@
 """Gigapixel pictures in tiles: reading, planning, merging what they show, resuming."""
 
-from .errors import ImageError, JournalError, MergeError, PlanError, TilingError
-from .fragments import suppress_fragments, without_pairs
-from .journal import Journal, record_key
-from .merge import Merged, merge_detections, view_quality
-from .planner import Tile, plan_tiles, scout_tiles
-from .rows import geometric_rows, plan_rows
-from .similarity import COCO_SIGMAS, box_iou
-from .source import DEFAULT_MAX_PIXELS, ImageSource, open_image
+from tiling.errors import ImageError, JournalError, MergeError, PlanError, TilingError
+from tiling.fragments import suppress_fragments, without_pairs
+from tiling.journal import Journal, record_key
+from tiling.merge import Merged, merge_detections, view_quality
+from tiling.planner import Tile, plan_tiles, scout_tiles
+from tiling.rows import geometric_rows, plan_rows
+from tiling.similarity import COCO_SIGMAS, box_iou
+from tiling.source import DEFAULT_MAX_PIXELS, ImageSource, open_image
 
 __all__ = [
     "COCO_SIGMAS",

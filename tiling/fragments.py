@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from .similarity import FloatArray, box_iou
+from tiling.similarity import FloatArray, box_iou
 
 _PAIR_BLOCK = 1 << 18
 

@@ -14,15 +14,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 
-from .errors import JournalError
-from .planner import Tile
+from tiling.errors import JournalError
+from tiling.planner import Tile
 
 AnyArray = npt.NDArray[Any]
 _INDEX, _ARRAYS, _LOCK = "index.jsonl", "arrays.bin", "lock"
@@ -80,12 +79,7 @@ class Journal:
     def __enter__(self) -> Journal:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __contains__(self, key: str) -> bool:

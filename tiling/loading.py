@@ -16,7 +16,7 @@ from typing import Any
 
 import pyvips
 
-from .errors import ImageError
+from tiling.errors import ImageError
 
 _log = logging.getLogger(__name__)
 

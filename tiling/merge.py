@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from .errors import MergeError
-from .similarity import box_iou, box_sizes, pair_shift, pair_similarity
+from tiling.errors import MergeError
+from tiling.similarity import box_iou, box_sizes, pair_shift, pair_similarity
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

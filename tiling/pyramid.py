@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from .errors import ImageError
-from .resample import Pixels
+from tiling.errors import ImageError
+from tiling.resample import Pixels
 
 _MEMORY_BYTES = 640 * 2**20  # a 160-megapixel picture with all its halvings stays in memory
 _RESIDENT_BYTES = 48 * 2**20  # of a mapped file, pages touched before they are let go

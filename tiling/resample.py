@@ -1,10 +1,9 @@
-"""Separable resampling with exact half-pixel geometry: pixel i covers [i, i + 1), its centre is i +
-0.5.
+"""Enlarges and shrinks pictures with exact half-pixel geometry.
 
-One filter serves both directions: a triangle as wide as an output pixel, never narrower than two
-input pixels. That is bilinear interpolation when growing, an antialiased average when shrinking,
-and it never overshoots. Both passes are banded matrix products on interleaved rows, so no channel
-is ever transposed.
+Pixel i covers [i, i + 1), its centre is i + 0.5. One filter serves both directions: a triangle as wide as an
+output pixel, never narrower than two input pixels. That is bilinear interpolation when growing, an antialiased
+average when shrinking, and it never overshoots. Both passes are banded matrix products on interleaved rows, so
+no channel is ever transposed.
 """
 
 from __future__ import annotations

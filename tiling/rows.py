@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import brentq
 
-from .errors import PlanError
-from .planner import Tile
+from tiling.errors import PlanError
+from tiling.planner import Tile
 
 _MAX_ROWS = 16
 _PEOPLE_PER_ROW = 2.0  # a row is twice as high as its people
@@ -22,9 +22,8 @@ def geometric_rows(
         band: (start, end), the rows of the picture that hold the crowd.
 
     Returns:
-        n: number of main rows; q: ratio of neighbouring row heights; rows: 2 n - 1 pairs (start,
-            end),
-        main rows and, between them, rows shifted by a half, from top to bottom.
+        n: number of main rows; q: ratio of neighbouring row heights; rows: 2 n - 1 pairs (start, end),
+            main rows and, between them, rows shifted by a half, from top to bottom.
 
     Raises:
         PlanError: heights not positive, or a band that is less than two rows of 2 h_min high.

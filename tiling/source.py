@@ -8,13 +8,12 @@ import os
 import threading
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from .errors import ImageError
-from .loading import (
+from tiling.errors import ImageError
+from tiling.loading import (
     OUTSIDE_GREY,
     check_limits,
     damaged,
@@ -24,8 +23,8 @@ from .loading import (
     sniff_loader,
     to_srgb8,
 )
-from .pyramid import Level, RegionStore, build_levels
-from .resample import Pixels, resample, tap_range
+from tiling.pyramid import Level, RegionStore, build_levels
+from tiling.resample import Pixels, resample, tap_range
 
 DEFAULT_MAX_PIXELS = 4_000_000_000
 MAX_READ_PIXELS = 400_000_000  # of one answer: a larger one is surely a mistake of the caller
@@ -74,12 +73,7 @@ class ImageSource:
     def __enter__(self) -> ImageSource:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The SMPL file layout as arrays: read it, check it, write it. Never runs code found in a file."""
+"""Reads and checks the arrays of a body in the SMPL file layout. Never runs code found in a file."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from crowd3d.body.tree import N_BETAS
+from crowd3d.body.tree import N_BETAS, N_JOINTS
 from crowd3d.errors import BodyError
 
 Array = npt.NDArray[np.float64]
 
-N_JOINTS = 24
 _NEEDED = ("v_template", "shapedirs", "J_regressor", "weights", "kintree_table", "f")
 _OPTIONAL = ("posedirs", "coco_regressor", "h36m_regressor", "stature", "vt", "ft")
 # SMPL's own mesh: the vertices of nose, left eye, right eye, left ear, right ear, and the joints

@@ -1,4 +1,8 @@
-"""Turns the original SMPL pickle into an `.npz`, once, on purpose. Nothing else reads pickles."""
+"""Converts an original SMPL pickle into an `.npz` that `crowd3d.body.load` reads.
+
+Only the command `crowd3d models convert-smpl` does so; `crowd3d.files.pickles` keeps code in the file from
+running.
+"""
 
 from __future__ import annotations
 

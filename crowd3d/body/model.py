@@ -1,8 +1,9 @@
-"""A body in SMPL's terms: pose, shape, place in; mesh and joints out. Batched, differentiable."""
+"""The body model: pose, shape and place in, mesh and joints out. Batched, differentiable."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import roma
@@ -13,6 +14,7 @@ from crowd3d.body.arrays import BodyArrays
 from crowd3d.body.tree import N_BETAS, TORSO_KEYPOINTS
 from crowd3d.errors import BodyError
 
+PEOPLE_AT_ONCE = 128  # where a whole crowd is posed: bounds the memory
 # Transforms of all vertices of a batch are held at once; more than this many floats go in parts.
 _CHUNK_FLOATS = 32_000_000
 
@@ -138,6 +140,12 @@ class BodyModel(nn.Module):
             used = None if regressor is None else abs(regressor).sum(axis=0).nonzero()[0]
             keep(f"_{key}_vertices", used, torch.int64)
             keep(f"_{key}_weights", None if regressor is None else regressor[:, used])
+
+    def sharing(self) -> BodyModel:
+        """Another body with the same tensors; moving one of both leaves the other where it is."""
+        other = copy(self)
+        other._buffers = dict(self._buffers)
+        return other
 
     @property
     def n_vertices(self) -> int:

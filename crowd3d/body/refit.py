@@ -1,4 +1,4 @@
-"""The same people in another body: shape parameters that keep stature and bone lengths."""
+"""Finds the shape parameters of one body model that give the stature and bones of another's."""
 
 from __future__ import annotations
 

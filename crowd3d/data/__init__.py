@@ -12,7 +12,7 @@ from crowd3d.errors import DataError
 __all__ = ["FORMATS", "DataSet", "FrameTruth", "format_of", "load"]
 
 # In the order in which an unnamed format is looked for: the first that recognises a path reads it.
-FORMATS = ("largecrowd", "panda", "panoptic", "mupots", "threedpw", "agora", "coco")
+FORMATS = ("largecrowd", "panda", "panoptic", "mupots", "threedpw", "agora", "coco", "rootnet")
 
 
 def load(path: str | Path, format_name: str | None = None, **options: Any) -> DataSet:

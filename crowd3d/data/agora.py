@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from crowd3d.body.tree import TORSO_JOINTS
 from crowd3d.data.truth import DataSet, FrameTruth
 from crowd3d.files.located_json import Node, begins_with
 
@@ -21,7 +22,6 @@ SIZE = (3840, 2160)
 # COCO's seventeen by the number of joints: face, then limbs.
 _FACE = {45: [24, 26, 25, 28, 27], 127: [55, 57, 56, 59, 58]}
 _LIMBS = [16, 17, 18, 19, 20, 21, 1, 2, 4, 5, 7, 8]
-_TORSO = [16, 17, 1, 2]
 _BODY_JOINTS = 22  # SMPL and SMPL-X differ in the hands
 
 
@@ -52,7 +52,7 @@ def load(path: str | Path) -> DataSet:
             frame.keypoints_px[i, :, :2] = pixels[_FACE[len(pixels)] + _LIMBS]
             frame.keypoints_px[i, :, 2] = 2
             frame.joints_m[i, :_BODY_JOINTS] = metres[:_BODY_JOINTS]
-            frame.torso_m[i] = metres[_TORSO].mean(axis=0)
+            frame.torso_m[i] = metres[list(TORSO_JOINTS)].mean(axis=0)
             frame.boxes_px[i] = (*pixels.min(axis=0), *pixels.max(axis=0))
         _read_lists(whole, row, frame)
         frames[frame.image_name] = frame

@@ -1,10 +1,9 @@
 """Motion capture as SMPL poses: what all formats share, and CMU's ASF/AMC files.
 
-Motions are turned into global rotations of SMPL's 24 joints and then into local (parent-relative)
-ones. A limb of the mocap skeleton that points along d at its own rest is a limb of the body that
-points along l at rest: the body's joint turns by G A, with G the mocap bone's turn since its rest
-and A the shortest turn from l to d. Limb directions are therefore those of the mocap exactly; what
-is lost is only bone lengths.
+Motions are turned into global rotations of SMPL's 24 joints and then into local (parent-relative) ones. Where
+a limb points along d in the mocap skeleton at rest and along l in the body at rest, the body's joint turns by
+G A: A is the shortest turn from l to d, and G the mocap bone's turn since its rest. So limbs point exactly
+where the mocap's do; only its bone lengths are lost.
 
 World frame of every clip: y up, gravity along -y. The body at rest: T-pose, y up, facing +z, left =
 +x.
@@ -52,9 +51,8 @@ _CMU_BONE = {
     "left_wrist": "lhand",
     "right_wrist": "rhand",
 }
-_PRONATION = (
-    0.5  # part of the forearm's twist that the elbow takes, so that the skin does not wring
-)
+# Share of the forearm's twist that the elbow takes, so that the skin at the wrist is not wrung.
+_PRONATION = 0.5
 
 
 class MocapError(Crowd3dError):
@@ -110,15 +108,6 @@ def to_local(world: FloatArray) -> FloatArray:
                 np.swapaxes(world[..., parent, :, :], -1, -2) @ world[..., joint, :, :]
             )
     return local
-
-
-def to_world(local: FloatArray) -> FloatArray:
-    """The inverse of `to_local`."""
-    world = local.copy()
-    for joint, parent in enumerate(PARENTS):
-        if parent >= 0:
-            world[..., joint, :, :] = world[..., parent, :, :] @ local[..., joint, :, :]
-    return world
 
 
 def read_asf(path: str | Path) -> dict[str, Bone]:

@@ -10,14 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from crowd3d.body.tree import COCO_NAMES
 from crowd3d.data.truth import DataSet, FrameTruth
 from crowd3d.files.located_json import Node, begins_with
 
-COCO_17 = (
-    *("nose", "left_eye", "right_eye", "left_ear", "right_ear"),
-    *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist"),
-    *("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle"),
-)
 _MORE = ("head", "neck")
 
 
@@ -46,8 +42,8 @@ def load(path: str | Path) -> DataSet:
             if not np.isin(points[:, 2], (0, 1, 2)).all():
                 node.fail("a visibility is none of 0, 1, 2")
             for name, point in zip(names, points, strict=True):
-                if name in COCO_17:
-                    frame.keypoints_px[i, COCO_17.index(name)] = point
+                if name in COCO_NAMES:
+                    frame.keypoints_px[i, COCO_NAMES.index(name)] = point
                 elif name in _MORE:
                     more[i, _MORE.index(name)] = point
         frame.values["head_neck_px"] = more

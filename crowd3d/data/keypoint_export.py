@@ -1,4 +1,4 @@
-"""Detections in the files of other people's 2D pose estimators, see `keypoint_files`."""
+"""Writes detections in the file formats of other people's 2D pose estimators, which `keypoint_files` reads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crowd3d.data import coco
+from crowd3d.body.tree import COCO_NAMES
 from crowd3d.data.keypoint_files import BODY_25, OPENPOSE_SUFFIX, Floats, Format
 from crowd3d.errors import DataError
 from crowd3d.files.atomic import write_text
@@ -101,5 +101,5 @@ def _coco_content(
     ]
     for number, annotation in enumerate(annotations, start=1):
         annotation["id"] = number
-    category = {"id": 1, "name": "person", "keypoints": list(coco.COCO_17), "skeleton": []}
+    category = {"id": 1, "name": "person", "keypoints": list(COCO_NAMES), "skeleton": []}
     return {"images": images, "annotations": annotations, "categories": [category]}

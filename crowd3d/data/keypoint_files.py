@@ -1,4 +1,4 @@
-"""2D poses in the files of other people's estimators: AlphaPose, OpenPose, 3DCrowdNet, COCO.
+"""Reads 2D poses from the files of other people's estimators: AlphaPose, OpenPose, 3DCrowdNet, COCO.
 
 Everything becomes `Detections` by picture, pixels as the file has them, COCO's seventeen joints; a joint
 that is not there has the score 0. So a user's own poses can replace the detector; `keypoint_export` goes
@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from crowd3d.body.tree import COCO_NAMES
 from crowd3d.data import coco
 from crowd3d.errors import DataError
 from crowd3d.files.located_json import Node
@@ -140,7 +141,7 @@ def _read_coco(whole: Node, path: Path) -> dict[str, Detections]:
     if isinstance(whole.value, list):
         return _read_coco_results(whole)
     names = coco.keypoint_names(whole)
-    places = [(coco.COCO_17.index(n), i) for i, n in enumerate(names) if n in coco.COCO_17]
+    places = [(COCO_NAMES.index(n), i) for i, n in enumerate(names) if n in COCO_NAMES]
     ours, theirs = (list(p) for p in zip(*places, strict=True)) if places else ([], [])
     frames = {}
     for image, annotated in coco.by_image(whole):

@@ -1,4 +1,4 @@
-"""Turns a data set's pickle into an `.npz`, once, on purpose, without running anything inside it.
+"""Converts a data set's pickle into an `.npz`, without running anything inside it (`crowd3d data convert`).
 
 Dictionaries and lists of numbers and texts become arrays named by their path: `poses/0`, `poses/1`, `sequence`.
 """

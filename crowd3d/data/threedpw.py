@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
+from crowd3d.body.tree import TORSO_JOINTS
 from crowd3d.data.coco import by_image, new_frame
 from crowd3d.data.folders import natural_key
 from crowd3d.data.truth import DataSet, FrameTruth
@@ -24,7 +25,6 @@ from crowd3d.files.located_json import Node, begins_with
 CROWD = ("courtyard_hug_00", "courtyard_dancing_00")
 # OpenPose's eighteen (nose, neck, right arm, left arm, right leg, left leg, eyes, ears) in COCO's order.
 _FROM_OPENPOSE = [0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10]
-_TORSO = [16, 17, 1, 2]  # shoulders and hips among SMPL's joints
 _NEEDED = ("sequence", "cam_intrinsics", "cam_poses")
 
 
@@ -91,7 +91,7 @@ def _read_sequence(file: Path) -> dict[str, FrameTruth]:
             frame.betas[i], frame.gender[i] = person.betas, person.gender
             frame.keypoints_px[i], frame.boxes_px[i] = person.keypoints(t)
             frame.is_ignored[i] = not person.valid[t]
-        frame.torso_m = frame.joints_m[:, _TORSO].mean(axis=1)
+        frame.torso_m = frame.joints_m[:, TORSO_JOINTS].mean(axis=1)
         frame.K, frame.body = K, "smpl"
         frames[name] = frame
     return frames
@@ -150,6 +150,6 @@ def _load_json(path: Path, crowd: bool) -> DataSet:
             frame.gender[i] = smpl["gender"].one_of("neutral", "male", "female")
             frame.joints_m[i] = person["joint_cam"].array(24, 3)
             frame.keypoints_px[i] = _coco_of(person["openpose_result"].array(54).reshape(18, 3))[0]
-        frame.torso_m = frame.joints_m[:, _TORSO].mean(axis=1)
+        frame.torso_m = frame.joints_m[:, TORSO_JOINTS].mean(axis=1)
         frames[frame.image_name] = frame
     return DataSet("threedpw", frames)

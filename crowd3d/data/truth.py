@@ -11,6 +11,8 @@ from crowd3d.scene.plane import Plane
 
 FloatArray = npt.NDArray[np.float64]
 
+GHOST_BELOW = 0.03  # visible share of a person whom nobody need find
+
 # The order of joints in `joints_m`, by name. COCO's 17 have their own fields.
 JOINT_SETS = {
     "smpl24": 24,

@@ -1,4 +1,4 @@
-"""Is a `predict.json` exactly what the LargeCrowd and GigaCrowd evaluators read?"""
+"""Checks that a `predict.json` is exactly what the LargeCrowd and GigaCrowd evaluators read."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from crowd3d.body.model import PEOPLE_AT_ONCE
 from crowd3d.body.tree import TORSO_KEYPOINTS
 from crowd3d.errors import BodyError
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from crowd3d.body import BodyModel
 
 FloatArray = npt.NDArray[np.float64]
-
-_BATCH = 128
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,8 @@ def posed(
     size = np.ones(n) if scale is None else scale
     used, regressors = _regressors(model)
     found: list[list[FloatArray]] = [[] for _ in range(len(regressors) + 1)]
-    for start in range(0, n, _BATCH):
-        part = slice(start, start + _BATCH)
+    for start in range(0, n, PEOPLE_AT_ONCE):
+        part = slice(start, start + PEOPLE_AT_ONCE)
         vertices, joints = _pose_vertices(model, used, pose[part], betas[part])
         grown = size[part, None, None]
         for rows, values in zip(found, [joints, *(r @ vertices for r in regressors)], strict=True):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from crowd3d.body.arrays import SMPL_VERTICES
 from crowd3d.errors import BodyError, DataError
 from crowd3d.scene.scene import Scene
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 
-SMPL, SMPL_VERTICES = "smpl", 6890
+SMPL = "smpl"
 
 
 @dataclass(frozen=True)
@@ -107,12 +108,9 @@ def read_predictions(source: Source, body: str | Path | None = None) -> dict[str
 
 def of_scene(scene: Scene, body: str | Path | None = None) -> PredictedFrame:
     """The bodies of a scene as its own camera sees them; people without a place in 3D are left out."""
-    from crowd3d.export.predict_json import Predicted
+    from crowd3d.export.predict_json import Predicted, has_body
 
-    people = scene.people
-    finite = np.isfinite(people.pose).all(axis=(1, 2)) & np.isfinite(people.betas).all(axis=1)
-    finite &= np.isfinite(people.transl_m).all(axis=1)
-    people = people.filter(np.flatnonzero(finite))
+    people = scene.people.filter(np.flatnonzero(has_body(scene.people)))
     n = len(people)
     parameters = Predicted(
         scene.camera.K, people.pose, people.betas, people.transl_m, np.ones(n),
@@ -154,31 +152,22 @@ def body_of(names: list[str], file: str | Path | None) -> BodyModel:
     Raises:
         BodyError: they belong to several, or to one that is neither embedded nor given.
     """
+    from crowd3d import body as bodies
+
     if len(names) > 1:
         raise BodyError(f"the people of one picture have different bodies: {', '.join(names)}")
     wanted = names[0] if names else "open"
     if wanted == "open" or (not names and file is None):
-        return _load("open")
+        return bodies.load("open")
     if file is None:
         raise BodyError(
             f"the predictions are of the body {wanted!r}, which is not embedded; "
             "give its file with --body FILE.npz"
         )
-    model = _load(str(file))
+    model = bodies.load(file)
     if wanted not in (model.name, SMPL) or (wanted == SMPL and model.n_vertices != SMPL_VERTICES):
         raise BodyError(f"the predictions are of the body {wanted!r}, {file} is {model.name!r}")
     return model
-
-
-_LOADED: dict[str, BodyModel] = {}
-
-
-def _load(name: str) -> BodyModel:
-    if name not in _LOADED:
-        from crowd3d import body
-
-        _LOADED[name] = body.load(name)
-    return _LOADED[name]
 
 
 def _of_folder(folder: Path, body: str | Path | None) -> dict[str, PredictedFrame]:

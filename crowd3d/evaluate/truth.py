@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from crowd3d.data.truth import DataSet, FrameTruth
+from crowd3d.data.truth import GHOST_BELOW, DataSet, FrameTruth
 from crowd3d.errors import DataError
 from crowd3d.files.arrays import FloatArray, checked, load_arrays
 from crowd3d.scene.plane import Plane
@@ -78,9 +78,7 @@ def read_synthetic(file: Path) -> FrameTruth:
 
 
 def _kinds(visible_share: FloatArray) -> list[str]:
-    """Whoever is all but hidden is nobody's mistake to miss; the limit is that of the synthetic annotations."""
-    from crowd3d.synth.truth import GHOST_BELOW
-
+    """Who is all but hidden is a ghost, whom nobody need find; the limit is that of synthetic annotations."""
     return ["ghost" if share < GHOST_BELOW else "normal" for share in visible_share]
 
 

@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from crowd3d.body.model import PEOPLE_AT_ONCE
 from crowd3d.scene.scene import Scene
-
-_BATCH = 128  # people posed at once
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,8 @@ def posed_vertices(scene: Scene, body: Any) -> npt.NDArray[np.float32]:
     people = scene.people
     vertices = np.full((len(people), body.n_vertices, 3), np.nan, np.float32)
     with torch.inference_mode():
-        for start in range(0, len(people), _BATCH):
-            part = slice(start, start + _BATCH)
+        for start in range(0, len(people), PEOPLE_AT_ONCE):
+            part = slice(start, start + PEOPLE_AT_ONCE)
             pose, betas, transl = (
                 torch.as_tensor(values[part], dtype=torch.float32)
                 for values in (people.pose, people.betas, people.transl_m)

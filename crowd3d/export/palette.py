@@ -1,4 +1,4 @@
-"""Colours that tell neighbours apart and do not shout."""
+"""The colours of people: soft, and well apart for consecutive ids."""
 
 from __future__ import annotations
 

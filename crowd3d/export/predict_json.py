@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from crowd3d.body.model import PEOPLE_AT_ONCE
 from crowd3d.body.tree import TORSO_KEYPOINTS
 from crowd3d.errors import BodyError, DataError, SceneError
 from crowd3d.files import atomic, strict_json
 from crowd3d.files.located_json import Node
-from crowd3d.scene.people import N_BETAS, N_JOINTS, N_KEYPOINTS
+from crowd3d.scene.people import N_BETAS, N_JOINTS, N_KEYPOINTS, People
 from crowd3d.scene.scene import Scene
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 
-_BATCH = 128  # people posed at once
 _HANDS = slice(22, 24)
 
 
@@ -81,7 +81,7 @@ def to_predict(scene: Scene, minimal: bool = False) -> dict[str, Any]:
     """
     people = scene.people
     persons = []
-    for i in np.flatnonzero(_is_written(scene)):
+    for i in np.flatnonzero(has_body(people)):
         person = {
             "pose": _without_hands(people.pose[i]).reshape(-1),
             "shape": people.betas[i],
@@ -105,9 +105,8 @@ def _without_hands(pose: FloatArray) -> FloatArray:
     return closed
 
 
-def _is_written(scene: Scene) -> npt.NDArray[np.bool_]:
+def has_body(people: People) -> npt.NDArray[np.bool_]:
     """(N,) who has a body and a place."""
-    people = scene.people
     finite = np.isfinite(people.pose).all(axis=(1, 2)) & np.isfinite(people.betas).all(axis=1)
     return np.asarray(finite & np.isfinite(people.transl_m).all(axis=1))
 
@@ -119,22 +118,6 @@ def gender_of(body: str) -> str:
         if gender in words or ("basicmodel" in words and gender[0] in words):
             return gender
     return "neutral"
-
-
-def from_scene(scene: Scene) -> Predicted:
-    """What `read` gives for the file that `write` makes of a scene, without the file."""
-    people = scene.people.filter(_is_written(scene))
-    bodies = [scene.body] * len(people)
-    return Predicted(
-        scene.camera.K,
-        _without_hands(people.pose),
-        people.betas,
-        people.transl_m,
-        np.ones(len(people)),
-        people.hvip_px,
-        people.hvip_m,
-        bodies,
-    )
 
 
 def write(scene: Scene, path: Path, minimal: bool = False) -> None:
@@ -174,8 +157,8 @@ def posed(predicted: Predicted, body: BodyModel) -> Posed:
     vertices = np.zeros((n, body.n_vertices, 3))
     keypoints = np.zeros((n, N_KEYPOINTS, 3))
     joints = np.zeros((n, N_JOINTS, 3))
-    for start in range(0, n, _BATCH):
-        part = slice(start, start + _BATCH)
+    for start in range(0, n, PEOPLE_AT_ONCE):
+        part = slice(start, start + PEOPLE_AT_ONCE)
         with torch.inference_mode():
             raw = body(
                 *(torch.from_numpy(a[part]).float() for a in (predicted.pose, predicted.betas))

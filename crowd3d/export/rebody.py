@@ -1,4 +1,4 @@
-"""A scene told again with another body: everybody keeps pose, stature and foothold."""
+"""Replaces the body model of a scene; everybody keeps pose, stature and place of the feet."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from crowd3d.body import BodyModel
+from crowd3d.body.model import PEOPLE_AT_ONCE
 from crowd3d.body.refit import refit_betas
 from crowd3d.errors import BodyError
 from crowd3d.scene.scene import Scene
@@ -17,7 +18,6 @@ FloatArray = npt.NDArray[np.float64]
 
 _FEET = (7, 8, 10, 11)  # ankles and balls of the feet
 _TORSO = (1, 2, 16, 17)  # hips and shoulders, for a mesh whose keypoints are not known
-_BATCH = 128  # people posed at once
 _FAR_BETA = 5.0  # standard deviations at which a shape is worth a warning
 
 
@@ -91,8 +91,8 @@ def _feet_of(scene: Scene, torso_m: FloatArray) -> FloatArray:
 def _stand(body: BodyModel, pose: FloatArray, betas: FloatArray, up: FloatArray) -> _Standing:
     """Everybody posed at the origin."""
     parts = [np.zeros((0, 7))]
-    for start in range(0, len(pose), _BATCH):
-        at = slice(start, start + _BATCH)
+    for start in range(0, len(pose), PEOPLE_AT_ONCE):
+        at = slice(start, start + PEOPLE_AT_ONCE)
         with torch.inference_mode():
             out = body(torch.from_numpy(pose[at]).float(), torch.from_numpy(betas[at]).float())
             torso = out.joints[:, list(_TORSO)].mean(dim=1)

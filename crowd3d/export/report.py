@@ -29,12 +29,8 @@ Picture = npt.NDArray[np.uint8]
 Tile = tuple[str, str, str]  # a number's name, the number, what more there is to say
 
 _PICTURE_PX = 1920  # longest side of a picture inside the page
-_SCRIPTS = (
-    "report_table.js",
-    "report_photo.js",
-    "report_mesh.js",
-    "report_view.js",
-)  # share one function scope
+# Joined in this order inside one function, whose scope they share.
+_SCRIPTS = ("report_table.js", "report_photo.js", "report_mesh.js", "report_view.js")
 _COVARIANCE = "covariance_log_focal_pitch_roll_log_height"
 
 

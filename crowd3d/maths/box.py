@@ -1,4 +1,4 @@
-"""A person's box whose type says how its numbers are meant, so that none is extended twice."""
+"""Boxes of people whose type says xywh or xyxy, tight or extended, so that none is extended twice."""
 
 from __future__ import annotations
 

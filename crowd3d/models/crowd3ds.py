@@ -16,19 +16,17 @@ from torch.nn import functional as F
 from crowd3d.models.mobilenet import INPUT_SCALE, MobileNetV2, conv3x3
 
 STRIDE = 4  # picture pixels per output cell
-SIZE_MULTIPLE = 32  # height and width of the input must be multiples of this
-
 _WIDTH = 1.5  # of MobileNetV2
 _TOP_CHANNELS = 1280
 _HEAD_CHANNELS = 96
 
 
 class Heads(NamedTuple):
-    """The raw maps, (B, C, H/4, W/4).
+    """The raw maps, (B, C, H/4, W/4); `crowd3ds_decode` reads people off them.
 
     Attributes:
         center: 1 channel, 0..1, person centres.
-        box_size: 2 channels, box height and width in cells... see `detect.decode` for the use of each map.
+        box_size: 2 channels, box height and width in cells.
         box_offset: 2 channels, box centre relative to the cell.
         keypoint_heat: 17 channels, 0..1.
         keypoint_regression: 34 channels (v, u) from the centre cell to each keypoint, in cells.
@@ -115,13 +113,8 @@ class Crowd3dS(nn.Module):
         self.keypoint_offset = Head(24, 34)
 
     def forward(self, rgb: Tensor) -> Heads:
-        return self.with_pyramid(rgb)[0]
-
-    def with_pyramid(self, rgb: Tensor) -> tuple[Heads, tuple[Tensor, ...]]:
-        """The maps, and the levels of the trunk they come from."""
-        levels = self.trunk.pyramid(rgb * INPUT_SCALE - 1.0)
-        features = levels[-1]
-        heads = Heads(
+        features = self.trunk(rgb * INPUT_SCALE - 1.0)
+        return Heads(
             center=torch.sigmoid(self.center(features)),
             box_size=self.box_size(features),
             box_offset=self.box_offset(features),
@@ -129,4 +122,3 @@ class Crowd3dS(nn.Module):
             keypoint_regression=self.keypoint_regression(features),
             keypoint_offset=self.keypoint_offset(features),
         )
-        return heads, levels

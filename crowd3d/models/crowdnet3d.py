@@ -1,7 +1,7 @@
 """3DCrowdNet: one person's SMPL parameters from a crop and that person's own 2D pose (Choi et al., CVPR 2022).
 
 The 2D pose tells the network whom of several overlapping people it is asked about. `crowdnet3d_input` makes the
-inputs, `crop_camera` moves the result into the scene's camera.
+inputs; `maths.crop_camera` turns the result into the scene's camera.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Crop(NamedTuple):
         orient_6d: (B, 6) root orientation, see `rotation_from_6d`.
         latent: (B, 32) VPoser's code of the 21 body joints.
         betas: (B, 10).
-        camera: (B, 3) see `crop_camera.translation_from_crowdnet`.
+        camera: (B, 3) x, y in metres and t: the depth is 48.8 m * sigmoid(t), for a focal length of 5000 px.
         joints: (B, 15, 3) x, y, z of GRAPH_JOINTS in cells of the 8x8x8 volume, 0..7.
         joint_score: (B, 15, 1) probability at the estimate.
         features: (B, 2048, 8, 8).

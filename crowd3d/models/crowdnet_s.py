@@ -2,9 +2,9 @@
 
 The design is that of 3DCrowdNet (Choi et al., CVPR 2022): heat maps of the 2D pose tell which of several
 overlapping people is meant, features are sampled where the joints are, and joints exchange what they found.
-Two things differ. The picture is seen through the frozen trunk of the one-stage network, because it was
-trained on photographs and this head only on renders. And the head answers with what is to be added to the
-lift's matrix-Fisher parameters, so that a picture that says nothing changes nothing.
+Two things differ. The picture is seen through the frozen trunk of the one-stage network, which was trained on
+photographs; this head was trained on renders only. And the head answers with an addition to the lift's
+matrix-Fisher parameters, so that a picture that tells nothing leaves the pose as it is.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class CrowdNetS(nn.Module):
         width: of a joint's state; depth: number of attention blocks.
 
     Attributes:
-        temperature: factor of all answers, fitted after training so that they are as sure as they are right.
+        temperature: factor on all answers, fitted after training so that their certainty matches their errors.
     """
 
     temperature: Tensor

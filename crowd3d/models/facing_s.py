@@ -1,9 +1,9 @@
-"""facing-s, where people face: the lower stages of a network for the pose of one person.
+"""facing-s, the trunk that tells where people face: the lower stages of a single-person pose network.
 
 The layout is that of MoveNet Single Pose Thunder (MobileNetV2 x1.75; Apache-2.0) up to stride 16, so that its
-published weights load: see `import_movenet`. Taught on people who fill the picture, it tells front from back
-by more than the default network sees of them; what it takes to name their keypoints is left out, and with it
-three quarters of the weights. `crowd3d.detect.facing` reads the answer off.
+published weights load: see `import_movenet`. That network was trained on people who fill the picture, so its
+features tell front from back better than the default network's. The layers that name keypoints are left out,
+and with them three quarters of the weights. `crowd3d.detect.facing` reads the heading off the features.
 """
 
 from __future__ import annotations

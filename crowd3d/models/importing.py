@@ -76,9 +76,8 @@ def _unwrapped(content: Mapping[str, object]) -> Mapping[str, object]:
 def _load(file: Path) -> Mapping[str, object]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # about old pickle protocols; what matters is refused below
+            # Old pickle protocols are only warned of; what matters is refused below.
+            warnings.simplefilter("ignore")
             content = torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ModelError(f"cannot read {file}: {error.strerror or error}") from None

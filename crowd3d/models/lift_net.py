@@ -1,4 +1,4 @@
-"""The lifting network: keypoints in the upright frame -> matrix-Fisher pose and shape."""
+"""The lifting network: 2D keypoints in the upright frame -> 3D pose and shape, both with uncertainty."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from crowd3d.body.tree import COCO_MIRROR, JOINT_MIRROR
+from crowd3d.body.tree import COCO_MIRROR, JOINT_MIRROR, N_BETAS, N_JOINTS, N_KEYPOINTS
 
-N_JOINTS, N_KEYPOINTS, N_BETAS = 24, 17, 10
 MIN_SCORE = 0.05  # a keypoint below this has no place
-_FISHER_GAIN = 10.0  # so that a unit output is a rotation known to about 13 degrees
-_FAR = 60.0  # beyond so many statures perspective inside one person is nothing
+_FISHER_GAIN = 10.0  # an output of 1 then means a rotation known to about 13 degrees
+_FAR = 60.0  # statures; farther away, perspective within one person is negligible
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class _Block(nn.Module):
 
 
 class LiftNet(nn.Module):
-    """Residual perceptron of about 2.3 million parameters.
+    """Residual perceptron: 2.3 million parameters at the default size, 2.8 million as shipped.
 
     Args:
         width, depth: of the residual blocks.
@@ -109,9 +108,8 @@ class LiftNet(nn.Module):
         self.blocks = nn.Sequential(*[_Block(width) for _ in range(depth)])
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, N_OUTPUTS)
-        self.register_buffer(
-            "temperature", torch.ones(N_JOINTS)
-        )  # calibration, fitted after training
+        # Calibration, fitted after training.
+        self.register_buffer("temperature", torch.ones(N_JOINTS))
         nn.init.normal_(self.head.weight, std=0.01)
         with torch.no_grad():
             self.head.bias.zero_()

@@ -1,8 +1,9 @@
 """The posterior of every joint's rotation from a prior and from joints seen in space (Fang et al., CVPR 2023).
 
-A bone seen along d that points along l at rest makes its joint's rotation R likely as exp(kappa d^T R l); the
-matrix-Fisher prior exp(tr(F^T R)) stays one, with F + sum kappa d l^T. Below the root the published prior is
-about what remains after the root's own turn, R R_root^T; `Posterior` leads from one frame to the others.
+A bone that points along l at rest and is seen along d gives its joint's rotation R the likelihood exp(kappa
+d^T R l). Joined with the matrix-Fisher prior exp(tr(F^T R)) that is a matrix-Fisher density again, with F +
+sum kappa d l^T. Below the root the published prior speaks of R R_root^T, what remains after the root's own
+turn; `Posterior` converts between the frames.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """RootNet: where a person's root is in its crop, and how far away it is (Moon et al., ICCV 2019).
 
-The network says how large the person in the box appears to be; `depth_prior` turns that into metres.
+The network says how large the person in the box appears to be; `lift.box_depth` turns that into metres.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Root(NamedTuple):
 
     Attributes:
         xy: (B, 2) root in cells of the 64x64 map.
-        gamma: (B,) depth over k, see `depth_prior`.
+        gamma: (B,) depth over k, see `lift.box_depth`.
         logits: (B, 1, 64, 64) before the softmax.
     """
 

@@ -1,9 +1,9 @@
-"""rootnet-s: how large the part of the world is that one person's crop shows, told by picture and 2D pose.
+"""rootnet-s: how many metres high a person's crop is where the person stands, from picture and 2D pose.
 
-It does the job of RootNet (Moon et al., ICCV 2019): what a person measures in the picture says how far away
-they are only if one knows what they measure, which depends on posture, age, and what is cut off. The picture
-is seen through the frozen trunk of the one-stage network. The answer is the height of the crop's window in
-metres where the person is, with its uncertainty; `crop_inputs` knows how that and the window give a depth.
+It does the job of RootNet (Moon et al., ICCV 2019). A person's size in the picture tells their distance only if
+their real size is known, and that depends on posture, age, and what is cut off. The network sees the picture
+through the frozen trunk of the one-stage network. It answers with the height of the crop's window in metres and
+its uncertainty; `picture.person_windows` turns that and the window into a depth.
 """
 
 from __future__ import annotations

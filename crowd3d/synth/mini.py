@@ -17,11 +17,11 @@ from crowd3d.data.scene_params import SceneParams, write_params
 from crowd3d.errors import ConfigError, OutputError
 from crowd3d.progress import Reporter
 from crowd3d.scene.camera import Camera
-from crowd3d.synth import write_picture
 from crowd3d.synth.cast import poses
 from crowd3d.synth.cast.crowd import CLEARANCE_M, Cast, free_of_boxes, in_view
 from crowd3d.synth.cast.people import make_bodies
 from crowd3d.synth.draw.render import Setting, sample_setting
+from crowd3d.synth.make import write_picture
 from crowd3d.synth.place.presets import Preset
 from crowd3d.synth.place.world import View, World
 from crowd3d.synth.truth import annotation, truth_of, write_json

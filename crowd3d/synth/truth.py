@@ -11,17 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d import body
+from crowd3d.body.tree import TORSO_KEYPOINTS
+from crowd3d.data.truth import GHOST_BELOW
 from crowd3d.maths.raycast import RayCaster
 from crowd3d.synth.cast.people import in_camera_frame
 from crowd3d.synth.draw.render import Setting
+from crowd3d.synth.place.world import BOX_FACES
 
 FloatArray = npt.NDArray[np.float64]
 
-TORSO = [5, 6, 11, 12]
 _SELF_M = 0.13  # a keypoint lies inside its limb; the own surface so far before it does not hide it
 _SAMPLES = 8  # every so many vertices of the coarse body test its visibility
 _OCCLUDED_BELOW, _TRUNCATED_ABOVE = 0.45, 0.10
-GHOST_BELOW = 0.03
 
 
 @dataclass
@@ -86,7 +87,7 @@ def truth_of(setting: Setting) -> Truth:
     view, count = world.view, len(cast)
     pose, transl_m = in_camera_frame(bodies, world)
     keypoints_m = view.to_camera(bodies.keypoints_m)
-    torso_m = keypoints_m[:, TORSO].mean(axis=1)
+    torso_m = keypoints_m[:, TORSO_KEYPOINTS].mean(axis=1)
     planes = [view.plane(level) for level in world.levels_m]
     hvip_m = np.array([planes[p].foot_m(t) for p, t in zip(cast.level, torso_m, strict=True)])
     vertices = view.to_camera(bodies.crowd_vertices_m)
@@ -146,8 +147,6 @@ def _visibility(
     faces = body.load("open", "crowd").faces.numpy()
     all_faces = (faces[None] + per_body * np.arange(count)[:, None, None]).reshape(-1, 3)
     boxes = setting.world.view.to_camera(setting.world.boxes.corners_m()).reshape(-1, 3)
-    from crowd3d.synth.place.world import BOX_FACES
-
     box_faces = (BOX_FACES[None] + 8 * np.arange(len(boxes) // 8)[:, None, None]).reshape(-1, 3)
     solid = np.concatenate([vertices_m.reshape(-1, 3), boxes])
     caster = RayCaster(solid, np.concatenate([all_faces, box_faces + count * per_body]))

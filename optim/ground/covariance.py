@@ -11,9 +11,8 @@ from optim.projection import FloatArray
 
 _STEP = 1e-5
 _LEAST_INFORMATION = 0.5
-_SANDWICH_COUNT = (
-    30.0  # people for which the empirical and the assumed spread of scores count the same
-)
+# People for which the empirical and the assumed spread of scores count the same.
+_SANDWICH_COUNT = 30.0
 
 
 def view_covariance(
@@ -62,10 +61,11 @@ def view_covariance(
 
 
 def _at_least(bread: FloatArray, em_hessian: FloatArray) -> FloatArray:
-    """The observed information, in no direction under `_LEAST_INFORMATION` of the complete data's.
+    """The observed information, raised in every direction to `_LEAST_INFORMATION` of the EM Hessian at least.
 
-    Where people alone hold the view it is never so low (0.7 and more, outliers and real crowds included). Where
-    other evidence holds it off their optimum, their curvature there says nothing of what they know.
+    Where people alone decide the view it is never lower (0.7 and more, with outliers and in real crowds too).
+    Where other evidence holds the view away from the people's optimum, their curvature there can be far too
+    low.
     """
     scale = np.linalg.cholesky(em_hessian + 1e-9 * np.diag(np.diag(em_hessian) + 1e-9))
     inverse = np.linalg.inv(scale)

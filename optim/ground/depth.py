@@ -26,19 +26,6 @@ _STRAIGHT = 0  # component of the population
 _MIN_FALL = 1e-7
 
 
-def depth_over_focal(extent_m: npt.ArrayLike, boxes_px: npt.ArrayLike) -> FloatArray:
-    """(N,) metres of depth per pixel of focal length.
-
-    Args:
-        extent_m: (N,) or a number: the body's size along the longer side of its box; 1.70 m standing.
-        boxes_px: (N, 4) xyxy, tight.
-    """
-    boxes = np.asarray(boxes_px, dtype=np.float64)
-    side = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where(side > 0, np.asarray(extent_m) / side, np.nan))
-
-
 @dataclass(frozen=True)
 class Depths:
     """What was judged, one row a person of the input.

@@ -118,8 +118,8 @@ def fit_ground_camera(
         lean_shrinkage: share of people's lean that the detector takes off, and how well that is
             known (standard deviation); 0 for exact keypoints.
         lines_px: (M, 4) straight segments found in the picture; those that agree on a vertical count.
-        depth_prior: (N,) depths of the hips over focal length and spreads of their logarithms, as
-            `depth.depth_over_focal` makes them.
+        depth_prior: (N,) depths of the hips over focal length (metres a pixel) and spreads of their
+            logarithms.
         depths_are_of_size: whether they were judged from how large people appear, as those of networks are.
             Then they tell nothing new of adults who stand straight, whose size is measured anyway.
         repeats: how often each person is among the rows on average, where frames of one static camera

@@ -1,4 +1,4 @@
-"""From what the caller knows and sees to sticks, weights and a prior."""
+"""Checks what the caller of a fit gives, and turns it into sticks, weights and a prior."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Detectors see people more upright than they stand: learned from pictures of upright people, they answer
-a turn of a person with less than that turn. The lean of verticals across a picture is what tells the focal
-length and the pitch, so that this small bias becomes a large one.
+"""Gives people back the lean that a 2D detector takes off.
 
-How large it is shows without ground truth: turn a picture, and see by how much the people found in it turn.
+Detectors learn from pictures of upright people, so they draw a leaning person more upright than the picture
+shows. Focal length and pitch are told by how verticals lean across the picture, where this small bias becomes
+a large one. It is measured without ground truth: turn a picture, and see by how much the people found in it
+turn.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Gravity from straight structural lines: posts, walls and door frames are vertical.
 
-Every line segment near the vertical of its place either is an image of a vertical, with the noise of its
-ends, or points anywhere: a mixture whose shares the segments themselves decide. Segments that crowd around
-the vertical no more than elsewhere therefore say nothing.
+A line segment that is nearly vertical where it lies either is the image of a vertical, with the noise of its
+ends, or has a direction by chance. The shares of both kinds are estimated too, so segments that do not crowd
+around the vertical tell nothing.
 """
 
 from __future__ import annotations

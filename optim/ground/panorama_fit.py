@@ -1,4 +1,8 @@
-"""Camera and ground of a panorama: gravity and height as ever, the pixels per radian by a search if unknown."""
+"""Fits camera and ground of a panorama.
+
+For known pixels per radian that is `fit_ground_camera` itself. Unknown, they are searched for: nine widths of
+view are tried, and a narrow optimum among them is refined.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +19,13 @@ from optim.anthropometry import GROUND_GRADE_SD
 from optim.errors import FitFailed
 from optim.ground.ground_camera import GroundCameraFit, fit_ground_camera
 from optim.ground.inputs import PRIOR_LOG_FOCAL_SD
+from optim.ground.report import Z90
 from optim.projection import FloatArray
 
 _SWEEP_FOV_DEG = (60.0, 90.0, 120.0, 150.0, 180.0, 220.0, 265.0, 310.0, 360.0)
 _PRIOR_FOV_DEG = 180.0
-_Z90 = 1.645
 _DETERMINED_SD = 0.4 * PRIOR_LOG_FOCAL_SD
-_NARROW_SD = 0.12  # of log focal; the sweep sees wider posteriors well enough
+_NARROW_SD = 0.12  # of log focal; narrower posteriors fall between the widths of the sweep
 _STEP = 0.03  # of log focal, for the curvature at the optimum
 
 
@@ -35,9 +39,9 @@ def fit_panorama(
 ) -> GroundCameraFit:
     """`fit_ground_camera` for pictures on a cylinder or a sphere.
 
-    Where the pixels per radian are not known, the posterior profiled over everything else is searched. Its
-    curvature at the peak, or its moments where it is wide, give their variance and what it adds to the other
-    unknowns'.
+    Unknown pixels per radian are searched for; every candidate is a whole fit of everything else. The variance
+    of their logarithm comes from the curvature of the posterior at its peak, or from the posterior's moments
+    where it is wide. It is propagated into the covariance of the other unknowns.
 
     Args:
         keypoints: (N, 17, 3) COCO-17 pixels and score; columns beyond a border of a whole turn are fine.
@@ -62,7 +66,10 @@ def fit_panorama(
         )
 
     def compared(log_focal: float) -> GroundCameraFit:
-        """With ground as uneven in pixels as any: how even it is must not tell how far away it lies."""
+        """A fit whose ground is as uneven in pixels as that of all others.
+
+        With unevenness fixed in metres, a candidate could gain by how even its ground seems.
+        """
         return fit_at(log_focal, GROUND_GRADE_SD * math.exp(prior - log_focal))
 
     if focal_px is not None:
@@ -88,7 +95,8 @@ def fit_panorama(
 def _moments(places: FloatArray, costs: FloatArray) -> tuple[float, float]:
     """Mean and variance of a posterior whose negative logarithm (M,) is known at some places (M,).
 
-    An all but flat posterior often peaks at the border of what is possible, where its curvature says nothing.
+    They serve where the posterior is nearly flat: it then often peaks at the border of what is possible, where
+    the curvature tells nothing.
     """
     weight = np.exp(costs.min() - costs) * np.gradient(places)
     weight /= weight.sum()
@@ -97,7 +105,7 @@ def _moments(places: FloatArray, costs: FloatArray) -> tuple[float, float]:
 
 
 def _peak(cost: Callable[[float], float], places: FloatArray, near: float) -> tuple[float, float]:
-    """Place and variance of a peak between two of the places where the costs were looked at (Laplace)."""
+    """Place of the posterior's peak near one of some places, and its variance by Laplace's approximation."""
     best = int(np.argmin(np.abs(places - near)))
     bounds = places[max(best - 1, 0)], places[min(best + 1, len(places) - 1)]
     place = float(minimize_scalar(cost, bounds=bounds, method="bounded", options={"xatol": 1e-3}).x)
@@ -107,16 +115,17 @@ def _peak(cost: Callable[[float], float], places: FloatArray, near: float) -> tu
 
 
 def _with_focal_doubt(around: list[GroundCameraFit], variance: float) -> GroundCameraFit:
-    """A fit, its covariance widened by what the focal length may still be.
+    """The middle fit, its covariance widened by the doubt about the focal length.
 
     Args:
-        around: fits one `_STEP` of log focal below the answer, at it, and above; variance: of log focal.
+        around: fits one `_STEP` of log focal below the answer, at it, and one above.
+        variance: of log focal.
     """
     low, middle, high = around
     along = (high.unknowns - low.unknowns) / (2 * _STEP)
     covariance = middle.covariance + variance * np.outer(along, along)
     sd = math.sqrt(variance)
-    interval = [middle.focal_px * math.exp(s * _Z90 * sd) for s in (-1.0, 1.0)]
+    interval = [middle.focal_px * math.exp(s * Z90 * sd) for s in (-1.0, 1.0)]
     said = {
         "focal": "estimated",
         "focal_determined": sd < _DETERMINED_SD,

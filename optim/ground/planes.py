@@ -1,10 +1,9 @@
 """More than one level of ground: terraces, platforms, stands. All share the camera and gravity.
 
-A person of known stature tells the height of the camera above the own ground, with the spread of
-statures as noise; the median over the nearest neighbours in the picture tells it well. A level is
-split in two where these medians fall into two separate groups and the likelihood gains more than
-the new unknowns may cost. Children and seated people among standing adults look like a lower
-ground too, but one by one: the medians do not see them.
+Every person of known stature tells how high the camera is above the ground under their own feet; statures
+vary, so the median over the nearest neighbours in the picture is used. A level is split in two where these
+medians fall into two separate groups and the likelihood gains more than the new unknowns cost. Single children
+and seated people among standing adults look like a lower ground too, but do not change the medians.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Radial distortion from edges that ought to be straight: the plumb-line method.
 
 Brown (1971), "Close-range camera calibration"; Devernay & Faugeras (2001), "Straight lines have to be
-straight". Every edge votes for the distortion that would make it straight, as surely as it is long, sharp
-and far from the centre; edges that are curved in the world are outliers of a mixture.
+straight". Every edge votes for the distortion that would make it straight. The vote counts more for a long,
+sharp edge far from the centre. Edges that are curved in the world are outliers of a mixture.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Who the sticks may be: a mixture over upright adults, short or seated people, leaning people,
-and junk.
+"""Who the sticks may be: a mixture of upright adults, short or seated people, leaning people and junk.
 
-The marginal density of a stick's top given its bottom is a mixture of Gaussians plus a constant,
-so that nobody can pull the camera without limit.
+The density of a stick's top given its bottom is a mixture of Gaussians plus a constant, so that no single
+person can pull the camera without limit.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What pictures hide of their lens: the principal point of crops, and the distortion where it bends edges.
+"""Estimates the principal point of cropped pictures, and the lens's distortion along with it.
 
-Along the picture's vertical the principal point, the pitch and the focal length explain the same things, and
-small errors of the keypoints decide; across it, a shift tilts verticals against the horizon, and people say
-how much. So only the horizontal place is estimated. Distortion does both, so that it is estimated with it.
+Only the principal point's horizontal place is estimated. A horizontal shift tilts verticals against the
+horizon, and people show by how much. A vertical shift looks like another pitch and focal length, so the small
+errors of keypoints would decide it. Distortion acts like both, so it is estimated together with the shift.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from optim.ground.ground_camera import GroundCameraFit, fit_ground_camera
 from optim.ground.plumb import Lens
 from optim.projection import FloatArray
 
-# Where the posterior is looked at, in standard deviations of the prior; and once more in those of the
-# posterior, where that is so narrow that the first look saw little of it.
+# Places at which the posterior is computed, in standard deviations of the prior. Where the posterior is much
+# narrower (by `_NARROW`), a second grid in standard deviations of the posterior follows.
 _NODES = (-1.5, -0.75, 0.0, 0.75, 1.5)
 _NARROW = 0.75
 
@@ -37,8 +37,8 @@ def fit_with_free_center(
 ) -> GroundCameraFit:
     """`fit_ground_camera` with the principal point's horizontal place unknown, and the lens's distortion.
 
-    Both are integrated over a grid of fits, each a profile of the posterior over everything else; the answer is
-    the fit at their posterior mean, and its covariance holds what is not known of them.
+    Both are integrated over a grid of fits, each of which finds everything else. The answer is the fit at their
+    posterior mean; its covariance includes the doubt about them.
 
     Args:
         keypoints: (N, 17, 3) COCO-17 pixels and score.
@@ -93,7 +93,7 @@ def _posterior(fit_at: _Fit, unknowns: int) -> tuple[FloatArray, FloatArray, Flo
         mean = weight @ nodes
         apart = nodes - mean
         covariance = (weight[:, None] * apart).T @ apart
-        # A grid of finite reach makes a prior of one look narrower; nobody learns what the prior did not know.
+        # In units of the grid's own variance, because a grid of finite reach changes the spread.
         covariance /= np.mean(np.square(_NODES))
         narrow = np.sqrt(np.diag(covariance)) < _NARROW * spread
         if not narrow.any():

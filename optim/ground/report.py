@@ -12,11 +12,10 @@ from optim.ground.population import Population
 from optim.ground.sticks import BoolArray, Sticks
 from optim.projection import FloatArray
 
-_DETERMINED_SHARE = (
-    0.3  # a focal length is determined if the people shrink the prior to this or less
-)
+# A focal length is determined if the people shrink the prior to this or less.
+_DETERMINED_SHARE = 0.3
 _MIN_EXPLAINED = 0.6  # share of the usable people that fit the ground, below which it is doubtful
-_Z90 = 1.645  # two-sided 90 % of a normal distribution
+Z90 = 1.645  # two-sided 90 % of a normal distribution
 
 
 def write_report(
@@ -48,7 +47,7 @@ def write_report(
         "focal": _focal_source(given),
         "lines": lines,
         "focal_determined": bool(determined),
-        "focal_interval_90_px": [focal_px * math.exp(s * _Z90 * log_sd) for s in (-1.0, 1.0)],
+        "focal_interval_90_px": [focal_px * math.exp(s * Z90 * log_sd) for s in (-1.0, 1.0)],
         "gravity": "given" if given.normal is not None else "estimated",
         "stature_m": given.stature_m,
         "shares": {name: float(share) for name, share in shares},

@@ -253,9 +253,8 @@ def log_offsets(
     low = (sticks.bottom_px - center_px) / focals_px[:, None, None]
     high = (sticks.top_px - center_px) / focals_px[:, None, None]
     seen = high - low
-    upward = (
-        own_normals[..., :2] - low * own_normals[..., 2:]
-    )  # picture direction of up, at the bottom
+    # Direction of up in the picture, at the stick's bottom.
+    upward = own_normals[..., :2] - low * own_normals[..., 2:]
     norm2 = np.sum(upward**2, axis=-1)
     dot = np.sum(upward * seen, axis=-1)
     cross = upward[..., 0] * seen[..., 1] - upward[..., 1] * seen[..., 0]

@@ -1,9 +1,8 @@
-"""Levenberg-Marquardt on a mixture likelihood: each person's memberships weigh its normal
-equations (EM).
+"""Finds the best view near a start: Levenberg-Marquardt on the mixture's likelihood (EM).
 
-The covariances stay frozen within one call, so that they are weights and not a reward for
-predicting long or short people; the caller renews them between calls. Steps that raise the cost
-are rejected.
+Each person's memberships in the mixture weigh their normal equations. The covariances are held fixed while the
+view moves and renewed between searches; otherwise the search could gain by predicting longer or shorter
+people. Steps that raise the cost are rejected.
 """
 
 from __future__ import annotations

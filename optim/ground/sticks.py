@@ -1,5 +1,4 @@
-"""People reduced to sticks: where the foot end and the top end of each body's axis are in the
-picture.
+"""People reduced to sticks: where both ends of each body's axis are in the picture.
 
 A vertical stick seen in perspective maps heights to pixels by p(h) = (1 - g) p_0 + g p_1 with
 g(h) = h (1 + q) / (1 + q h), h = 0 at the bottom and 1 at the top, and q the growth of depth from

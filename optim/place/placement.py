@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from optim.anthropometry import STATURE_PRIOR_M
 from optim.errors import BadInput
 from optim.geometry import tangent_basis, unit
 from optim.place.inputs import check_shapes, clean_rays, initial_foot, keypoint_noise, tangents
@@ -59,7 +60,7 @@ def place_people(
     offset_m: npt.ArrayLike,
     *,
     stature_m: FloatArray,
-    stature_prior_m: tuple[float, float] = (1.70, 0.10),
+    stature_prior_m: tuple[float, float] = STATURE_PRIOR_M,
     camera_covariance: FloatArray | None = None,
 ) -> Placement:
     """Stands every body on the plane so that its keypoints meet the rays they were seen along.

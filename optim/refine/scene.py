@@ -1,9 +1,8 @@
 """Scene refinement: camera, planes and everybody in one robust sparse least-squares problem.
 
-`place_people` gives the start: everybody alone, the camera as it was fitted, the pose as it was lifted.
-Here all of it may move a little where the evidence asks for it: a torso's height above the ground, a
-lean, the bend of hips and knees - what stands between the ground and the torso, and so decides where
-a person is - and with everybody together the camera and the planes.
+`place_people` gives the start: each person alone, with the fitted camera and the lifted pose. Here all of it
+may move a little where the evidence asks for it: for each person the place, the torso's height above the
+ground, the lean, the bend of hips and knees; and for everybody together the camera and the planes.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from optim.anthropometry import STATURE_PRIOR_M
 from optim.errors import BadInput
 from optim.geometry import pitch_roll_from_normal, tangent_basis
 from optim.place.inputs import check_shapes, clean_rays, keypoint_noise, tangents
@@ -116,7 +116,7 @@ def refine_scene(
     pose_information: FloatArray,
     camera_covariance: FloatArray,
     plane: npt.NDArray[np.int64] | None = None,
-    stature_prior_m: tuple[float, float] = (1.70, 0.10),
+    stature_prior_m: tuple[float, float] = STATURE_PRIOR_M,
     noise: RefineNoise | None = None,
     move_camera: bool = True,
 ) -> RefinedScene:
@@ -175,11 +175,11 @@ def refine_scene(
 
 
 def _search(problem: Problem, start: State, move_camera: bool) -> tuple[State, list[list[float]]]:
-    """The scene of least cost near the start, in searches of which each begins where the last one ended.
+    """The scene of least cost near the start, by searches that each begin where the last one ended.
 
-    People first: a camera that moves while bodies still bend is pinned by those who cannot follow. Then all
-    together. Last, people who are within one another move apart; that says nothing of what all share, and
-    while it counts, every step that lets two of them touch is refused to everybody.
+    First the people alone, so that unbent bodies do not hold the camera back; then people, camera and planes
+    together. Last, people who overlap move apart, with camera and planes held: an overlap tells nothing about
+    them.
     """
     mingled = replace(problem, separate=False)
     searches = [replace(mingled, shared=problem.shared.with_camera_held())]

@@ -1,4 +1,4 @@
-"""No two torsos in one place: a soft term on neighbours, discs about torso centres over the ground.
+"""The term that keeps people from standing inside one another: discs about torso centres over the ground.
 
 The picture fixes people across the line of sight within a centimetre or two and along it within
 decimetres. So two people who overlap are moved apart along it: what is penalised is the distance that

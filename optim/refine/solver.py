@@ -1,4 +1,7 @@
-"""Levenberg-Marquardt on an arrow: people are eliminated in one batch, what they share is solved last."""
+"""Levenberg-Marquardt for a scene: people are eliminated in one batch, then what they share is solved.
+
+The matrix has the shape of an arrow: a block a person, and a border of the shared unknowns.
+"""
 
 from __future__ import annotations
 

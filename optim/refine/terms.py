@@ -2,7 +2,7 @@
 
 Every person has the unknowns (P,): place of the torso centre on the plane (2, metres from the plane's
 origin along its tangents), its height above the plane, the logarithm of the body's scale, and the pose
-parameters of `Bodies`. What people share is in `scene_view`. Costs are twice a negative log-likelihood.
+parameters of `Bodies`. What people share is in `view`. Costs are twice a negative log-likelihood.
 """
 
 from __future__ import annotations

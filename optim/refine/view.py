@@ -1,4 +1,4 @@
-"""What everybody in a scene shares: camera, planes, and the common errors of bodies; the border of the arrow.
+"""The unknowns that everybody in a scene shares: camera, planes, and errors common to all bodies.
 
 The shared unknowns `theta` (T,) are changes from the camera and the planes of the start, in this order:
 
@@ -9,8 +9,8 @@ The shared unknowns `theta` (T,) are changes from the camera and the planes of t
     then   a tilt of all bodies against gravity (2, radians, about the same two axes) and the logarithm
            of the population's stature: errors that one lift and one crowd make everywhere alike.
 
-Rays belong to the camera of the start; a changed perspective camera is the start's camera after a linear
-map of the points, so that nothing here needs to know a projection.
+Rays belong to the camera of the start. A perspective camera that has changed sees what the start's camera
+would see after a linear map of the points, so that nothing here needs to know a projection.
 """
 
 from __future__ import annotations
@@ -111,9 +111,8 @@ def _information(covariance: FloatArray) -> FloatArray:
     """Inverse over the unknowns that vary; zero elsewhere."""
     free = np.flatnonzero(np.diag(covariance) > _KNOWN_VARIANCE)
     at = np.ix_(free, free)
-    ridge = 1e-9 * np.diag(
-        np.diag(covariance)[free]
-    )  # focal length and pitch may be all but dependent
+    # Focal length and pitch may be all but dependent.
+    ridge = 1e-9 * np.diag(np.diag(covariance)[free])
     information = np.zeros_like(covariance)
     information[at] = np.linalg.inv(covariance[at] + ridge)
     return information

@@ -105,6 +105,28 @@ def test_contradictions_are_named(tmp_path, key, value, word):
         body.load(tmp_path / "bad.npz")
 
 
+def test_a_body_is_read_once_and_belongs_to_whoever_asked():
+    with torch.inference_mode():
+        first = body.load("open", "crowd")
+    second = body.load("open", "crowd")
+    assert first is not second
+    assert first.v_template.data_ptr() == second.v_template.data_ptr()
+    first.double()
+    assert first.v_template.dtype == torch.float64 and second.v_template.dtype == torch.float32
+    betas = torch.zeros(1, 10, requires_grad=True)
+    second.rest_vertices(betas).sum().backward()
+    assert betas.grad is not None and body.load("open", "crowd").v_template.dtype == torch.float32
+
+
+def test_a_file_that_has_changed_is_read_again(tmp_path):
+    path = tmp_path / "b.npz"
+    np.savez(path, **layout())
+    before = body.load(path).v_template
+    np.savez(path, **layout() | {"v_template": 2 * layout()["v_template"]})
+    os.utime(path, ns=(0, 0))
+    torch.testing.assert_close(body.load(path).v_template, 2 * before)
+
+
 def test_missing_and_damaged_files(tmp_path):
     with pytest.raises(BodyError, match="cannot read"):
         body.load(tmp_path / "none.npz")

@@ -158,7 +158,7 @@ def test_a_joint_moves_its_descendants_only(crowd):
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.floats(-3, 3), min_size=6, max_size=6))
 def test_turning_the_root_turns_everything(values):
-    model = body_crowd()
+    model = body.load("open", "crowd")
     turn = roma.rotvec_to_rotmat(torch.tensor(values[:3]))
     place = torch.tensor(values[3:])
     pose, betas = roma.rotvec_to_rotmat(random_pose(1)), random_betas(1)
@@ -169,15 +169,6 @@ def test_turning_the_root_turns_everything(values):
     root = model.rest_joints(betas)[:, :1]
     want = (before.vertices - root) @ turn.T + root + place
     assert torch.allclose(after.vertices, want, atol=1e-5)
-
-
-_CACHE: list[BodyModel] = []
-
-
-def body_crowd() -> BodyModel:
-    if not _CACHE:
-        _CACHE.append(body.load("open", "crowd"))
-    return _CACHE[0]
 
 
 def test_mirrored_pose_gives_the_mirrored_body(model):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from helpers.scenes import make_scene
+from helpers.scenes import two_level_scene
 
 from crowd3d import body as bodies
 from crowd3d.cli import main
@@ -21,7 +21,7 @@ def opened(monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path):
-    scene = make_scene(3)
+    scene = two_level_scene(3)
     scene.diagnostics["warnings"] = ["the focal length is a guess"]
     grey = np.full((100, 240, 3), 128, np.uint8)
     write_all(scene, grey, tmp_path / "my scene", bodies.load("open", "crowd"))

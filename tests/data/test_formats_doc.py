@@ -11,7 +11,7 @@ from helpers.paths import ROOT
 
 from crowd3d import body, data
 from crowd3d.data.keypoint_files import read_poses
-from crowd3d.data.root_files import read_roots
+from crowd3d.data.rootnet import read_roots
 from crowd3d.export import FILES, predict_json, tables
 from crowd3d.scene import storage
 from crowd3d.scene.camera import Camera
@@ -142,3 +142,7 @@ def test_roots_of_other_programs(folder: Path) -> None:
     roots = read_roots(folder / "bbox_root_output.json")
     assert roots.boxes.extended and roots.root_m is not None and len(roots.root_m) == 2
     assert roots.root_m[:, 2].min() > 10
+    assert data.format_of(folder / "bbox_root_output.json") == "rootnet"
+    (frame,) = data.load(folder / "bbox_root_output.json").frames.values()
+    np.testing.assert_allclose(frame.joints_m[:, 0], roots.root_m)
+    assert frame.image_name == "plaza.jpg" and np.isnan(frame.boxes_px).all()

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crowd3d import data
 from crowd3d.data.keypoint_export import write_poses
 from crowd3d.data.keypoint_files import FORMATS, poses_of, read_poses
-from crowd3d.data.root_files import Roots, read_joints, read_roots, write_joints, write_roots
+from crowd3d.data.rootnet import Roots, read_joints, read_roots, write_joints, write_roots
 from crowd3d.errors import DataError
 from crowd3d.maths.box import Box
 from crowd3d.scene.detections import Detections
@@ -211,8 +212,22 @@ def test_malformed_roots_are_named(tmp_path, content, message):
         read_roots(put(tmp_path / "roots.json", content))
 
 
+def test_boxes_without_roots_are_a_data_set_of_boxes(tmp_path):
+    path = put(
+        tmp_path / "boxes.json", [BOXED, {**BOXED, "image_id": "b.jpg", "score": 0.5}, BOXED]
+    )
+    found = data.load(path)
+    assert found.name == "rootnet" and list(found.frames) == ["1", "b.jpg"]
+    np.testing.assert_allclose(found.frames["1"].boxes_px, [[1, 2, 4, 6]] * 2)
+    assert found.frames["b.jpg"].values["score"] == [0.5]
+    results = [{**BOXED, "keypoints": [0.0] * 51}]
+    with pytest.raises(DataError, match="no known format"):
+        data.load(put(tmp_path / "results.json", results))
+
+
 def test_no_people_at_all(tmp_path):
     assert len(read_roots(put(tmp_path / "roots.json", []))) == 0
+    assert len(data.load(put(tmp_path / "roots.json", []), "rootnet")) == 0
     assert read_poses(put(tmp_path / "poses.json", [])) == {}
 
 

@@ -89,6 +89,15 @@ def rest_joints() -> np.ndarray:
     return joints
 
 
+def to_world(local: np.ndarray) -> np.ndarray:
+    """Parent-relative joint rotations -> global ones, the inverse of `cmu.to_local`."""
+    world = local.copy()
+    for joint, parent in enumerate(PARENTS):
+        if parent >= 0:
+            world[..., joint, :, :] = world[..., parent, :, :] @ local[..., joint, :, :]
+    return world
+
+
 def test_cmu_limbs_point_where_the_mocap_s_do(tmp_path: Path, rest_joints: np.ndarray) -> None:
     write_asf(tmp_path / "07.asf")
     write_amc(tmp_path / "07_01.amc", 12)
@@ -97,7 +106,7 @@ def test_cmu_limbs_point_where_the_mocap_s_do(tmp_path: Path, rest_joints: np.nd
     assert clip.name == "07_01" and clip.rotations.shape == (12, 24, 3, 3)
     bones = cmu.read_asf(tmp_path / "07.asf")
     turns = cmu.cmu_world(bones, cmu.read_amc(tmp_path / "07_01.amc"))
-    world = cmu.to_world(clip.rotations)
+    world = to_world(clip.rotations)
     for joint, rest in directions.items():
         name = cmu._CMU_BONE[JOINT_NAMES[joint]]
         expected = turns[name] @ bones[name].direction
@@ -114,7 +123,7 @@ def test_cmu_knee_bends_backwards(tmp_path: Path, rest_joints: np.ndarray) -> No
     text = "\n".join(lines).replace("ltibia 0", "ltibia 60")
     (tmp_path / "07_01.amc").write_text(text + "\n")
     directions = cmu.body_directions(rest_joints)
-    world = cmu.to_world(cmu.load_cmu(tmp_path, directions)[0].rotations)
+    world = to_world(cmu.load_cmu(tmp_path, directions)[0].rotations)
     shin = world[0, 4] @ directions[4]
     thigh = world[0, 1] @ directions[1]
     assert shin[2] < -0.7 and thigh[1] < -0.9
@@ -139,7 +148,7 @@ def test_deepmimic_rest_hangs_its_arms_and_faces_ahead(
     write_clip(tmp_path / "humanoid3d_rest.txt", dm_frames(3))
     directions = cmu.body_directions(rest_joints)
     (clip,) = deepmimic.load_deepmimic(tmp_path, directions)
-    world = cmu.to_world(clip.rotations)[0]
+    world = to_world(clip.rotations)[0]
     for joint in (1, 2, 4, 5, 16, 17, 18, 19):
         np.testing.assert_allclose(world[joint] @ directions[joint], (0, -1, 0), atol=1e-6)
     np.testing.assert_allclose(world[0], np.eye(3), atol=1e-9)
@@ -153,7 +162,7 @@ def test_deepmimic_hinges_bend_the_human_way(tmp_path: Path, rest_joints: np.nda
     write_clip(tmp_path / "humanoid3d_bend.txt", frames)
     directions = cmu.body_directions(rest_joints)
     clip = deepmimic.deepmimic_clip(tmp_path / "humanoid3d_bend.txt", directions)
-    world = cmu.to_world(clip.rotations)[0]
+    world = to_world(clip.rotations)[0]
     assert (world[4] @ directions[4])[2] < -0.8  # shin behind
     assert (world[19] @ directions[19])[2] > 0.9  # forearm ahead
     np.testing.assert_allclose(clip.root_m[1] - clip.root_m[0], (0, 0, 1), atol=1e-9)
@@ -175,7 +184,7 @@ def test_shortest_turn(values: list[float]) -> None:
 
 def test_local_and_world_are_inverse() -> None:
     local = Rotation.random(48, random_state=0).as_matrix().reshape(2, 24, 3, 3)
-    np.testing.assert_allclose(cmu.to_local(cmu.to_world(local)), local, atol=1e-12)
+    np.testing.assert_allclose(cmu.to_local(to_world(local)), local, atol=1e-12)
 
 
 def test_malformed_files_are_named_errors(tmp_path: Path) -> None:

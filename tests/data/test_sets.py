@@ -14,8 +14,8 @@ import scipy.io
 from click.testing import CliRunner
 
 from crowd3d import data
+from crowd3d.body.tree import COCO_NAMES
 from crowd3d.cli import main
-from crowd3d.data.coco import COCO_17
 from crowd3d.data.pickles import convert_pickle
 from crowd3d.errors import DataError
 
@@ -57,7 +57,7 @@ COCO = {
         },
         {"id": 2, "image_id": 7, "category_id": 1, "bbox": [1, 2, 3, 4], "iscrowd": 1},
     ],
-    "categories": [{"id": 1, "name": "person", "keypoints": list(COCO_17)}],
+    "categories": [{"id": 1, "name": "person", "keypoints": list(COCO_NAMES)}],
 }
 CROWDPOSE_NAMES = [
     *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist"),

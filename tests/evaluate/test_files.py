@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from helpers.scenes import level_scene
 
 import crowd3d.evaluate as ev
 from crowd3d.cli import main
@@ -16,38 +17,6 @@ from crowd3d.evaluate import points, report_html
 from crowd3d.evaluate.check import check_predict
 from crowd3d.evaluate.dataset import pair_names
 from crowd3d.export import predict_json
-from crowd3d.scene.camera import Camera
-from crowd3d.scene.people import People
-from crowd3d.scene.plane import Plane
-from crowd3d.scene.scene import Scene
-
-CAMERA = Camera(4000, 2000, 3000.0, (2000.0, 1000.0))
-PLANE = Plane(np.array([0.0, -1.0, 0.0]), 3.0)
-
-
-def make_scene(n=6, seed=0, name="image.jpg"):
-    """People of the embedded body on flat ground before a level camera."""
-    from crowd3d import body
-
-    rng = np.random.default_rng(seed)
-    people = People.empty(n)
-    people.id, people.score = np.arange(n), rng.uniform(0.5, 1, n)
-    people.pose = rng.normal(0, 0.15, (n, 24, 3))
-    people.pose[:, 0] = [np.pi, 0, 0]  # heads up where y points down
-    people.pose[:, 22:] = 0  # the hands, which predict.json has no room for
-    people.betas[:, 0] = rng.normal(0, 0.5, n)
-    # Far enough apart for the order of depth to be that of the feet as well.
-    depth = rng.permutation(np.linspace(12, 40, n)) if n else np.zeros(0)
-    people.transl_m = np.column_stack([rng.uniform(-5, 5, n), np.full(n, 2.0), depth])
-    model = body.load("open")
-    place = points.posed(model, people.pose, people.betas, people.transl_m)
-    people.torso_m, people.hvip_m = place.torso_m, PLANE.foot_m(place.torso_m)
-    people.torso_px, people.hvip_px = CAMERA.project(place.torso_m), CAMERA.project(people.hvip_m)
-    people.keypoints_px[..., :2] = CAMERA.project(place.keypoints_m)
-    people.keypoints_px[..., 2] = 1
-    low, high = people.keypoints_px[..., :2].min(1), people.keypoints_px[..., :2].max(1)
-    people.box_px = np.concatenate([low - 10, high + 10], axis=1)
-    return Scene(CAMERA, [PLANE], people, name)
 
 
 def truth_of(scene, joints=False):
@@ -96,7 +65,7 @@ def test_points_of_a_body_are_those_of_its_whole_mesh():
 
     from crowd3d import body
 
-    scene = make_scene()
+    scene = level_scene()
     model, people = body.load("open"), scene.people
     place = points.posed(model, people.pose, people.betas, people.transl_m)
     raw = model(
@@ -110,7 +79,7 @@ def test_points_of_a_body_are_those_of_its_whole_mesh():
 
 
 def test_predict_json_scores_as_the_scene_in_memory(tmp_path):
-    truth, guess = truth_of(make_scene()), noisy(make_scene())
+    truth, guess = truth_of(level_scene()), noisy(level_scene())
     predict_json.write(guess, tmp_path / "predict.json")
     guess.save(tmp_path / "run")
     memory = ev.largecrowd(guess, truth)
@@ -120,7 +89,7 @@ def test_predict_json_scores_as_the_scene_in_memory(tmp_path):
 
 
 def test_a_perfect_scene_scores_one(tmp_path):
-    scene = make_scene()
+    scene = level_scene()
     predict_json.write(scene, tmp_path / "predict.json")
     for flavour in ("scene", "largecrowd"):
         result = ev.evaluate(
@@ -135,7 +104,7 @@ def test_a_perfect_scene_scores_one(tmp_path):
 
 
 def test_bodies_land_on_their_keypoints(tmp_path):
-    scene = make_scene(20)
+    scene = level_scene(20)
     predict_json.write(scene, tmp_path / "predict.json")
     frame = ev.read_predictions(tmp_path / "predict.json")["image.jpg"]
     people = scene.people
@@ -145,7 +114,7 @@ def test_bodies_land_on_their_keypoints(tmp_path):
 
 
 def test_vertices_of_different_bodies_are_refused(tmp_path):
-    scene = make_scene()
+    scene = level_scene()
     truth = truth_of(scene, joints=True)
     truth.body = "smpl"
     with pytest.raises(BodyError, match=r"'open'.*'smpl'"):
@@ -160,7 +129,7 @@ def test_vertices_of_different_bodies_are_refused(tmp_path):
 
 
 def test_people_who_do_not_count_are_set_aside():
-    scene = make_scene(5)
+    scene = level_scene(5)
     truth = truth_of(scene)
     truth.kind[4], truth.is_ignored[3] = "ghost", True
     result = ev.evaluate(scene, truth)
@@ -172,7 +141,7 @@ def test_people_who_do_not_count_are_set_aside():
 
 
 def test_pictures_of_one_side_only():
-    one, two = make_scene(name="a.jpg"), make_scene(seed=1, name="b.jpg")
+    one, two = level_scene(name="a.jpg"), level_scene(seed=1, name="b.jpg")
     truth = {"a.jpg": truth_of(one), "b.jpg": truth_of(two)}
     result = ev.evaluate(one, truth, "largecrowd")
     assert result.metrics["recall"] == 0.5 and result.metrics["score"] == pytest.approx(0.5)
@@ -194,7 +163,7 @@ def test_names_of_pictures():
 
 
 def _write(path, change):
-    scene = make_scene(2)
+    scene = level_scene(2)
     values = predict_json.to_predict(scene)
     change(values["image.jpg"], values["image.jpg"]["person_list"][1])
     path.write_text(json.dumps(values, indent=1))
@@ -237,7 +206,7 @@ def _run(*arguments):
 
 
 def test_the_command_on_a_run_and_a_synthetic_truth(tmp_path):
-    scene = make_scene()
+    scene = level_scene()
     (tmp_path / "truth").mkdir()
     save_truth(scene, tmp_path / "truth" / "truth.npz")
     noisy(scene).save(tmp_path / "run")
@@ -268,7 +237,7 @@ def test_the_command_and_mistakes(tmp_path):
 
 
 def test_flat_poses_have_average_precision_only(tmp_path):
-    scene = make_scene(3)
+    scene = level_scene(3)
     people = scene.people
     poses = [
         {"image_id": 1, "category_id": 1, "score": 0.9, "keypoints": k.ravel().tolist()}
@@ -282,14 +251,14 @@ def test_flat_poses_have_average_precision_only(tmp_path):
 
 
 def test_names_on_the_page_are_escaped():
-    scene = make_scene(2, name="<b>.jpg")
+    scene = level_scene(2, name="<b>.jpg")
     page = report_html.page(ev.evaluate(scene, truth_of(scene)), "a <script> & b")
     assert "<script>" not in page and "<b>.jpg" not in page and "&lt;b&gt;.jpg" in page
 
 
 @pytest.mark.parametrize("flavour", ["scene", "largecrowd"])
 def test_nobody_on_either_side(flavour):
-    nobody, someone = make_scene(0), make_scene(3)
+    nobody, someone = level_scene(0), level_scene(3)
     assert ev.evaluate(nobody, truth_of(someone), flavour).metrics["score"] == 0.0
     empty = ev.evaluate(someone, truth_of(nobody), flavour)
     assert np.isnan(empty.metrics["recall"])

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from crowd3d.errors import DataError
 from crowd3d.evaluate.metrics import bootstrap, matching
-from crowd3d.evaluate.metrics.oks import SIGMAS, ApFrame, average_precision, oks_matrix
+from crowd3d.evaluate.metrics.oks import ApFrame, average_precision, oks_matrix
 from crowd3d.evaluate.metrics.pairwise import (
     binned_error,
     depth_relations,
@@ -20,6 +20,7 @@ from crowd3d.evaluate.metrics.pairwise import (
 )
 from crowd3d.evaluate.metrics.scene import FLAVOURS, score_scene
 from crowd3d.evaluate.metrics.scene import scene_metrics as metrics
+from tiling import COCO_SIGMAS
 
 AREA = 10_000.0
 _SHAPE = np.stack([np.arange(17) % 4, np.arange(17) // 4], axis=1) * 20.0  # 17 points in 60 x 80 px
@@ -161,7 +162,7 @@ def test_published_order_of_depth_takes_the_ground_point():
 
 
 def test_keypoint_similarity_by_hand():
-    moved = at(0) + np.stack([np.sqrt(2 * AREA) * 2 * SIGMAS, np.zeros(17)], axis=1)
+    moved = at(0) + np.stack([np.sqrt(2 * AREA) * 2 * COCO_SIGMAS, np.zeros(17)], axis=1)
     assert oks_matrix(moved, at(0), [AREA])[0, 0] == pytest.approx(math.exp(-1))
     half = at(0)
     half[0, :8] = np.nan  # unknown to the prediction: as far as can be
@@ -227,7 +228,7 @@ def test_similarities_against_a_loop(seed):
         for k in np.flatnonzero(visible[i]):
             d2 = ((pred[j, k] - gt[i, k]) ** 2).sum()
             terms.append(
-                0 if np.isnan(d2) else math.exp(-d2 / (2 * area[i] * (2 * SIGMAS[k]) ** 2))
+                0 if np.isnan(d2) else math.exp(-d2 / (2 * area[i] * (2 * COCO_SIGMAS[k]) ** 2))
             )
         expected[i, j] = np.mean(terms) if terms else 0
     np.testing.assert_allclose(oks_matrix(pred, gt, area, visible), expected, atol=1e-15)

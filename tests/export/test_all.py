@@ -1,17 +1,17 @@
-"""Every file of a run at once, with the embedded body and the real pictures."""
+"""Every file of a run at once, with the embedded body."""
 
 import json
 
 import cv2
 import numpy as np
-from helpers.scenes import make_scene
+from helpers.scenes import two_level_scene
 
 from crowd3d import body as bodies
 from crowd3d.export import FILES, write_all
 
 
 def test_all_files_of_a_crowd(tmp_path):
-    scene, body = make_scene(12), bodies.load("open", "crowd")
+    scene, body = two_level_scene(12), bodies.load("open", "crowd")
     picture = np.full((250, 600, 3), 128, np.uint8)
     paths = write_all(scene, picture, tmp_path / "a", body)
     assert [path.name for path in paths] == list(FILES)

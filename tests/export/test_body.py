@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from helpers.scenes import two_level_scene
 
 from crowd3d import body as bodies
 from crowd3d.body.arrays import BodyArrays, read_npz
@@ -21,9 +22,7 @@ from crowd3d.cli import main
 from crowd3d.errors import BodyError
 from crowd3d.export import FILES, predict_json
 from crowd3d.export.rebody import rebody
-from crowd3d.scene.camera import Camera
 from crowd3d.scene.people import People
-from crowd3d.scene.plane import Plane
 from crowd3d.scene.scene import Scene
 
 OPEN = Path(bodies.__file__).with_name("open_crowd.npz")
@@ -76,38 +75,6 @@ def tiny(path: Path) -> Path:
     return path
 
 
-def make_scene(n: int = 6, seed: int = 0) -> Scene:
-    """People of the open body who stand, walk and wave on two tilted planes."""
-    rng = np.random.default_rng(seed)
-    camera = Camera.from_fov(900, 500, 60.0)
-    planes = [
-        Plane(np.array([0.0, -np.cos(a), -np.sin(a)]), height)
-        for a, height in ((0.2, 5.0), (0.3, 6.0))
-    ]
-    people = People.empty(n)
-    people.id = np.arange(n)
-    people.score[:] = 0.9
-    people.plane[:] = np.arange(n) % 2
-    people.pose = rng.normal(0, 0.2, people.pose.shape)
-    people.pose[:, 0] = [np.pi - 0.2, 0, 0]
-    people.betas = rng.normal(0, 0.8, people.betas.shape)
-    body = bodies.load("open", "crowd")
-    out = body(torch.from_numpy(people.pose).float(), torch.from_numpy(people.betas).float())
-    for i in range(n):
-        plane = planes[people.plane[i]]
-        place = plane.foot_m(rng.uniform([-6, 2, 12], [6, 4, 28]))
-        lowest = float((out.vertices[i].double().numpy() @ plane.normal).min())
-        people.transl_m[i] = place - lowest * plane.normal
-    people.torso_m = body.torso(out.vertices).double().numpy() + people.transl_m
-    people.hvip_m = np.stack(
-        [planes[k].foot_m(t) for k, t in zip(people.plane, people.torso_m, strict=True)]
-    )
-    people.torso_px, people.hvip_px = camera.project(people.torso_m), camera.project(people.hvip_m)
-    people.stature_m = body.stature_m(torch.from_numpy(people.betas).float()).double().numpy()
-    people.position_cov_m2[:] = 0.01 * np.eye(3)
-    return Scene(camera, planes, people, "square.jpg", "open", {"warnings": [], "seconds": {}})
-
-
 def posed(body: BodyModel, people: People) -> tuple[np.ndarray, np.ndarray]:
     rows = (torch.from_numpy(v).float() for v in (people.pose, people.betas, people.transl_m))
     out = body(*rows)
@@ -149,7 +116,7 @@ def test_refitting_to_the_same_body_changes_no_bone(source: BodyModel) -> None:
 
 
 def test_everybody_stays_on_their_feet(source: BodyModel, target: BodyModel) -> None:
-    scene = make_scene()
+    scene = two_level_scene()
     told = rebody(scene, source, target)
     np.testing.assert_array_equal(told.people.pose, scene.people.pose)
     before, joints_before = posed(source, scene.people)
@@ -172,7 +139,7 @@ def test_everybody_stays_on_their_feet(source: BodyModel, target: BodyModel) -> 
 
 
 def test_torso_with_and_without_a_regressor(source: BodyModel, tmp_path: Path) -> None:
-    scene = make_scene()
+    scene = two_level_scene()
     plain = rebody(scene, source, bodies.load(official(tmp_path / "a.npz")))
     known = rebody(scene, source, bodies.load(official(tmp_path / "b.npz", regressor=True)))
     gap = np.linalg.norm(plain.people.torso_m - known.people.torso_m, axis=1)
@@ -180,7 +147,7 @@ def test_torso_with_and_without_a_regressor(source: BodyModel, tmp_path: Path) -
 
 
 def test_who_has_no_place_stays_without(source: BodyModel, target: BodyModel) -> None:
-    scene = make_scene()
+    scene = two_level_scene()
     scene.people.transl_m[2] = np.nan
     scene.people.betas[3] = np.nan
     told = rebody(scene, source, target).people
@@ -190,10 +157,10 @@ def test_who_has_no_place_stays_without(source: BodyModel, target: BodyModel) ->
 
 
 def test_nobody_and_no_ground(source: BodyModel, target: BodyModel) -> None:
-    scene = make_scene()
+    scene = two_level_scene()
     scene.people = scene.people.filter(np.zeros(6, dtype=bool))
     assert len(rebody(scene, source, target).people) == 0
-    bare = make_scene()
+    bare = two_level_scene()
     bare.planes = []
     told = rebody(bare, source, target)
     np.testing.assert_array_equal(told.people.hvip_m, bare.people.hvip_m)
@@ -203,7 +170,7 @@ def test_a_body_that_did_not_make_the_scene_is_refused(
     source: BodyModel, target: BodyModel
 ) -> None:
     with pytest.raises(BodyError, match="open"):
-        rebody(make_scene(), target, source)
+        rebody(two_level_scene(), target, source)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +194,7 @@ def test_gender_is_in_the_name(name: str, gender: str) -> None:
 
 @pytest.fixture
 def stored(tmp_path: Path) -> Path:
-    make_scene().save(tmp_path / "scene")
+    two_level_scene().save(tmp_path / "scene")
     return tmp_path / "scene"
 
 
@@ -309,11 +276,11 @@ def test_mistakes_are_one_line(stored: Path, tmp_path: Path) -> None:
 
 
 def test_shapes_out_of_range_are_a_warning(source: BodyModel, target: BodyModel) -> None:
-    scene = make_scene()
+    scene = two_level_scene()
     scene.people.betas[0, 0] = -2.5  # a child of a metre
     ours = read_npz(OPEN)
     stiff = BodyModel(
         BodyArrays(**{**vars(ours), "shapedirs": 0.2 * ours.shapedirs, "stature": None}), "stiff"
     )
     assert any("stiff" in w for w in rebody(scene, source, stiff).diagnostics["warnings"])
-    assert not rebody(make_scene(), source, target).diagnostics["warnings"]
+    assert not rebody(two_level_scene(), source, target).diagnostics["warnings"]

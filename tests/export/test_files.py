@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.scenes import SCATTERED_CAMERA, scattered_scene, tilted_plane
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
@@ -27,13 +28,11 @@ from crowd3d.export.bodies import crowd_mesh
 from crowd3d.export.normals import vertex_normals
 from crowd3d.files import atomic
 from crowd3d.scene import storage
-from crowd3d.scene.camera import Camera
 from crowd3d.scene.frames import export_frame
-from crowd3d.scene.people import ROW_LAYOUT, People
+from crowd3d.scene.people import ROW_LAYOUT
 from crowd3d.scene.plane import Plane
 from crowd3d.scene.scene import Scene
 
-CAMERA = Camera(1200, 800, 1000.0, (600.0, 400.0))
 BOX = np.array([[x, y, z] for x in (-0.2, 0.2) for y in (-0.9, 0.9) for z in (-0.1, 0.1)])
 BOX_FACES = np.array(
     [
@@ -55,34 +54,6 @@ class BoxBody:
         return SimpleNamespace(vertices=corners @ turn.transpose(1, 2) + transl[:, None])
 
 
-def tilted_plane(pitch_deg: float, roll_deg: float = 0.0, height_m: float = 6.0) -> Plane:
-    pitch, roll = np.radians([pitch_deg, roll_deg])
-    up = [np.sin(roll) * np.cos(pitch), -np.cos(roll) * np.cos(pitch), -np.sin(pitch)]
-    return Plane(np.array(up), height_m)
-
-
-def make_scene(n: int = 5, planes: bool = True, seed: int = 3) -> Scene:
-    rng = np.random.default_rng(seed)
-    plane = tilted_plane(15, 4)
-    frame = export_frame(CAMERA, [plane])
-    people = People.empty(n)
-    people.id = np.arange(1, n + 1)
-    people.score = rng.uniform(0.3, 1, n)
-    people.keypoints_px = rng.uniform(0, 800, (n, 17, 3))
-    people.pose = rng.normal(0, 0.3, (n, 24, 3))
-    people.betas = rng.normal(0, 1, (n, 10))
-    feet = np.stack([rng.uniform(-8, 8, n), rng.uniform(12, 50, n), np.zeros(n)], axis=1)
-    people.hvip_m = frame.from_z_up(feet)
-    people.torso_m = people.hvip_m + 0.9 * plane.normal
-    people.transl_m = people.torso_m.copy()
-    people.hvip_px = CAMERA.project(people.hvip_m)
-    people.stature_m = rng.uniform(1.5, 1.9, n)
-    half = rng.normal(0, 0.2, (n, 3, 3))
-    people.position_cov_m2 = half @ half.transpose(0, 2, 1)
-    diagnostics = {"warnings": ["<rough> & ready"], "seconds": {"find": np.float32(0.5)}}
-    return Scene(CAMERA, [plane] if planes else [], people, "a <b>.jpg", "open", diagnostics)
-
-
 # -- transforms -----------------------------------------------------------------------------------
 
 
@@ -90,7 +61,7 @@ def make_scene(n: int = 5, planes: bool = True, seed: int = 3) -> Scene:
 @given(st.floats(-40, 90), st.floats(-30, 30), st.floats(0.5, 80))
 def test_the_ground_has_height_zero_and_frames_are_right_handed(pitch, roll, height):
     plane = tilted_plane(pitch, roll, height)
-    frame = export_frame(CAMERA, [plane])
+    frame = export_frame(SCATTERED_CAMERA, [plane])
     for R in (frame.R_zup_cam, frame.R_yup_cam):
         np.testing.assert_allclose(R @ R.T, np.eye(3), atol=1e-12)
         assert np.linalg.det(R) == pytest.approx(1)
@@ -112,19 +83,19 @@ def test_the_ground_has_height_zero_and_frames_are_right_handed(pitch, roll, hei
 
 @pytest.mark.parametrize("pitch", [-20, 0, 30, 80])
 def test_forward_is_the_viewing_direction(pitch):
-    frame = export_frame(CAMERA, [tilted_plane(pitch)])
+    frame = export_frame(SCATTERED_CAMERA, [tilted_plane(pitch)])
     x, y, _ = frame.R_zup_cam @ [0, 0, 1]
     assert x == pytest.approx(0, abs=1e-12) and y > 0
     np.testing.assert_allclose(frame.R_zup_cam @ [1, 0, 0], [1, 0, 0], atol=1e-12)
 
 
 def test_straight_down_the_upper_edge_is_ahead():
-    frame = export_frame(CAMERA, [tilted_plane(90)])
+    frame = export_frame(SCATTERED_CAMERA, [tilted_plane(90)])
     np.testing.assert_allclose(frame.R_zup_cam @ [0, -1, 0], [0, 1, 0], atol=1e-9)
 
 
 def test_without_a_plane_the_camera_is_the_origin():
-    frame = export_frame(CAMERA, [])
+    frame = export_frame(SCATTERED_CAMERA, [])
     np.testing.assert_allclose(frame.z_up([1, 2, 3]), [1, 3, -2], atol=1e-12)
 
 
@@ -133,7 +104,7 @@ def test_without_a_plane_the_camera_is_the_origin():
 
 @pytest.mark.parametrize(("n", "planes"), [(5, True), (0, True), (0, False), (2, False)])
 def test_a_scene_comes_back_as_it_went(tmp_path, n, planes):
-    scene = make_scene(n, planes)
+    scene = scattered_scene(n, planes)
     scene.save(tmp_path / "new" / "folder")
     back = Scene.load(tmp_path / "new" / "folder")
     assert back.camera == scene.camera and back.image_name == scene.image_name
@@ -152,7 +123,7 @@ def test_a_scene_comes_back_as_it_went(tmp_path, n, planes):
 
 
 def test_regions_keep_their_holes(tmp_path):
-    scene = make_scene()
+    scene = scattered_scene()
     square, hole = Polygon([(0, 0), (9, 0), (9, 9), (0, 9)]), Point(4, 4).buffer(1)
     scene.planes = [
         Plane(scene.planes[0].normal, 2.0, square.difference(hole)),
@@ -164,16 +135,16 @@ def test_regions_keep_their_holes(tmp_path):
 
 
 def test_the_same_scene_gives_the_same_bytes(tmp_path, monkeypatch):
-    make_scene().save(tmp_path / "a")
+    scattered_scene().save(tmp_path / "a")
     monkeypatch.setattr("time.time", lambda: 2e9)
     monkeypatch.setattr("time.localtime", lambda *_: (2030, 1, 1, 1, 1, 1, 1, 1, 0))
-    make_scene().save(tmp_path / "b")
+    scattered_scene().save(tmp_path / "b")
     for name in ("scene.json", "people.npz"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
 def test_scene_json_is_strict(tmp_path):
-    scene = make_scene()
+    scene = scattered_scene()
     scene.diagnostics = {"sd": float("nan"), "array": np.array([1.0, np.inf])}
     scene.save(tmp_path)
     text = (tmp_path / "scene.json").read_text()
@@ -245,7 +216,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_damaged_scenes_are_refused(tmp_path, damage):
-    make_scene().save(tmp_path)
+    scattered_scene().save(tmp_path)
     damage(tmp_path)
     with pytest.raises(SceneError) as caught:
         Scene.load(tmp_path)
@@ -253,7 +224,7 @@ def test_damaged_scenes_are_refused(tmp_path, damage):
 
 
 def test_any_damage_of_the_arrays_is_refused_or_harmless(tmp_path):
-    make_scene(2).save(tmp_path)
+    scattered_scene(2).save(tmp_path)
     whole = (tmp_path / "people.npz").read_bytes()
     rng = np.random.default_rng(0)
     refused = 0
@@ -272,7 +243,7 @@ def test_any_damage_of_the_arrays_is_refused_or_harmless(tmp_path):
 def test_a_file_where_the_folder_should_be(tmp_path):
     (tmp_path / "taken").write_text("mine")
     with pytest.raises(OutputError, match="taken"):
-        make_scene().save(tmp_path / "taken")
+        scattered_scene().save(tmp_path / "taken")
     assert (tmp_path / "taken").read_text() == "mine"
 
 
@@ -280,7 +251,7 @@ def test_a_file_where_the_folder_should_be(tmp_path):
 
 
 def test_predict_has_exactly_the_members_of_the_format():
-    scene = make_scene(3)
+    scene = scattered_scene(3)
     entry = predict_json.to_predict(scene)["a <b>.jpg"]
     assert set(entry) == {"Intrinsic_matrix", "person_list"}
     assert entry["Intrinsic_matrix"] == [[1000, 0, 600], [0, 1000, 400], [0, 0, 1]]
@@ -296,7 +267,7 @@ def test_predict_has_exactly_the_members_of_the_format():
 
 
 def test_predict_comes_back(tmp_path):
-    scene = make_scene(4)
+    scene = scattered_scene(4)
     predict_json.write(scene, tmp_path / "predict.json")
     back = predict_json.read(tmp_path / "predict.json")["a <b>.jpg"]
     people = scene.people
@@ -308,7 +279,7 @@ def test_predict_comes_back(tmp_path):
         (people.hvip_px, back.hvip_px),
         (people.hvip_m, back.hvip_m),
         (np.ones(4), back.scale),
-        (CAMERA.K, back.K),
+        (SCATTERED_CAMERA.K, back.K),
     ]:
         np.testing.assert_array_equal(ours, theirs)
     predict_json.write(scene, tmp_path / "predict.json", minimal=True)
@@ -317,13 +288,13 @@ def test_predict_comes_back(tmp_path):
 
 
 def test_predict_of_nobody(tmp_path):
-    predict_json.write(make_scene(0, planes=False), tmp_path / "predict.json")
+    predict_json.write(scattered_scene(0, planes=False), tmp_path / "predict.json")
     back = predict_json.read(tmp_path / "predict.json")["a <b>.jpg"]
     assert back.pose.shape == (0, 24, 3) and back.hvip_m.shape == (0, 3)
 
 
 def test_predict_leaves_out_who_has_no_place():
-    scene = make_scene(3)
+    scene = scattered_scene(3)
     scene.people.transl_m[1] = np.nan
     (entry,) = predict_json.to_predict(scene).values()
     assert [p["shape"][0] for p in entry["person_list"]] == list(scene.people.betas[[0, 2], 0])
@@ -361,7 +332,7 @@ def _facing(scene: Scene, i: int, heading_deg: float) -> None:
 
 
 def test_csv_tells_place_heading_and_ellipse():
-    scene = make_scene(4)
+    scene = scattered_scene(4)
     frame = export_frame(scene.camera, scene.planes)
     for i, heading in enumerate([0, 90, 180, 273]):
         _facing(scene, i, heading)
@@ -380,7 +351,7 @@ def test_csv_tells_place_heading_and_ellipse():
 
 
 def test_unknown_values_are_empty_in_the_table():
-    scene = make_scene(2)
+    scene = scattered_scene(2)
     scene.people.hvip_m[0] = np.nan
     scene.people.position_cov_m2[0] = np.nan
     first = next(csv.DictReader(io.StringIO(tables.to_csv(scene))))
@@ -390,7 +361,7 @@ def test_unknown_values_are_empty_in_the_table():
 
 
 def test_geojson_has_points_and_ellipses(tmp_path):
-    scene = make_scene(6)
+    scene = scattered_scene(6)
     tables.write_geojson(scene, tmp_path / "p.geojson")
     content = json.loads((tmp_path / "p.geojson").read_text())
     assert content["type"] == "FeatureCollection"
@@ -411,7 +382,7 @@ def test_geojson_has_points_and_ellipses(tmp_path):
 
 
 def test_tables_of_nobody():
-    scene = make_scene(0, planes=False)
+    scene = scattered_scene(0, planes=False)
     assert tables.to_csv(scene) == ",".join(tables.COLUMNS) + "\n"
     assert tables.to_geojson(scene)["features"] == []
 
@@ -444,7 +415,7 @@ def accessor(document: dict[str, Any], binary: bytes, index: int) -> np.ndarray:
 
 
 def test_glb_holds_everybody_where_they_stand():
-    scene = make_scene(5)
+    scene = scattered_scene(5)
     mesh = crowd_mesh(scene, BoxBody())
     document, binary = parse_glb(glb.to_glb(scene, mesh))
     frame = export_frame(scene.camera, scene.planes)
@@ -476,7 +447,7 @@ def test_glb_holds_everybody_where_they_stand():
 
 
 def test_the_ground_lies_below_the_crowd():
-    scene = make_scene(5)
+    scene = scattered_scene(5)
     document, binary = parse_glb(glb.to_glb(scene, crowd_mesh(scene, BoxBody())))
     node = next(n for n in document["nodes"] if n["name"] == "ground_0")
     (primitive,) = document["meshes"][node["mesh"]]["primitives"]
@@ -490,7 +461,7 @@ def test_the_ground_lies_below_the_crowd():
 
 
 def test_every_plane_with_people_has_its_ground():
-    scene = make_scene(6)
+    scene = scattered_scene(6)
     lower = Plane(tilted_plane(12, 1).normal, 9.0)
     scene.planes.append(lower)
     scene.people.plane[3:] = 1
@@ -505,23 +476,23 @@ def test_every_plane_with_people_has_its_ground():
 
 
 def test_the_gltf_camera_sees_what_the_camera_sees():
-    scene = make_scene(5)
+    scene = scattered_scene(5)
     document, _ = parse_glb(glb.to_glb(scene, crowd_mesh(scene, BoxBody())))
     node = next(n for n in document["nodes"] if n["name"] == "camera")
     lens = document["cameras"][node["camera"]]["perspective"]
     points = export_frame(scene.camera, scene.planes).y_up(scene.people.torso_m)
     x, y, z = Rotation.from_quat(node["rotation"]).inv().apply(points - node["translation"]).T
     half = np.tan(lens["yfov"] / 2)
-    u = (1 + x / -z / half / lens["aspectRatio"]) * CAMERA.width / 2
-    v = (1 - y / -z / half) * CAMERA.height / 2
+    u = (1 + x / -z / half / lens["aspectRatio"]) * SCATTERED_CAMERA.width / 2
+    v = (1 - y / -z / half) * SCATTERED_CAMERA.height / 2
     np.testing.assert_allclose(
-        np.stack([u, v], axis=1), CAMERA.project(scene.people.torso_m), atol=1e-6
+        np.stack([u, v], axis=1), SCATTERED_CAMERA.project(scene.people.torso_m), atol=1e-6
     )
 
 
 @pytest.mark.parametrize(("n", "planes"), [(0, True), (0, False), (2, False)])
 def test_glb_of_scenes_that_lack_something(n, planes):
-    scene = make_scene(n, planes)
+    scene = scattered_scene(n, planes)
     document, binary = parse_glb(glb.to_glb(scene, crowd_mesh(scene, BoxBody())))
     assert len(document["nodes"]) == n + planes + 1
     assert all(document[name] for name in document if isinstance(document[name], list))
@@ -529,7 +500,7 @@ def test_glb_of_scenes_that_lack_something(n, planes):
 
 
 def test_who_has_no_place_is_left_out():
-    scene = make_scene(3)
+    scene = scattered_scene(3)
     scene.people.transl_m[0] = np.nan
     document, _ = parse_glb(glb.to_glb(scene, crowd_mesh(scene, BoxBody())))
     names = [n["name"] for n in document["nodes"] if n["name"].startswith("person")]
@@ -566,7 +537,7 @@ def a_page(scene: Scene) -> str:
 
 
 def test_the_page_needs_nothing_else():
-    text = a_page(make_scene())
+    text = a_page(scattered_scene())
     assert "{{" not in text.replace(page_literal(text), "")
     assert not re.search(r"https?://|@import|<link|<script src|url\(", text)
     sources = re.findall(r'(?:src|href)="([^"]{0,22})', text)
@@ -579,7 +550,7 @@ def page_literal(text: str) -> str:
 
 
 def test_names_and_warnings_are_escaped():
-    scene = make_scene()
+    scene = scattered_scene()
     scene.image_name = '</script><img src=x onerror="alert(1)">{{data}}.jpg'
     scene.diagnostics["warnings"] = ["<img src=y>"]
     text = a_page(scene)
@@ -589,7 +560,7 @@ def test_names_and_warnings_are_escaped():
 
 
 def test_bodies_in_the_page_are_where_they_should_be():
-    scene = make_scene(4)
+    scene = scattered_scene(4)
     scene.people.transl_m[1] = np.nan
     data = page_data(a_page(scene))
     assert data["bodies"] == [0, 2, 3] and len(data["people"]) == 4
@@ -602,8 +573,8 @@ def test_bodies_in_the_page_are_where_they_should_be():
 
 
 def test_boxes_in_the_page_are_shares_of_the_picture():
-    scene = make_scene(4)
-    size = np.array([CAMERA.width, CAMERA.height] * 2)
+    scene = scattered_scene(4)
+    size = np.array([SCATTERED_CAMERA.width, SCATTERED_CAMERA.height] * 2)
     scene.people.box_px[:] = size * [0.25, 0.5, 0.375, 0.75]
     scene.people.box_px[1] = np.nan
     scene.people.box_px[2] = size * [-0.5, 0.5, 0.25, 1.5]
@@ -613,7 +584,7 @@ def test_boxes_in_the_page_are_shares_of_the_picture():
 
 
 def test_numbers_of_the_page():
-    scene = make_scene(5)
+    scene = scattered_scene(5)
     scene.diagnostics["covariance_log_focal_pitch_roll_log_height"] = (
         np.diag([0.1, 0.02, 0.01, 0.05]) ** 2
     ).tolist()
@@ -627,7 +598,7 @@ def test_numbers_of_the_page():
 
 @pytest.mark.parametrize(("n", "planes"), [(0, True), (0, False), (2, False)])
 def test_pages_of_scenes_that_lack_something(n, planes):
-    data = page_data(a_page(make_scene(n, planes)))
+    data = page_data(a_page(scattered_scene(n, planes)))
     assert data["has_ground"] == planes and len(data["feet"]) == n
 
 
@@ -662,18 +633,18 @@ def test_all_files_appear_and_repeat_themselves(tmp_path, painters, n, planes):
     folder = tmp_path / "out"
     folder.mkdir()
     (folder / "notes.txt").write_text("mine")
-    paths = write_all(make_scene(n, planes), PICTURE, folder, BoxBody())
+    paths = write_all(scattered_scene(n, planes), PICTURE, folder, BoxBody())
     assert paths == [folder / name for name in FILES]
     first = contents(folder)
     assert set(first) == {*FILES, "notes.txt"}
     assert first["overlay.jpg"][:2] == b"\xff\xd8" and first["topview.png"][1:4] == b"PNG"
-    write_all(make_scene(n, planes), PICTURE, folder, BoxBody())
+    write_all(scattered_scene(n, planes), PICTURE, folder, BoxBody())
     assert contents(folder) == first
     assert len(Scene.load(folder).people) == n
 
 
 def test_people_without_a_place_do_no_harm(tmp_path, painters):
-    scene = make_scene(3)
+    scene = scattered_scene(3)
     for name in ("transl_m", "hvip_m", "hvip_px", "torso_m", "position_cov_m2"):
         getattr(scene.people, name)[1] = np.nan
     write_all(scene, PICTURE, tmp_path, BoxBody())
@@ -687,12 +658,12 @@ def test_progress_is_told(tmp_path, painters):
     reporter = SimpleNamespace(
         start=lambda stage, total: told.append(total), advance=lambda: told.append(1)
     )
-    write_all(make_scene(), PICTURE, tmp_path, BoxBody(), report=reporter)
+    write_all(scattered_scene(), PICTURE, tmp_path, BoxBody(), report=reporter)
     assert told[0] == sum(told[1:]) > 1
 
 
 def test_after_an_error_the_folder_is_as_before(tmp_path, painters, monkeypatch):
-    write_all(make_scene(2), PICTURE, tmp_path, BoxBody())
+    write_all(scattered_scene(2), PICTURE, tmp_path, BoxBody())
     before = contents(tmp_path)
 
     def fail(*_: Any) -> None:
@@ -700,25 +671,25 @@ def test_after_an_error_the_folder_is_as_before(tmp_path, painters, monkeypatch)
 
     monkeypatch.setattr(report, "write", fail)
     with pytest.raises(OutputError, match="No space left"):
-        write_all(make_scene(5), PICTURE, tmp_path, BoxBody())
+        write_all(scattered_scene(5), PICTURE, tmp_path, BoxBody())
     assert contents(tmp_path) == before
 
 
 def test_a_folder_in_the_way_of_a_file(tmp_path, painters):
     (tmp_path / "topview.png").mkdir()
     with pytest.raises(OutputError, match="topview"):
-        write_all(make_scene(2), PICTURE, tmp_path, BoxBody())
+        write_all(scattered_scene(2), PICTURE, tmp_path, BoxBody())
     assert [p.name for p in tmp_path.iterdir()] == ["topview.png"]
 
 
 def test_writing_below_a_file_is_an_output_error(tmp_path, painters):
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError):
-        write_all(make_scene(1), PICTURE, tmp_path / "file" / "out", BoxBody())
+        write_all(scattered_scene(1), PICTURE, tmp_path / "file" / "out", BoxBody())
 
 
 def test_a_scene_is_stored_under_its_schema():
-    assert storage.to_dict(make_scene())["schema"] == storage.SCHEMA
+    assert storage.to_dict(scattered_scene())["schema"] == storage.SCHEMA
 
 
 def test_a_file_where_a_folder_should_be_is_an_output_error(tmp_path):

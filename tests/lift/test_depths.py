@@ -18,7 +18,7 @@ from crowd3d.config import Config
 from crowd3d.errors import DataError, ModelError
 from crowd3d.ground.fit import Evidence, fit_again, fit_camera
 from crowd3d.lift import depths as depth_module
-from crowd3d.lift.box_depth import depth_prior
+from crowd3d.lift.box_depth import gamma_of_extent, k_m
 from crowd3d.lift.depths import (
     Depths,
     depths_of_bodies,
@@ -38,7 +38,7 @@ from crowd3d.scene.plane import Plane
 from crowd3d.synth import PRESETS, Truth
 from crowd3d.synth.draw.render import sample_setting
 from crowd3d.synth.truth import truth_of
-from optim.anthropometry import ANKLE_FRACTION, HIP_FRACTION
+from optim.anthropometry import ADULT_STATURE_M, ANKLE_FRACTION, HIP_FRACTION
 
 SIZE = (4000, 2250)
 
@@ -127,7 +127,7 @@ def test_bodies_beat_a_constant_gamma_by_a_third_where_people_sit_and_are_small(
     found = judged_depths(people, fitted, body, Config().replace(depth_prior="body"))
     assert found is not None
     boxes, _ = boxes_of_people(people.box_px, SIZE)
-    constant_m = depth_prior(boxes, fitted.camera.focal_px).depth_m
+    constant_m = k_m(boxes, fitted.camera.focal_px) * gamma_of_extent(ADULT_STATURE_M)
     judged_m = found.over_focal * fitted.camera.focal_px
 
     def error(depth_m):

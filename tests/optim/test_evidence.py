@@ -11,7 +11,6 @@ from helpers.ground import SIZE, World
 import optim
 from optim.anthropometry import ANKLE_FRACTION, HIP_FRACTION
 from optim.geometry import normal_from_pitch_roll
-from optim.ground.depth import depth_over_focal
 from optim.ground.lines import tilt_from_vertical, vertical_lines
 from optim.ground.residuals import View
 from optim.projection import project
@@ -186,15 +185,6 @@ def test_far_away_the_ground_is_not_trusted_against_a_depth():
     plain = world.fit(people)
     assert abs(world.errors(fit)[3]) < abs(world.errors(plain)[3]) + 0.05
     assert fit.covariance[0, 0] < 1.2 * plain.covariance[0, 0]
-
-
-def test_depth_over_focal_is_rootnets_rule():
-    # gamma = 0.625 extent; Z = gamma f 2 / (1.25 side)
-    extent, side, focal = 1.7, 200.0, 1500.0
-    z = 0.625 * extent * focal * 2.0 / (1.25 * side)
-    box = [[100.0, 50.0, 180.0, 250.0]]
-    assert depth_over_focal(extent, box)[0] * focal == pytest.approx(z)
-    assert np.isnan(depth_over_focal(extent, [[1.0, 1.0, 1.0, 1.0]])[0])
 
 
 def test_depths_of_the_wrong_length_are_refused():

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-import stand_in
 import torch
-from runner import outputs
+from parity import stand_in
+from parity.runner import outputs
 
 from crowd3d import models
 

@@ -9,11 +9,12 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from crowd3d.data.cmu import MocapError
+from crowd3d.synth import noise
 from crowd3d.synth.cast import motion, poses
 from crowd3d.synth.cast.outfits import sample_outfits
-from crowd3d.synth.draw import noise, shading
+from crowd3d.synth.draw import shading
 from crowd3d.synth.draw.lens import Lens, develop
-from crowd3d.synth.draw.render import areas, render_tiles, sample_setting
+from crowd3d.synth.draw.render import Renderer, areas, sample_setting
 from crowd3d.synth.draw.shading import Shader
 from crowd3d.synth.draw.stage import Stage
 from crowd3d.synth.figure import regions
@@ -47,7 +48,7 @@ def test_a_tile_shows_what_the_whole_shows() -> None:
 def test_people_are_drawn_where_the_truth_has_them() -> None:
     setting = sample_setting(3, (480, 270), 12, preset("plaza"))
     who = np.full((270, 480), -1)
-    for (x, y, w, h), _, tile_who in render_tiles(setting):
+    for (x, y, w, h), _, tile_who in Renderer(setting).tiles():
         who[y : y + h, x : x + w] = tile_who
     truth = truth_of(setting)
     for i in np.flatnonzero(truth.visibility > 0.8):

@@ -18,7 +18,7 @@ from crowd3d.scene.camera import Camera
 from crowd3d.scene.plane import Plane
 from crowd3d.synth import Truth, View, render_scene, synthesize, with_camera
 from crowd3d.synth.cast.crowd import CLEARANCE_M
-from crowd3d.synth.draw.render import Setting, render_tiles, sample_setting
+from crowd3d.synth.draw.render import Renderer, Setting, sample_setting
 from crowd3d.synth.place.boxes import Boxes
 from crowd3d.synth.place.presets import PRESETS, preset
 from crowd3d.synth.truth import annotation, truth_of
@@ -227,7 +227,7 @@ def test_segmentation_and_visibility_are_those_of_the_picture(tmp_path) -> None:
     hidden = whole[np.argsort(truth.visibility[whole])[:2]]
     assert truth.visibility[hidden].max() < 1
     for i in hidden:
-        alone = sum(int((who >= 0).sum()) for _, _, who in render_tiles(_only(setting, int(i))))
+        alone = sum(int((who >= 0).sum()) for _, _, who in Renderer(_only(setting, int(i))).tiles())
         assert truth.visibility[i] == pytest.approx(pixels[i] / alone)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 
@@ -30,12 +28,3 @@ def interval(values: npt.ArrayLike, level: float = LEVEL) -> Interval:
         return float("nan"), float("nan")
     low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-def interval_of(
-    statistic: Callable[[FloatArray], FloatArray], n: int, seed: int, n_draws: int = N_DRAWS
-) -> Interval:
-    """The interval of a statistic that takes (n_draws, n) weights and gives (n_draws,) values."""
-    if n < 2:
-        return float("nan"), float("nan")
-    return interval(statistic(draws(n, seed, n_draws)))

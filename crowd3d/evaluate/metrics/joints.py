@@ -11,9 +11,8 @@ from crowd3d.evaluate.metrics.align import aligned
 FloatArray = npt.NDArray[np.float64]
 
 MM = 1000.0
-MISSING_MM = (
-    150.0  # what the evaluator of LargeCrowd's authors charges for everyone who is not found
-)
+# What the evaluator of LargeCrowd's authors charges for everyone who is not found.
+MISSING_MM = 150.0
 
 
 def mpjpe_mm(

@@ -8,14 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tiling import COCO_SIGMAS
+
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-# COCO's spread of annotators per keypoint, in units of the square root of the person's area.
-SIGMAS = (
-    np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89], np.float64)
-    / 1000
-)
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 _RECALLS = np.linspace(0, 1, 101)
 _NOTHING = 40.0  # exp(-40) is below the rounding of a similarity
@@ -46,7 +43,7 @@ def oks_matrix(
     counted = np.ones(gt.shape[:2]) if visible is None else np.asarray(visible, np.float64)
     counted = (counted.reshape(gt.shape[:2]) > 0).astype(np.float64)
     area = np.maximum(np.asarray(area_px2, np.float64).reshape(len(gt)), 1e-9)
-    falloff = 1 / (2 * area[:, None] * (2 * SIGMAS) ** 2)
+    falloff = 1 / (2 * area[:, None] * (2 * COCO_SIGMAS) ** 2)
     weight = counted / np.maximum(counted.sum(axis=1, keepdims=True), 1)
     out = np.zeros((len(gt), len(pred)))
     rows, columns = _near(pred, gt, falloff.min(axis=1, initial=np.inf))
@@ -185,7 +182,7 @@ def _near_box(pred_px: FloatArray, boxes_px: FloatArray, area_px2: FloatArray) -
     low, high = boxes_px[:, :2] - size, boxes_px[:, 2:] + size
     points = pred_px[None]
     away = np.maximum(0, np.maximum(low[:, None, None] - points, points - high[:, None, None]))
-    falloff = 1 / (2 * np.maximum(area_px2, 1e-9)[:, None, None] * (2 * SIGMAS) ** 2)
+    falloff = 1 / (2 * np.maximum(area_px2, 1e-9)[:, None, None] * (2 * COCO_SIGMAS) ** 2)
     return np.asarray(np.exp(-(away**2).sum(axis=-1) * falloff).mean(axis=-1))
 
 

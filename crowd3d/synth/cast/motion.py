@@ -1,4 +1,4 @@
-"""Poses from motion capture in place of those made by rule."""
+"""Takes poses of a rendered crowd from motion capture instead of making them by rule."""
 
 from __future__ import annotations
 

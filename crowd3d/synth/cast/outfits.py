@@ -7,12 +7,13 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
+from crowd3d.synth.color import linear
+
 FloatArray = npt.NDArray[np.float32]
 Rng = np.random.Generator
 
-# Places on the resting body (crowd3d.body's template), metres above the pelvis or out along the arm.
-WAIST_Y, CROTCH_Y, KNEE_Y, ANKLE_Y, SOLE_Y = 0.09, -0.13, -0.42, -0.82, -0.896
-SHOULDER_X, ELBOW_X, WRIST_X = 0.16, 0.41, 0.63
+# Heights on the resting body (crowd3d.body's template), metres above the pelvis.
+WAIST_Y, CROTCH_Y, ANKLE_Y = 0.09, -0.13, -0.82
 
 PLAIN, STRIPES, CHECKS, PRINT, YOKE = range(5)
 NO_HAT, CAP, BRIM, BEANIE = range(4)
@@ -47,16 +48,6 @@ _BOTTOM_WEIGHTS = "11 8 6 8 9 8 6 4 5 4 3 4 3 2 2.5 2 0.6".split()
 _SHOES = ("15151a", "2a2724", "e9e8e4", "f4f3f0", "6b4a32", "8a8d92", "2b3c63", "a02c2f", "c9a987")
 _SHOE_WEIGHTS = (8, 5, 6, 5, 3, 2, 1.5, 1, 1)
 _BAGS = ("1a1a1d", "2d2a28", "5b3b26", "8a5a33", "23304a", "6f7478", "8b2a2d", "d8d0c0", "3f5a3a")
-
-
-def linear(hex_colors: str | tuple[str, ...] | list[str]) -> FloatArray:
-    """sRGB hex -> (N, 3) linear reflectance."""
-    names = [hex_colors] if isinstance(hex_colors, str) else list(hex_colors)
-    values = np.array([[int(name[i : i + 2], 16) for i in (0, 2, 4)] for name in names]) / 255.0
-    low = values / 12.92
-    return np.asarray(
-        np.where(values > 0.04045, ((values + 0.055) / 1.055) ** 2.4, low), np.float32
-    )
 
 
 @dataclass

@@ -110,10 +110,3 @@ class Renderer:
         """(N,) share of each figure's own outline that the tiles drawn so far show; NaN if there is none."""
         outline = self._stage.outline_px.astype(np.float64)
         return self._seen_px / np.where(outline > 0, outline, np.nan)
-
-
-def render_tiles(
-    setting: Setting, rasterizer: Rasterizer | None = None
-) -> Iterator[tuple[Area, npt.NDArray[np.uint8], npt.NDArray[np.int32]]]:
-    """The tiles of a `Renderer`."""
-    return Renderer(setting, rasterizer).tiles()

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d.maths.raycast import Hits
-from crowd3d.synth.draw import noise, shadows, surfaces
+from crowd3d.synth import noise
+from crowd3d.synth.draw import shadows, surfaces
 from crowd3d.synth.draw.rasterizer import Embree, Rasterizer
 from crowd3d.synth.draw.stage import Area, Stage, TileMesh
 from crowd3d.synth.figure import fabric

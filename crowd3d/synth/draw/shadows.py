@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crowd3d.synth.draw import noise
+from crowd3d.synth import noise
 from crowd3d.synth.draw.stage import Area, Stage, TileMesh
 from crowd3d.synth.place.light import Light
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from crowd3d.synth.cast.outfits import linear
-from crowd3d.synth.draw import noise
+from crowd3d.synth import noise
+from crowd3d.synth.color import linear
 from crowd3d.synth.place.light import Light
 
 FloatArray = npt.NDArray[np.float32]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from crowd3d.synth import noise
 from crowd3d.synth.cast import outfits as wear
 from crowd3d.synth.cast.outfits import Outfits
-from crowd3d.synth.draw import noise
 from crowd3d.synth.figure import accessories as parts
 from crowd3d.synth.figure import regions
 

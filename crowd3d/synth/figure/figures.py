@@ -14,9 +14,9 @@ from scipy.spatial import cKDTree
 from crowd3d import body
 from crowd3d.body.model import as_matrices, forward_kinematics, skin
 from crowd3d.maths.raycast import RayCaster
+from crowd3d.synth import noise
 from crowd3d.synth.cast.outfits import Outfits
 from crowd3d.synth.cast.people import Bodies
-from crowd3d.synth.draw import noise
 from crowd3d.synth.figure import accessories, regions
 from crowd3d.synth.figure.meshes import Mesh, vertex_normals
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d.synth.cast.outfits import ANKLE_Y, WAIST_Y
-from crowd3d.synth.draw.noise import smoothstep
+from crowd3d.synth.noise import smoothstep
 
 FloatArray = npt.NDArray[np.float32]
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from crowd3d.synth.cast.outfits import linear
+from crowd3d.synth.color import linear
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -97,9 +97,10 @@ class Boxes:
         return reach
 
 
+# Of the corners in `corners_m`; two triangles a side: -x, +x, -y, +y, -z, +z.
 BOX_FACES = np.array(
     [
         *([0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1]),
         *([2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]),
     ]
-)  # of the corners in `corners_m`; two triangles a side: -x, +x, -y, +y, -z, +z
+)

@@ -1,8 +1,8 @@
-"""Boxes, roots and joints in the files that RootNet and PoseNet write and read.
+"""RootNet's and PoseNet's files: boxes and roots (JSON), joints (`.mat`).
 
-RootNet reads a JSON list of tight boxes, and writes one of extended boxes with the root in the camera's frame;
-PoseNet reads that, and writes `.mat` files of joints by picture. Which boxes are which is not in the files,
-where they are extended exactly if there is a root beside them, but in the type `Box`.
+RootNet reads a JSON list of tight boxes and writes one of extended boxes, each with its person's root in the
+camera frame. PoseNet reads that and writes `.mat` files of joints by picture. The files do not say whether a
+box is tight or extended; it is extended exactly where a root stands beside it, and the type `Box` keeps it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import scipy.io
 
+from crowd3d.data.truth import DataSet, FrameTruth
 from crowd3d.errors import DataError
 from crowd3d.files.atomic import write_bytes, write_text
-from crowd3d.files.located_json import Node
+from crowd3d.files.located_json import Node, begins_with
 from crowd3d.files.strict_json import dumps
 from crowd3d.maths.box import Box
 
@@ -50,6 +51,37 @@ class Roots:
 
     def __len__(self) -> int:
         return len(self.image_id)
+
+
+def recognises(path: Path) -> bool:
+    """Whether a file looks like RootNet's: boxes, with roots or without, and no keypoints."""
+    return begins_with(path, '"root_cam"', '"bbox"') and not begins_with(path, '"keypoints"')
+
+
+def load(path: str | Path, unit: Unit = "mm") -> DataSet:
+    """Boxes and roots by picture. The root is the pelvis, joint 0 of `joints_m`; the score is in `values`.
+
+    Extended boxes are larger than their people: they are in `values["extended_px"]` and not in `boxes_px`.
+
+    Raises:
+        DataError: as `read_roots`.
+    """
+    roots = read_roots(path, unit)
+    rows: dict[str, list[int]] = {}
+    for row, image in enumerate(roots.image_id):
+        rows.setdefault(str(image), []).append(row)
+    corners_px = roots.boxes.to("xyxy").values
+    frames = {}
+    for name, of_picture in rows.items():
+        frame = FrameTruth.unknown(name, str(Path(name).parent), len(of_picture))
+        frame.values["score"] = roots.score[of_picture]
+        if roots.root_m is None:
+            frame.boxes_px = corners_px[of_picture]
+        else:
+            frame.values["extended_px"] = corners_px[of_picture]
+            frame.joints_m[:, 0] = roots.root_m[of_picture]
+        frames[name] = frame
+    return DataSet("rootnet", frames)
 
 
 def read_roots(path: str | Path, unit: Unit = "mm") -> Roots:
