@@ -2,7 +2,7 @@
 
 This measures nothing: tests/data holds what it makes. It renders pictures of seeds that training never saw, in
 the style of the recipe, and writes two small shards: `crowdnet_pairs.npz`, one window about two people told
-either's 2D pose, and `rootnet_people.npz`, people of whom some sit, are small, or are cut by the picture's border.
+either's 2D pose, and `rootnet_people.npz`, people of whom some sit, are small, or are cut by the border.
 """
 
 from __future__ import annotations

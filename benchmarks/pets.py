@@ -143,7 +143,7 @@ class Pool:
 def pooled(folder: Path, first: int, every: int) -> Pool:
     """Look at every `every`-th frame."""
     frames = pets_annotations(folder)["frames"]
-    people, feet, others, pictures = [], [], [], []
+    people, feet, others, pictures, annotated = [], [], [], [], 0
     with tempfile.TemporaryDirectory() as scratch:
         for index, frame in pets_frames(folder, Path(scratch), every, first):
             with open_image(frame.path) as source:
@@ -152,13 +152,13 @@ def pooled(folder: Path, first: int, every: int) -> Pool:
             foot = np.array([p["foot_cam_m"] for p in frames[str(index)]]).reshape(-1, 3)
             feet.append(np.where(owner[:, None] >= 0, foot[owner], np.nan))
             others.append(int((owner < 0).sum()))
+            annotated += len(foot)
             people.append(seen)
             pictures.append(cv2.imread(str(frame.path)))
         middle = np.median(np.asarray(pictures), axis=0).astype(np.uint8)
         cv2.imwrite(f"{scratch}/median.png", middle)
         with open_image(f"{scratch}/median.png") as source:
             edges = find_structure(source, np.zeros((0, 4)), stages.DEFAULT)
-    annotated = sum(len(frames[str(i)]) for i in range(len(frames)) if i % every == first % every)
     return Pool(Detections.cat(people), np.concatenate(feet), annotated, others, edges)
 
 

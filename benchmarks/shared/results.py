@@ -99,6 +99,7 @@ def save_option(function: Command) -> Command:
 
 def show(name: str, tables: list[Table], *, save: bool) -> None:
     """End a benchmark: print its tables, and with `save` write them to the folder of results."""
+    tables = [table for table in tables if table.rows]
     machine = machine_line()
     click.echo(f"{machine}\n")
     for table in tables:
