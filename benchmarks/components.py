@@ -9,7 +9,6 @@ weights are not there are named and left out. Nothing is tuned on these crowds.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +146,7 @@ def run_scene(
 
 def _timed_scene(crowd: Crowd, seen: Seen, config: Config, crops: Crops) -> tuple[Scene, float]:
     start = time.perf_counter()
-    scene = stages.scene_of(crowd.name, replace(seen), crops.size_px, config, crops=crops)
+    scene = stages.scene_of(crowd.name, seen, crops.size_px, config, crops)
     return scene, time.perf_counter() - start
 
 

@@ -148,8 +148,12 @@ def table(rows: dict[str, Row]) -> Table:
 
 
 @click.command(help=__doc__)
-@click.option("--mocap", "cmu", required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--deepmimic", required=True, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--mocap", "cmu", required=True, metavar="DIR", type=click.Path(exists=True, path_type=Path)
+)
+@click.option(
+    "--deepmimic", required=True, metavar="DIR", type=click.Path(exists=True, path_type=Path)
+)
 @click.option("--recipe", "page", default=RECIPE, type=click.Path(exists=True, path_type=Path))
 @click.option("--weights", default=None, type=click.Path(exists=True, path_type=Path))
 @click.option("--people", default=8192, show_default=True, help="Held-out people.")

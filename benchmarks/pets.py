@@ -26,7 +26,7 @@ from shared import stages
 from shared.photographs import owners, pets_annotations, pets_frames
 from shared.results import Cell, Table, save_option, show
 
-from crowd3d.ground.edges import Structure, find_structure
+from crowd3d.ground.edges import Structure
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import Fitted
@@ -117,7 +117,7 @@ def solve(
     width, height = truth.size
     middle = Camera(width, height, focal_px or truth.focal_px, (width / 2, height / 2))
     given = middle if focal_px is not None else None
-    fitted = stages.fit(people, middle, camera=given, structure=structure)
+    fitted = stages.fit(people, truth.size, camera=given, structure=structure)
     if fitted is None:
         raise click.ClickException("these people do not determine a camera")
     return fitted
@@ -158,7 +158,7 @@ def pooled(folder: Path, first: int, every: int) -> Pool:
         middle = np.median(np.asarray(pictures), axis=0).astype(np.uint8)
         cv2.imwrite(f"{scratch}/median.png", middle)
         with open_image(f"{scratch}/median.png") as source:
-            edges = find_structure(source, np.zeros((0, 4)), stages.DEFAULT)
+            edges = stages.edges(source)
     return Pool(Detections.cat(people), np.concatenate(feet), annotated, others, edges)
 
 

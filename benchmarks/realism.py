@@ -79,8 +79,8 @@ def recall(
 
 
 @click.command(help=__doc__)
-@click.option("--coco", required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--pets", required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--coco", required=True, metavar="DIR", type=click.Path(exists=True, path_type=Path))
+@click.option("--pets", required=True, metavar="DIR", type=click.Path(exists=True, path_type=Path))
 @click.option("--preset", "presets", multiple=True, default=PRESETS, show_default=True)
 @click.option("--seeds", default=2, show_default=True, help="Renders of each preset.")
 @click.option("--size", default=(2400, 1350), show_default=True, type=(int, int))

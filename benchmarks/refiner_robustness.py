@@ -93,13 +93,12 @@ def detected(
     setting: Setting, truth: Truth, who: npt.NDArray[np.int64], picture: Pixels
 ) -> FloatArray:
     """(len(who), 17, 3) what the pipeline finds of each; zeros for whom it does not."""
-    fitted = true_fit(setting)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "picture.png"
         cv2.imwrite(str(path), picture[..., ::-1])
         with open_image(path, max_pixels=picture.size) as source:
             source.prepare()
-            seen = stages.find(source, camera=fitted.camera, fixed=fitted).people
+            seen = stages.find(source, fixed=true_fit(setting)).people
     true, boxes = truth.keypoints_px[who], truth.boxes_px[who]
     area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     alike = oks_matrix(seen.keypoints_px[..., :2], true[..., :2], area, true[..., 2])

@@ -110,21 +110,21 @@ def show(name: str, tables: list[Table], *, save: bool) -> None:
 
 
 def command() -> str:
-    """The command that is running, as anybody could type it: paths are named, not given."""
+    """The command that is running, as anybody could type it: folders and files are named, not given."""
     context = click.get_current_context()
     words = [f"python benchmarks/{context.info_name}"]
     for parameter in context.command.params:
         name = str(parameter.name)
-        if context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+        is_given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if not is_given or name in _NOT_TOLD:
             continue
+        if isinstance(parameter, click.Option):
+            words.append(parameter.opts[0])
         value = context.params[name]
-        is_option = isinstance(parameter, click.Option)
         if isinstance(parameter.type, click.Path):
-            place = parameter.metavar or ("DIR" if is_option else name.upper())
-            words += [parameter.opts[0], place] if is_option else [place]
-        elif name not in _NOT_TOLD:
+            words.append(parameter.metavar or "FILE")
+        else:
             values = value if isinstance(value, tuple) else [value]
-            words += [parameter.opts[0]] if is_option else []
             words += [f"'{v}'" if " " in str(v) else str(v) for v in values]
     return " ".join(words)
 

@@ -5,21 +5,24 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from crowd3d import Scene
 from crowd3d import config as configs
 from crowd3d.config import Config
 from crowd3d.detect import selection
 from crowd3d.detect.detector import Detector
-from crowd3d.ground.edges import Structure
-from crowd3d.ground.fit import HasSize, fit_camera
+from crowd3d.ground.edges import Structure, find_structure
+from crowd3d.ground.fit import Evidence, fit_camera
 from crowd3d.picture.crops import Crops
-from crowd3d.pipeline import assemble
+from crowd3d.picture.reading import Reading
+from crowd3d.pipeline.assemble import to_scene
 from crowd3d.pipeline.find import Seen, find_people
 from crowd3d.pipeline.networks import build_detector
-from crowd3d.progress import Progress
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import Fitted
+from crowd3d.scene.known import KnownCamera
 from tiling import ImageSource, open_image, scout_tiles
 
 DEFAULT = configs.load("default")
@@ -31,20 +34,14 @@ def detector() -> Detector:
     return build_detector(None, "auto", DEFAULT)
 
 
-def find(
-    source: ImageSource,
-    config: Config = DEFAULT,
-    *,
-    camera: Camera | None = None,
-    fixed: Fitted | None = None,
-) -> Seen:
-    """Everybody in the picture.
+def find(source: ImageSource, config: Config = DEFAULT, fixed: Fitted | None = None) -> Seen:
+    """Everybody in a picture of whose camera nothing is known.
 
     Args:
-        camera: where it is known.
-        fixed: camera and ground, where both are known.
+        fixed: camera and ground, where they are known after all.
     """
-    return find_people(source, detector(), camera, config, Progress(enabled=False), fixed=fixed)
+    reading = Reading(source)
+    return find_people(reading, detector(), KnownCamera(reading.size_px), config, fixed)
 
 
 def scout(picture: Path) -> Detections:
@@ -57,13 +54,19 @@ def scout(picture: Path) -> Detections:
             max_tiles=DEFAULT.scout_tiles,
             max_upscale=DEFAULT.max_upscale,
         )
-        found = Detections.cat(list(detector().detect(source, tiles)))
+        found = detector().detect(Reading(source), tiles)
     return selection.unplaced_people(found, DEFAULT)
+
+
+def edges(source: ImageSource) -> Structure | None:
+    """Straight edges of a picture without people."""
+    known = KnownCamera((source.width, source.height))
+    return find_structure(source, np.zeros((0, 4)), known, DEFAULT)
 
 
 def fit(
     people: Detections,
-    size: HasSize,
+    size_px: tuple[int, int],
     *,
     camera: Camera | None = None,
     structure: Structure | None = None,
@@ -71,10 +74,11 @@ def fit(
     """Camera and ground from people, the principal point free; None where they do not tell.
 
     Args:
-        camera: where it is known.
+        camera: whose focal length is known.
         structure: straight edges of the picture.
     """
-    return fit_camera(people, size, camera, DEFAULT, free_center=True, structure=structure)
+    known = KnownCamera(size_px, camera)
+    return fit_camera(people, known, DEFAULT, Evidence(structure), free_center=True)
 
 
 def scene_of(
@@ -82,7 +86,6 @@ def scene_of(
     seen: Seen,
     size_px: tuple[int, int],
     config: Config = DEFAULT,
-    *,
     crops: Crops | None = None,
 ) -> Scene:
     """Everybody with body and place.
@@ -90,9 +93,9 @@ def scene_of(
     Args:
         crops: pixels of the picture, for components that look at it again.
     """
-    return assemble.to_scene(name, seen, None, config, size_px, crops=crops)
+    return to_scene(name, seen, KnownCamera(size_px), config, crops)
 
 
 def seen_before(people: Detections, fitted: Fitted | None) -> Seen:
     """People and camera that were not found by `find`."""
-    return Seen(people, fitted, 0, len(people), 0)
+    return Seen(people, fitted, n_tiles=0, n_detections=len(people), rounds=0)

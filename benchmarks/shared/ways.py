@@ -81,9 +81,7 @@ def on_true_ground(image: Path, truth: Truth, config: Config = DEFAULT) -> crowd
 def true_keypoints(image: Path, truth: Truth) -> Answer:
     """Everybody who can be seen is found, with exact keypoints; camera and ground from them alone."""
     people = _true_people(truth)
-    with open_image(image) as source:
-        fitted = stages.fit(people, source)
-    seen = stages.seen_before(people, fitted)
+    seen = stages.seen_before(people, stages.fit(people, _size_px(truth)))
     return answer_of(stages.scene_of(image.name, seen, _size_px(truth)))
 
 
