@@ -53,6 +53,7 @@ def drawn(case: str, threads: int) -> list[Cell]:
 @click.option("--threads", default=1, show_default=True)
 @save_option
 def main(cases: tuple[str, ...], threads: int, save: bool) -> None:
+    torch.set_num_threads(threads)
     table = Table(COLUMNS, [])
     for case in cases:
         with multiprocessing.get_context("spawn").Pool(1) as pool:

@@ -19,10 +19,10 @@ _CPU_FACTS = Path("/proc/cpuinfo")  # Linux; elsewhere `platform` has to do
 
 
 def machine_line() -> str:
-    """Processor, cores, threads, load and versions in one line; no name of the machine."""
+    """Processor, cores, how many of them torch uses, load and versions; no name of the machine."""
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     return (
-        f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads{load}, "
+        f"{processor()}, {os.cpu_count()} cores ({torch.get_num_threads()} used){load}, "
         f"Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}"
     )
 
