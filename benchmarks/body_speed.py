@@ -1,58 +1,50 @@
-"""How long skinning a crowd takes: python benchmarks/body_speed.py [--people 1000] [--threads 2]
+"""How long skinning a crowd takes, for each level of the embedded body: python benchmarks/body_speed.py
 
-Prints the best and the median of several runs for each level of the embedded body, on random poses
-and shapes, and writes JSON.
+Poses and shapes are random. Best and median are of several runs by the clock; another program that runs
+meanwhile lengthens them.
 """
 
 from __future__ import annotations
 
-import json
-import platform
-import statistics
-import time
-from pathlib import Path
-
 import click
 import torch
+from shared.machine import Times, repeated
+from shared.results import Table, save_option, show
 
 from crowd3d import body
 
 
-def seconds(level: str, people: int, repeats: int) -> list[float]:
-    """Run times of posing so many people, after one run that warms up."""
+def skinning(level: str, people: int, repeats: int) -> Times:
+    """Run times of posing so many people."""
     model = body.load("open", level)
     generator = torch.Generator().manual_seed(0)
     pose = 0.4 * torch.randn(people, 24, 3, generator=generator)
     betas = torch.randn(people, 10, generator=generator)
     transl = torch.randn(people, 3, generator=generator)
-    times = []
     with torch.inference_mode():
-        for _ in range(repeats + 1):
-            start = time.perf_counter()
-            model(pose, betas, transl)
-            times.append(time.perf_counter() - start)
-    return times[1:]
+        return repeated(lambda: model(pose, betas, transl), repeats)
 
 
-@click.command()
+def table(people: int, repeats: int) -> Table:
+    """A line a level."""
+    columns = {"body": "{}", "vertices": "{:,}", "people": "{:,}"}
+    columns |= {"best s": "{:.3f}", "median s": "{:.3f}"}
+    result = Table(columns, [])
+    for level in body.LEVELS:
+        times = skinning(level, people, repeats)
+        vertices = body.load("open", level).n_vertices
+        result.rows.append([level, vertices, people, times.best_s, times.median_s])
+    return result
+
+
+@click.command(help=__doc__)
 @click.option("--people", default=1000, show_default=True)
 @click.option("--threads", default=2, show_default=True)
 @click.option("--repeats", default=7, show_default=True)
-@click.option("--out", default="body_speed.json", type=click.Path(path_type=Path))
-def main(people: int, threads: int, repeats: int, out: Path) -> None:
-    """Time linear blend skinning."""
+@save_option
+def main(people: int, threads: int, repeats: int, save: bool) -> None:
     torch.set_num_threads(threads)
-    rows = {}
-    for level in body.LEVELS:
-        times = seconds(level, people, repeats)
-        n_vertices = body.load("open", level).n_vertices
-        rows[level] = {"best_s": min(times), "median_s": statistics.median(times)}
-        click.echo(
-            f"{level:6} {n_vertices:6,} vertices  {people} people: best {min(times):.3f} s, "
-            f"median {statistics.median(times):.3f} s"
-        )
-    report = {"people": people, "threads": threads, "machine": platform.machine(), "rows": rows}
-    out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    show("body_speed", [table(people, repeats)], save=save)
 
 
 if __name__ == "__main__":

@@ -1,52 +1,48 @@
 """What each component adds in a crowd: python benchmarks/components.py --cache DIR
 
-Crowds in which about three of ten people overlap somebody (box IoU of 0.3 and more) are rendered once, found
-once by the default network, and told by the pipeline without and with each component. Seconds are those of
-finding everybody plus those of the component's own run from there. Components whose weights are not there are
-named and left out. Nothing is tuned on these crowds.
+Crowds in which about three of ten people overlap somebody (their boxes share 0.3 and more of their union) are
+rendered once, searched once by the default network, and then made into scenes without and with each component.
+Seconds are those of finding everybody plus those of the component's own run from there. Components whose
+weights are not there are named and left out. Nothing is tuned on these crowds.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 import numpy.typing as npt
-import roma
-import torch
+from shared import stages
+from shared.rendered import Crowd, chosen, rendered
+from shared.results import Table, save_option, show
 from shared.score import (
+    FOCAL,
+    HEIGHT,
     LIMBS,
-    MIN_VISIBLE,
+    PA_MPJPE,
+    POSITION,
+    PPDS,
+    SECONDS,
     Column,
-    Crowd,
-    cell_of,
+    Row,
+    intervals_hold,
     matched,
-    mean_of,
-    rendered,
+    means_table,
+    scene_table,
     score,
-    table,
+    visible_people,
 )
 from shared.ways import answer_of
 
 from crowd3d import Scene, evaluate
-from crowd3d import config as configs
 from crowd3d.config import Config
 from crowd3d.errors import Crowd3dError
-from crowd3d.maths import posterior
 from crowd3d.picture.crops import Crops
-from crowd3d.pipeline import assemble
-from crowd3d.pipeline.find import Seen, find_people
-from crowd3d.pipeline.networks import build_detector
-from crowd3d.progress import Progress
+from crowd3d.pipeline.find import Seen
 from crowd3d.synth import Truth
-from crowd3d.training.lift.metrics import JUDGED
 from tiling import box_iou, open_image
 
 CROWDS = (
@@ -57,8 +53,6 @@ CROWDS = (
     Crowd("wide", "wide", (5000, 2500), 120, 821),
 )
 OVERLAP_IOU = 0.3
-_MASS = 0.9
-
 
 ALONE: dict[str, Any] = {"refine_crops": "none", "depth_prior": "none", "fuse_looks": False}
 ROWS: dict[str, dict[str, Any]] = {
@@ -67,6 +61,7 @@ ROWS: dict[str, dict[str, Any]] = {
     **{f"+ depth prior {name}": {"depth_prior": name} for name in ("body", "rootnet", "rootnet-s")},
     "+ posterior fusion": {"fuse_looks": True},
 }
+ALL = "all"  # of them together
 
 
 def everything(missing: dict[str, str]) -> dict[str, Any]:
@@ -80,7 +75,7 @@ def everything(missing: dict[str, str]) -> dict[str, Any]:
 
 def overlapping(truth: Truth) -> npt.NDArray[np.bool_]:
     """(N,) whose box meets somebody else's with an IoU of `OVERLAP_IOU`, of people who can be seen."""
-    seen = np.flatnonzero((truth.visibility >= MIN_VISIBLE) & (truth.inside >= 0.5))
+    seen = np.flatnonzero(visible_people(truth))
     i, j = (seen[index] for index in np.triu_indices(len(seen), 1))
     close = box_iou(truth.boxes_px[i], truth.boxes_px[j]) >= OVERLAP_IOU
     answer = np.zeros(len(truth), bool)
@@ -90,11 +85,10 @@ def overlapping(truth: Truth) -> npt.NDArray[np.bool_]:
 
 def overlap_rate(truth: Truth) -> float:
     """Share of overlapping people among those who can be seen."""
-    seen = (truth.visibility >= MIN_VISIBLE) & (truth.inside >= 0.5)
-    return float(overlapping(truth)[seen].mean())
+    return float(overlapping(truth)[visible_people(truth)].mean())
 
 
-def judge(scene: Scene, truth: Truth) -> dict[str, Any]:
+def judge(scene: Scene, truth: Truth) -> Row:
     """The numbers of `syncrowd`, and those of overlapping people and of the error bars."""
     answer = answer_of(scene)
     row = score(answer, truth)
@@ -106,121 +100,86 @@ def judge(scene: Scene, truth: Truth) -> dict[str, Any]:
         answer.keypoints_m[pred][:, LIMBS], truth.keypoints_m[true][:, LIMBS]
     )
     row["pa_overlapping_mm"] = float(np.nanmean(errors_mm[overlapping(truth)[true]]))
-    row["coverage"] = float(inside(scene, truth, true, pred).mean())
-    row["position_m"] = float(
-        np.median(np.linalg.norm(answer.torso_m[pred] - truth.torso_m[true], axis=1))
-    )
+    row["holds_percent"] = 100 * float(intervals_hold(scene, truth, true, pred).mean())
     return row
 
 
-def inside(
-    scene: Scene, truth: Truth, true: npt.NDArray[np.int64], pred: npt.NDArray[np.int64]
-) -> npt.NDArray[np.bool_]:
-    """(K, J) whether the true rotation lies within the angle that claims 90 % of the probability."""
-    fisher = torch.from_numpy(scene.people.fisher[pred][:, list(JUDGED)])
-    rotation = roma.rotvec_to_rotmat(torch.from_numpy(truth.pose[true][:, list(JUDGED)]))
-    error = posterior.angle_between(posterior.mode(fisher), rotation)
-    return np.asarray((error < posterior.credible_angle(fisher, _MASS)).numpy())
-
-
-_COLUMNS: dict[str, Column] = {
-    "PA-MPJPE mm": lambda r: r.get("pa_mpjpe_mm"),
-    "of overlapping": lambda r: r.get("pa_overlapping_mm"),
-    "PPDS": lambda r: r["scene"]["PPDS"],
-    "position": lambda r: r.get("position"),
-    "position m": lambda r: r.get("position_m"),
-    "90 % holds": lambda r: r.get("coverage"),
-    "focal": lambda r: r["focal"],
-    "height": lambda r: r["height"],
-    "s": lambda r: r["seconds"],
-}
-
-
-def summary(measured: dict[str, dict[str, Any]]) -> str:
-    """Markdown: a line for each row, means over the scenes."""
-    lines = ["| | " + " | ".join(_COLUMNS) + " |", "|---" * (len(_COLUMNS) + 1) + "|"]
-    for name, scenes in measured.items():
-        means = [mean_of([column(row) for row in scenes.values()]) for column in _COLUMNS.values()]
-        lines.append(f"| {name} | " + " | ".join(map(cell_of, means)) + " |")
-    return "\n".join(lines)
-
-
-def machine() -> str:
-    """One line on what measured."""
-    processor = platform.processor() or platform.machine()
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    return (
-        f"{processor}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, load {load:.1f}, "
-        f"Python {platform.python_version()}, torch {torch.__version__}"
-    )
+COLUMNS = (
+    PA_MPJPE,
+    Column("of overlapping people", "{:.1f}", lambda r: r.get("pa_overlapping_mm")),
+    PPDS,
+    POSITION,
+    Column("position m", "{:.2f}", lambda r: r.get("position_m")),
+    Column("90 % interval holds", "{:.1f} %", lambda r: r.get("holds_percent")),
+    FOCAL,
+    HEIGHT,
+    SECONDS,
+)
 
 
 def run_scene(
     crowd: Crowd, cache: Path, missing: dict[str, str]
-) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """The rows of one crowd, and facts of it."""
+) -> tuple[dict[str, Row], dict[str, float]]:
+    """The rows of one crowd, and facts of it; what cannot run is added to `missing` with its reason."""
     image, truth = rendered(crowd, cache)
-    config = configs.load("default")
-    answers: dict[str, dict[str, Any]] = {}
+    rows: dict[str, Row] = {}
     with open_image(image) as source:
         start = time.perf_counter()
-        detector = build_detector(None, "cpu", config)
-        seen = find_people(source, detector, None, config, Progress(enabled=False))
+        seen = stages.find(source)
         found_s = time.perf_counter() - start
         crops = Crops(source)
-        for name in (*ROWS, "all"):
+        for name in (*ROWS, ALL):
             if name in missing:
                 continue
             settings = ROWS[name] if name in ROWS else everything(missing)
+            config = stages.DEFAULT.replace(**(ALONE | settings))
             try:
-                scene, seconds = _told(crowd, seen, config.replace(**(ALONE | settings)), crops)
+                scene, seconds = _timed_scene(crowd, seen, config, crops)
             except (Crowd3dError, ImportError) as error:
                 missing[name] = " ".join(str(error).split())
                 click.echo(f"{name}: {missing[name]}", err=True)
                 continue
-            answers[name] = {**judge(scene, truth), "seconds": found_s + seconds, "own_s": seconds}
+            rows[name] = {**judge(scene, truth), "seconds": found_s + seconds}
             click.echo(f"{crowd.name}, {name}: {found_s:.1f} + {seconds:.1f} s", err=True)
-    facts = {"overlap": overlap_rate(truth), "people": len(truth), "find_s": found_s}
-    return answers, facts
+    return rows, {"people": len(truth), "overlap": overlap_rate(truth)}
 
 
-def _told(crowd: Crowd, seen: Seen, config: Config, crops: Crops) -> tuple[Scene, float]:
+def _timed_scene(crowd: Crowd, seen: Seen, config: Config, crops: Crops) -> tuple[Scene, float]:
     start = time.perf_counter()
-    scene = assemble.to_scene(crowd.name, replace(seen), None, config, crops.size_px, crops=crops)
+    scene = stages.scene_of(crowd.name, seen, crops.size_px, config, crops)
     return scene, time.perf_counter() - start
 
 
-@click.command()
+def crowds_table(facts: dict[str, dict[str, float]]) -> Table:
+    """How crowded each scene is."""
+    lines = {name: [fact["people"], 100 * fact["overlap"]] for name, fact in facts.items()}
+    people = [fact["people"] for fact in facts.values()]
+    rates = [100 * fact["overlap"] for fact in facts.values()]
+    lines["all, mean"] = [sum(people), float(np.mean(rates))]
+    columns = {"scene": "{}", "people": "{}", "of whom overlap": "{:.0f} %"}
+    return Table(columns, [[name, *line] for name, line in lines.items()])
+
+
+@click.command(help=__doc__)
 @click.option(
     "--cache", type=click.Path(path_type=Path), default=Path("components"), show_default=True
 )
 @click.option("--scenes", default="all", show_default=True, help="Names, comma separated.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Everything measured.")
-def main(cache: Path, scenes: str, json_path: Path | None) -> None:
-    """Render what is missing, tell each crowd in several ways, print the table."""
-    names = {crowd.name for crowd in CROWDS}
-    wanted = names if scenes == "all" else {name.strip() for name in scenes.split(",")}
-    if wanted - names:
-        raise click.BadParameter(f"no such scene: {', '.join(sorted(wanted - names))}")
+@save_option
+def main(cache: Path, scenes: str, save: bool) -> None:
     missing: dict[str, str] = {}
-    measured: dict[str, dict[str, Any]] = {name: {} for name in (*ROWS, "all")}
-    facts: dict[str, dict[str, Any]] = {}
-    for crowd in (c for c in CROWDS if c.name in wanted):
-        answers, facts[crowd.name] = run_scene(crowd, cache, missing)
-        for name, row in answers.items():
+    measured: dict[str, dict[str, Row]] = {name: {} for name in (*ROWS, ALL)}
+    facts: dict[str, dict[str, float]] = {}
+    for crowd in chosen(CROWDS, scenes):
+        rows, facts[crowd.name] = run_scene(crowd, cache, missing)
+        for name, row in rows.items():
             measured[name][crowd.name] = row
     measured = {name: by_scene for name, by_scene in measured.items() if by_scene}
-    rate = mean_of([fact["overlap"] for fact in facts.values()])
-    of_each = ", ".join(f"{name} {fact['overlap']:.0%}" for name, fact in facts.items())
-    click.echo(f"{machine()}\n{rate:.0%} of people overlap ({of_each})\n")
-    click.echo(summary(measured) + "\n")
     for name, by_scene in measured.items():
-        click.echo(table(by_scene, name, _COLUMNS) + "\n")
+        click.echo(scene_table(by_scene, COLUMNS, name).markdown() + "\n")
     for name, reason in missing.items():
         click.echo(f"left out: {name}: {reason}")
-    if json_path is not None:
-        result = {"machine": machine(), "scenes": facts, "rows": measured, "left_out": missing}
-        json_path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    show("components", [means_table(measured, COLUMNS, "with"), crowds_table(facts)], save=save)
 
 
 if __name__ == "__main__":

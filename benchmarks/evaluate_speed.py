@@ -1,25 +1,24 @@
-"""How long scoring takes: python benchmarks/evaluate_speed.py [--frames 100] [--people 500] [--threads 2]
+"""How long scoring takes: python benchmarks/evaluate_speed.py
 
 Crowds on a plane, seen by a camera of a LargeCrowd picture; predictions are the truth with noise, some
-people missing and some invented. Prints the time of the scores alone, of both flavours, with intervals,
-of posing the bodies' keypoints, and of everything `crowd3d evaluate` says; writes JSON.
+people missing and some invented. Timed are the scores alone, of both flavours, with intervals, posing the
+bodies' keypoints, and everything that `crowd3d evaluate` says. The scores themselves are printed to show
+that the crowds are no trivial ones.
 """
 
 from __future__ import annotations
 
-import json
-import platform
-import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
 import torch
+from shared.machine import timed
+from shared.results import Table, save_option, show
 
 from crowd3d import evaluate
 from crowd3d.data.truth import FrameTruth
+from crowd3d.evaluate.metrics.scene import Flavour
 from crowd3d.evaluate.predictions import PredictedFrame, of_parameters
 from crowd3d.export.predict_json import Predicted
 
@@ -66,27 +65,14 @@ def pair(people: int, seed: int) -> tuple[Predicted, PredictedFrame, FrameTruth]
     return found, of_parameters(found), truth
 
 
-def timed(work: Callable[[], Any]) -> dict[str, float]:
-    """Seconds by the clock and of the processor, which other programs do not lengthen."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    work()
-    return {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
-
-
-@click.command()
-@click.option("--frames", default=100, show_default=True)
-@click.option("--people", default=500, show_default=True)
-@click.option("--threads", default=2, show_default=True)
-@click.option("--out", default="evaluate_speed.json", type=click.Path(path_type=Path))
-def main(frames: int, people: int, threads: int, out: Path) -> None:
-    """Time the scorers."""
-    torch.set_num_threads(threads)
+def jobs(frames: int, people: int) -> tuple[dict[str, Callable[[], object]], Callable[[], Table]]:
+    """What is timed, and the scores of the crowds it is timed on."""
     raw, posed, truth = {}, {}, {}
     for i in range(frames):
         found, seen, true = pair(people, i)
         raw[true.image_name], posed[true.image_name], truth[true.image_name] = found, seen, true
 
-    def arrays(flavour: str, seed: int | None = None) -> None:
+    def arrays(flavour: Flavour, seed: int | None = None) -> None:
         for name, true in truth.items():
             evaluate.scene_metrics(
                 posed[name].keypoints_px,
@@ -95,32 +81,39 @@ def main(frames: int, people: int, threads: int, out: Path) -> None:
                 np.prod(true.boxes_px[:, 2:] - true.boxes_px[:, :2], axis=1),
                 true.torso_m,
                 true.hvip_m,
-                flavour,  # type: ignore[arg-type]
+                flavour,
                 seed=seed,
             )
 
-    work: dict[str, Callable[[], Any]] = {
+    def scores() -> Table:
+        found = evaluate.largecrowd(posed, truth)
+        return Table(
+            dict.fromkeys(found, "{:.3f}"), [list(found.values())], "scores of these crowds"
+        )
+
+    return {
         "scene_metrics, largecrowd": lambda: arrays("largecrowd"),
         "scene_metrics, scene": lambda: arrays("scene"),
         "scene_metrics, scene, with intervals": lambda: arrays("scene", 0),
         "bodies to keypoints": lambda: [of_parameters(found) for found in raw.values()],
         "evaluate, everything, scene": lambda: evaluate.evaluate(posed, truth, "scene"),
-    }
-    rows = {}
+    }, scores
+
+
+@click.command(help=__doc__)
+@click.option("--frames", default=100, show_default=True)
+@click.option("--people", default=500, show_default=True)
+@click.option("--threads", default=2, show_default=True)
+@save_option
+def main(frames: int, people: int, threads: int, save: bool) -> None:
+    torch.set_num_threads(threads)
+    work, scores = jobs(frames, people)
+    columns = {"what": "{}", "pictures": "{}", "people in each": "{}"}
+    table = Table(columns | {"s": "{:.2f}", "processor s": "{:.2f}"}, [])
     for name, job in work.items():
-        rows[name] = timed(job)
-        seconds = "{wall_s:7.2f} s, {cpu_s:7.2f} s of processor".format(**rows[name])
-        click.echo(f"{name:38} {frames} pictures of {people} people: {seconds}")
-    score = evaluate.largecrowd(posed, truth)
-    click.echo("  ".join(f"{k} {v:.3f}" for k, v in score.items()))
-    report = {
-        "frames": frames,
-        "people": people,
-        "threads": threads,
-        "machine": platform.machine(),
-        "rows": rows,
-    }
-    out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        times = timed(job)
+        table.rows.append([name, frames, people, times.best_s, times.median_processor_s])
+    show("evaluate_speed", [table, scores()], save=save)
 
 
 if __name__ == "__main__":

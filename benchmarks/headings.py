@@ -7,7 +7,6 @@ people over 60 px of whom half is seen.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,13 @@ import click
 import cv2
 import numpy as np
 import numpy.typing as npt
-from components import inside, machine
-from shared.score import Crowd, rendered
+from shared.rendered import Crowd, rendered
+from shared.results import Table, save_option, show
+from shared.score import intervals_hold
+from shared.stages import DEFAULT
 from shared.ways import answer_of, on_true_ground
 
 from crowd3d import Scene, evaluate
-from crowd3d import config as configs
 from crowd3d.body.tree import COCO_MIRROR, TORSO_KEYPOINTS
 from crowd3d.detect import sides
 from crowd3d.evaluate.metrics import matching
@@ -89,7 +89,7 @@ def judge(scene: Scene, truth: Truth) -> FloatArray:
     poses = (truth.pose[true], scene.people.pose[found])
     ways = [_level(body_facing(pose[:, 0]), truth.normals[0]) for pose in poses]
     heading = np.degrees(np.arccos((ways[0] * ways[1]).sum(axis=1).clip(-1, 1)))
-    holds = inside(scene, truth, true, found)[:, 0]  # of the root
+    holds = intervals_hold(scene, truth, true, found)[:, 0]  # of the root
     joints = answer_of(scene).keypoints_m
     assert joints is not None
     errors_mm = evaluate.mpjpe_mm(joints[found], truth.keypoints_m[true], TORSO_KEYPOINTS)
@@ -102,44 +102,58 @@ def _level(ways: FloatArray, up: FloatArray) -> FloatArray:
     return np.asarray(level / np.linalg.norm(level, axis=1, keepdims=True))
 
 
-def summary(judged: dict[tuple[str, str], FloatArray]) -> str:
-    """Markdown: a line for each quality of the pictures and each way."""
-    head = ["", "people", "left and right mixed up", "heading off: median", "mean", "9 of 10 under"]
-    head += ["over 45 degrees", "90 % angle of the root holds", "MPJPE mm"]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for (quality, way), rows in judged.items():
+COLUMNS = {
+    "": "{}",
+    "people": "{}",
+    "left and right mixed up": "{}",
+    "heading off by, degrees: median": "{:.1f}",
+    "mean": "{:.1f}",
+    "9 of 10 under": "{:.0f}",
+    "over 45 degrees": "{}",
+    "90 % angle of the root holds": "{:.1f} %",
+    "MPJPE mm": "{:.1f}",
+}
+
+
+def table(judged: dict[str, FloatArray]) -> Table:
+    """A line for each quality of the pictures and each way, of its people's rows as `judge` makes them."""
+    result = Table(COLUMNS, [])
+    for name, rows in judged.items():
         mixed_up, heading, holds, errors_mm = rows.T
-        cells = [f"{quality}, {way}", f"{len(rows)}", f"{int(mixed_up.sum())}"]
-        cells += [f"{np.median(heading):.1f}", f"{heading.mean():.1f}"]
-        cells += [f"{np.quantile(heading, 0.9):.0f}", f"{(heading > 45).sum()}"]
-        cells += [f"{100 * holds.mean():.1f} %", f"{np.nanmean(errors_mm):.1f}"]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        result.rows.append(
+            [
+                name,
+                len(rows),
+                int(mixed_up.sum()),
+                float(np.median(heading)),
+                float(heading.mean()),
+                float(np.quantile(heading, 0.9)),
+                int((heading > 45).sum()),
+                float(100 * holds.mean()),
+                float(np.nanmean(errors_mm)),
+            ]
+        )
+    return result
 
 
-@click.command()
+@click.command(help=__doc__)
 @click.option(
     "--cache", type=click.Path(path_type=Path), default=Path("headings"), show_default=True
 )
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Every person's row.")
-def main(cache: Path, json_path: Path | None) -> None:
-    """Render what is missing, read each crowd sharp and poor in both ways, print the table."""
-    parts: dict[tuple[str, str], list[FloatArray]] = {}
+@save_option
+def main(cache: Path, save: bool) -> None:
+    parts: dict[str, list[FloatArray]] = {f"{q}, {way}": [] for q in QUALITIES for way in WAYS}
     for crowd in CROWDS:
         image, truth = rendered(crowd, cache)
         for quality in QUALITIES:
             picture = image if quality == "sharp" else poor_picture(image, truth, crowd.seed)
             for way, settings in WAYS.items():
-                config = configs.load("default").replace(**settings)
+                config = DEFAULT.replace(**settings)
                 rows = judge(on_true_ground(picture, truth, config), truth)
-                parts.setdefault((quality, way), []).append(rows)
+                parts[f"{quality}, {way}"].append(rows)
                 click.echo(f"{crowd.name}, {quality}, {way}: {len(rows)} people", err=True)
-    keys = [(quality, way) for quality in QUALITIES for way in WAYS]
-    judged = {key: np.concatenate(parts[key]) for key in keys}
-    click.echo(f"{machine()}\n\n{summary(judged)}")
-    if json_path is not None:
-        rows_of = {f"{quality}, {way}": rows.tolist() for (quality, way), rows in judged.items()}
-        json_path.write_text(json.dumps(rows_of, indent=1) + "\n", encoding="utf-8")
+    judged = {name: np.concatenate(rows) for name, rows in parts.items()}
+    show("headings", [table(judged)], save=save)
 
 
 if __name__ == "__main__":

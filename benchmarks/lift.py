@@ -1,22 +1,21 @@
 """The lift on motion it never saw, with a detector's errors, against three baselines.
 
-    python benchmarks/lift.py --mocap DIR --deepmimic DIR [--baseline-steps 4500] [--keep DIR]
+    python benchmarks/lift.py --mocap DIR --deepmimic DIR
 
-Prints a table and writes JSON. Held-out motion, noise and population are those of the recipe; poses
-are as recorded. The two trained rows of equal budget differ only in what they are trained to say: a
-matrix Fisher distribution or a 6D rotation (Zhou et al., CVPR 2019).
+Held-out motion, noise and population are those of the recipe; poses are as recorded. The two trained rows of
+equal budget differ only in what they are trained to say: a matrix Fisher distribution or a 6D rotation (Zhou et
+al., CVPR 2019). "refined" is after limbs were fitted to the keypoints.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import platform
-import time
 from pathlib import Path
 
 import click
 import torch
+from shared.machine import taking_turns
+from shared.results import Cell, Table, save_option, show
 from torch import Tensor
 
 from crowd3d import body, lift
@@ -110,40 +109,67 @@ def lift_rows(lifter: lift.Lift, batch: Batch, rig: Rig, name: str) -> dict[str,
     }
 
 
-def timings(lifter: lift.Lift, batch: Batch) -> Row:
-    """Best of three, seconds."""
+def timings(lifter: lift.Lift, batch: Batch) -> Table:
+    """Seconds for 1,000 people."""
     keypoints, elevation = batch.keypoints[:1000], batch.elevation[:1000]
-    lifted, refined = [], []
-    for _ in range(4):
-        start = time.perf_counter()
-        result = lifter(keypoints, elevation)
-        lifted.append(time.perf_counter() - start)
-        start = time.perf_counter()
-        lifter.refine_pose(result, keypoints, elevation)
-        refined.append(time.perf_counter() - start)
-    return {"lift_1000_people_s": min(lifted[1:]), "refine_1000_people_s": min(refined[1:])}
+    result = lifter(keypoints, elevation)
+    times = taking_turns(
+        {
+            "lift": lambda: lifter(keypoints, elevation),
+            "refinement": lambda: lifter.refine_pose(result, keypoints, elevation),
+        },
+        repeats=3,
+    )
+    rows: list[list[Cell]] = [[name, t.best_s, t.median_s] for name, t in times.items()]
+    columns = {"of 1,000 people": "{}", "best s": "{:.2f}", "median s": "{:.2f}"}
+    return Table(columns, rows, "speed")
 
 
 def _seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@click.command()
-@click.option("--mocap", "cmu", required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--deepmimic", required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--recipe", "page", default=RECIPE, type=click.Path(exists=True, path_type=Path))
-@click.option("--weights", default=None, type=click.Path(exists=True, path_type=Path))
-@click.option("--people", default=8192, help="Held-out people.")
+COLUMNS = {  # key of `summary` -> heading and template
+    "pa_mpjpe_mm": ("PA-MPJPE mm", "{:.1f}"),
+    "mpjpe_mm": ("MPJPE mm", "{:.1f}"),
+    "heading_median_deg": ("heading, median, degrees", "{:.1f}"),
+    "heading_over_90_percent": ("heading over 90 degrees", "{:.1f} %"),
+    "coverage_90_percent": ("90 % interval holds", "{:.1f} %"),
+    "spearman_pairs": ("rank correlation of spread and error", "{:.2f}"),
+    "spearman_people": ("the same, over people", "{:.2f}"),
+    "spearman_within_joint": ("the same, within a joint", "{:.2f}"),
+}
+
+
+def table(rows: dict[str, Row]) -> Table:
+    """One line a row."""
+    columns = {"pose by": "{}"} | dict(COLUMNS.values())
+    return Table(columns, [[name, *(row.get(k) for k in COLUMNS)] for name, row in rows.items()])
+
+
+@click.command(help=__doc__)
 @click.option(
-    "--baseline-steps", default=4500, help="Training of the two rows of equal budget; 0 skips them."
+    "--mocap", "cmu", required=True, metavar="DIR", type=click.Path(exists=True, path_type=Path)
 )
 @click.option(
-    "--keep",
+    "--deepmimic", required=True, metavar="DIR", type=click.Path(exists=True, path_type=Path)
+)
+@click.option("--recipe", "page", default=RECIPE, type=click.Path(exists=True, path_type=Path))
+@click.option("--weights", default=None, type=click.Path(exists=True, path_type=Path))
+@click.option("--people", default=8192, show_default=True, help="Held-out people.")
+@click.option(
+    "--baseline-steps",
+    default=4500,
+    show_default=True,
+    help="Training of the two rows of equal budget; 0 skips them.",
+)
+@click.option(
+    "--cache",
     default=None,
     type=click.Path(path_type=Path),
     help="Checkpoints of their training; a second call goes on from them.",
 )
-@click.option("--out", default="lift.json", type=click.Path(path_type=Path))
+@save_option
 def main(
     cmu: Path,
     deepmimic: Path,
@@ -151,10 +177,9 @@ def main(
     weights: Path | None,
     people: int,
     baseline_steps: int,
-    keep: Path | None,
-    out: Path,
+    cache: Path | None,
+    save: bool,
 ) -> None:
-    """Measure the lift and its baselines."""
     recipe = read_recipe(page)
     rig = rig_of(body.load("open", level="crowd"))
     training, validation, held_out = split(load_clips(cmu, deepmimic, rig), recipe)
@@ -162,33 +187,17 @@ def main(
     batch = fixed_batch(held_out, as_recorded(held_out), rig, recipe, people, recipe.seed + 4)
     lifter = lift.load(weights)
     rows = lift_rows(lifter, batch, rig, "lift")
-    rows["mean pose"] = mean_row(bank, batch, rig)
-    rows["nearest neighbour in 2D"] = neighbour_row(bank, recipe, batch, rig)
     if baseline_steps:
         short = dataclasses.replace(recipe, steps=baseline_steps)
-        folders = [keep / name if keep else None for name in ("six_d", "fisher")]
-        net = fit(rig, bank, short, folders[0], loss=six_d_loss)
-        rows[f"6D regression, {baseline_steps} steps"] = six_d_row(net, batch, rig)
+        folders = [cache / name if cache else None for name in ("six_d", "fisher")]
+        six_d_net = fit(rig, bank, short, folders[0], loss=six_d_loss)
         net = fit(rig, bank, short, folders[1])
         calibrate(net, fixed_batch(validation, recipe.poses, rig, recipe, 3000, recipe.seed + 3))
         rows |= lift_rows(lift.Lift(net), batch, rig, f"matrix Fisher, {baseline_steps} steps")
-    report = {"rows": rows, "timings": timings(lifter, batch), "people": people}
-    report["machine"] = f"{platform.machine()}, {torch.get_num_threads()} threads"
-    out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    click.echo(as_table(rows))
-    click.echo(json.dumps(report["timings"]))
-
-
-def as_table(rows: dict[str, Row]) -> str:
-    """One line a row, columns of the first row."""
-    columns = list(next(iter(rows.values())))
-    width = max(map(len, rows))
-    lines = [" " * width + "  " + "  ".join(columns)]
-    for name, row in rows.items():
-        cells = [f"{row[c]:.2f}" if c in row else "-" for c in columns]
-        padded = [cell.rjust(len(c)) for cell, c in zip(cells, columns, strict=True)]
-        lines.append(name.ljust(width) + "  " + "  ".join(padded))
-    return "\n".join(lines)
+        rows[f"6D regression, {baseline_steps} steps"] = six_d_row(six_d_net, batch, rig)
+    rows["nearest neighbour in 2D"] = neighbour_row(bank, recipe, batch, rig)
+    rows["mean pose"] = mean_row(bank, batch, rig)
+    show("lift", [table(rows), timings(lifter, batch)], save=save)
 
 
 if __name__ == "__main__":

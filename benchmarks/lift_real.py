@@ -1,16 +1,13 @@
-"""Detector and lift on real photographs with measured 3D joints: the samples of mmpose's test data.
-
-    python benchmarks/lift_real.py mmpose_samples [--weights lift.safetensors] [--out lift_real.json]
+"""Detector and lift on real photographs with measured 3D joints: python benchmarks/lift_real.py SAMPLES
 
 The folder holds `h36m/` and `mpi_inf_3dhp/` of mmpose's tests/data. Keypoints are the network's own,
 from the tiles that a run begins with. Intrinsics are the data sets'; gravity is that of the calibrated
 camera, and the test cameras of MPI-INF-3DHP, whose attitude is not published, are taken as level.
-PA-MPJPE is over the 14 joints that both data sets have. Prints a line a sample and writes JSON.
+PA-MPJPE is over the 14 joints that both data sets have. "refined" is after limbs were fitted to the keypoints.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,16 +16,14 @@ import click
 import numpy as np
 import numpy.typing as npt
 import torch
+from shared import stages
+from shared.results import Cell, Table, save_option, show
 
 import tiling
-from crowd3d import body, lift, models
+from crowd3d import body, lift
 from crowd3d.body.convert import read_pickled_arrays
 from crowd3d.body.tree import H36M_14
-from crowd3d.config import Config
-from crowd3d.detect import selection
-from crowd3d.detect.detector import Detector
 from crowd3d.maths.upright import to_camera, to_upright
-from crowd3d.pipeline.networks import choose_device
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.detections import Detections
 from crowd3d.training.lift.metrics import procrustes
@@ -117,18 +112,9 @@ def picture_size(path: Path) -> tuple[int, int]:
         return source.width, source.height
 
 
-def detect(sample: Sample, detector: Detector, config: Config) -> Detections:
+def detect(sample: Sample) -> Detections:
     """The person at the sample's place, as the network sees it: one row, or none."""
-    with tiling.open_image(sample.image, max_pixels=config.max_pixels) as source:
-        tiles = tiling.scout_tiles(
-            source.width,
-            source.height,
-            tile_px=config.tile_px,
-            max_tiles=config.scout_tiles,
-            max_upscale=config.max_upscale,
-        )
-        found = Detections.cat(list(detector.detect(source, tiles)))
-    people = selection.unplaced_people(found, config)
+    people = stages.scout(sample.image)
     low, high = people.box_px[:, :2], people.box_px[:, 2:]
     inside = ((low < sample.center_px) & (sample.center_px < high)).all(axis=1)
     return people.filter(np.flatnonzero(inside)[np.argsort(-people.quality[inside])[:1]])
@@ -159,41 +145,55 @@ def _mm(a: torch.Tensor, b: torch.Tensor) -> float:
     return 1000 * float((a - b).norm(dim=-1).mean())
 
 
-@click.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+COLUMNS = {  # name of a number -> heading and template
+    "gravity_is_known": ("gravity is known", "{}"),
+    "mean_keypoint_score": ("mean keypoint score", "{:.2f}"),
+    "elevation_deg": ("elevation, degrees", "{:.1f}"),
+    "pa_mpjpe_mm": ("PA-MPJPE mm", "{:.1f}"),
+    "mpjpe_mm": ("MPJPE mm", "{:.1f}"),
+    "refined_pa_mpjpe_mm": ("refined: PA-MPJPE mm", "{:.1f}"),
+    "refined_mpjpe_mm": ("refined: MPJPE mm", "{:.1f}"),
+}
+ERRORS = ("pa_mpjpe_mm", "mpjpe_mm", "refined_pa_mpjpe_mm", "refined_mpjpe_mm")
+
+
+def tables(samples: dict[str, dict[str, Cell]], upright: list[str]) -> list[Table]:
+    """Means over the upright samples that were found, and a line a sample."""
+    judged = [samples[name] for name in upright if "pa_mpjpe_mm" in samples[name]]
+    means: list[Cell] = [float(np.mean([row[key] for row in judged])) for key in ERRORS]
+    columns = {"upright samples": "{}"} | dict(COLUMNS[key] for key in ERRORS)
+    return [
+        Table(columns, [[len(judged), *means]], "means"),
+        Table(
+            {"sample": "{}", "upright": "{}"} | dict(COLUMNS.values()),
+            [
+                [name, "yes" if name in upright else "no", *(row.get(key) for key in COLUMNS)]
+                for name, row in samples.items()
+            ],
+            "each sample",
+        ),
+    ]
+
+
+@click.command(help=__doc__)
+@click.argument(
+    "folder", metavar="SAMPLES", type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
 @click.option("--weights", default=None, type=click.Path(exists=True, path_type=Path))
-@click.option("--out", default="lift_real.json", type=click.Path(path_type=Path))
-def main(folder: Path, weights: Path | None, out: Path) -> None:
-    """Measure on every sample."""
-    config = Config()
-    network = models.build("crowd3d-s", "embedded")
-    detector = Detector(network, choose_device("auto"), config.batch_size, config.min_center_score)
+@save_option
+def main(folder: Path, weights: Path | None, save: bool) -> None:
     lifter, model = lift.load(weights), body.load("open", "full")
-    rows: dict[str, dict[str, float | bool]] = {}
+    rows: dict[str, dict[str, Cell]] = {}
+    upright = []
     for sample in [*h36m(folder / "h36m"), *mpi_inf_3dhp(folder / "mpi_inf_3dhp")]:
-        facts: dict[str, float | bool] = {
-            "upright": sample.is_upright,
-            "gravity_is_known": sample.up_is_known,
-        }
-        seen = detect(sample, detector, config)
+        row: dict[str, Cell] = {"gravity_is_known": "yes" if sample.up_is_known else "no"}
+        seen = detect(sample)
         if len(seen):
-            facts["mean_keypoint_score"] = float(seen.keypoints_px[..., 2].mean())
-            facts |= judge(sample, seen, lifter, model)
-        rows[sample.name] = facts
-        click.echo(f"{sample.name:42} " + "  ".join(f"{k} {_text(v)}" for k, v in facts.items()))
-    upright = [r for r in rows.values() if r["upright"] and "pa_mpjpe_mm" in r]
-    means = {
-        key: float(np.mean([r[key] for r in upright]))
-        for key in ("pa_mpjpe_mm", "mpjpe_mm", "refined_pa_mpjpe_mm", "refined_mpjpe_mm")
-    }
-    click.echo(
-        f"{len(upright)} upright, mean: " + "  ".join(f"{k} {v:.1f}" for k, v in means.items())
-    )
-    out.write_text(json.dumps({"samples": rows, "upright_mean": means}, indent=2) + "\n")
-
-
-def _text(value: float | bool) -> str:
-    return str(value) if isinstance(value, bool) else f"{value:.1f}"
+            row["mean_keypoint_score"] = float(seen.keypoints_px[..., 2].mean())
+            row |= judge(sample, seen, lifter, model)
+        rows[sample.name] = row
+        upright += [sample.name] if sample.is_upright else []
+    show("lift_real", tables(rows, upright), save=save)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Two networks side by side: python benchmarks/patch_speed.py [--threads 2] [--image PICTURE]
+"""Two networks side by side: python benchmarks/patch_speed.py
 
 Seconds per 512 px patch: `crowd3d-s` and `crowd3dnet` take turns on the same patches with the same threads in
-one process, from pixels to decoded people, so that a busy machine slows both alike. Prints medians of elapsed
-and of processor time, which other programs disturb less.
+one process, from pixels to decoded people, so that a busy machine slows both alike. Medians of elapsed and of
+processor time, which other programs disturb less.
 
 People per second of the whole pipeline with each, files not written: also turn about, on one picture. Without
 --weights crowd3dnet's are random: it runs in full, and then its maps are replaced by ones that tell the people
@@ -11,22 +11,17 @@ whom the default run found, so that as many people go through the rest of the pi
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import resource
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 import click
 import numpy as np
 import roma
 import torch
+from shared.machine import peak_mb, taking_turns
+from shared.results import Cell, Table, save_option, show
 from torch import Tensor, nn
 
 import tiling
@@ -40,7 +35,8 @@ from crowd3d.patches.reader import PatchReader
 from crowd3d.scene.people import People
 from crowd3d.synth import synthesize
 
-_FOCAL_PX = 29200.0
+SMALL, PUBLISHED = "crowd3d-s", "crowd3dnet"
+_FOCAL_PX = 29200.0  # of a LargeCrowd picture, for the view that a patch is told
 _PLANE = (-0.02, -0.98, -0.2, 16.0)
 
 
@@ -104,55 +100,71 @@ class Told(nn.Module):
         return tell(self.torso_m, self.rotations, self.betas, double)
 
 
-def pipeline_rows(image: Path, weights: str | None, repeats: int) -> dict[str, Any]:
-    """Medians of the whole pipeline with each network on one picture."""
+def patch_table(
+    image: Path | None, weights: str | None, count: int, batch: int, repeats: int
+) -> Table:
+    """Seconds a patch of each network."""
+    torch.manual_seed(0)
+    batches = torch.split(patches(image, count), batch)
+    jobs: dict[str, Callable[[], object]] = {
+        name: (lambda run=run: [run(part) for part in batches])  # type: ignore[misc]
+        for name, run in runners(weights).items()
+    }
+    with torch.inference_mode():
+        times = taking_turns(jobs, repeats)
+    least = times[SMALL].median_processor_s
+    rows: list[list[Cell]] = [
+        [
+            name,
+            t.best_s / count,
+            t.median_s / count,
+            t.median_processor_s / count,
+            t.median_processor_s / least,
+        ]
+        for name, t in times.items()
+    ]
+    columns = {"network": "{}", "best s": "{:.3f}", "median s": "{:.3f}"}
+    columns |= {"processor s": "{:.3f}", "times the processor time": "{:.1f}"}
+    return Table(columns, rows, "a patch of 512 px")
+
+
+def pipeline_table(image: Path, weights: str | None, repeats: int) -> Table:
+    """The whole pipeline with each network on one picture."""
     found = api.reconstruct(image)  # warms up too
     if weights is None:
         reader = PatchReader(Told(found.people), trained_for=OPEN_BODY)
     else:
-        reader = PatchReader(models.build("crowd3dnet", weights), trained_for=SMPL_BODY)
-    runs: dict[str, Callable[[], Any]] = {
-        "crowd3d-s": lambda: api.reconstruct(image),
-        "crowd3dnet": lambda: api.reconstruct(image, model="crowd3dnet"),
+        reader = PatchReader(models.build(PUBLISHED, weights), trained_for=SMPL_BODY)
+    people: dict[str, int] = {}
+    peak: dict[str, float] = {}
+
+    def run(name: str, model: str | None) -> None:
+        people[name] = len(api.reconstruct(image, model=model).people)
+        peak.setdefault(name, peak_mb())
+
+    jobs: dict[str, Callable[[], object]] = {
+        SMALL: lambda: run(SMALL, None),
+        PUBLISHED: lambda: run(PUBLISHED, PUBLISHED),
     }
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
-    rows: dict[str, Any] = {}
     with mock.patch.object(api, "build_reader", lambda *_: reader):
-        for _ in range(repeats):
-            for name, run in runs.items():
-                start = time.perf_counter(), time.process_time()
-                scene = run()
-                end = time.perf_counter(), time.process_time()
-                times[name].append((end[0] - start[0], end[1] - start[1]))
-                rows.setdefault(name, {"people": len(scene.people), "peak_so_far_mb": peak_mb()})
-    for name, row in rows.items():
-        elapsed, processor = (
-            statistics.median(values) for values in zip(*times[name], strict=True)
-        )
-        row |= {"median_s": elapsed, "median_processor_s": processor}
-        row["people_per_s"] = row["people"] / elapsed
-        click.echo(
-            f"{name:10}  {row['people']} people, median {elapsed:.1f} s (processor {processor:.1f} s):"
-            f" {row['people_per_s']:.2f} people a second, peak so far {row['peak_so_far_mb']:.0f} MB"
-        )
-    return rows
+        times = taking_turns(jobs, repeats, warm_up=0)
+    rows: list[list[Cell]] = [
+        [
+            name,
+            people[name],
+            t.median_s,
+            t.median_processor_s,
+            people[name] / t.median_s,
+            peak[name],
+        ]
+        for name, t in times.items()
+    ]
+    columns = {"network": "{}", "people": "{}", "median s": "{:.1f}", "processor s": "{:.1f}"}
+    columns |= {"people a second": "{:.1f}", "peak memory so far MB": "{:.0f}"}
+    return Table(columns, rows, "the whole pipeline")
 
 
-def peak_mb() -> float:
-    """Of this process since its start."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def machine(threads: int) -> str:
-    """What the numbers belong to, in one line."""
-    load = os.getloadavg()[0]
-    return (
-        f"{platform.machine()}, {os.cpu_count()} cores, {threads} threads, load {load:.1f} before,"
-        f" torch {torch.__version__}"
-    )
-
-
-@click.command()
+@click.command(help=__doc__)
 @click.option("--image", type=click.Path(path_type=Path, exists=True), help="  [default: noise]")
 @click.option("--patches", "count", default=8, show_default=True)
 @click.option("--batch", default=1, show_default=True)
@@ -160,9 +172,15 @@ def machine(threads: int) -> str:
 @click.option("--repeats", default=5, show_default=True)
 @click.option("--weights", help="Of crowd3dnet; speed does not depend on them.  [default: random]")
 @click.option("--pipeline-repeats", default=3, show_default=True, help="0 leaves the pipeline out.")
-@click.option("--size", type=(int, int), default=(2400, 1200), help="Of a generated picture.")
+@click.option(
+    "--size",
+    type=(int, int),
+    default=(2400, 1200),
+    show_default=True,
+    help="Of a generated picture.",
+)
 @click.option("--people", default=60, show_default=True, help="In a generated picture.")
-@click.option("--out", default="patch_speed.json", type=click.Path(path_type=Path))
+@save_option
 def main(
     image: Path | None,
     count: int,
@@ -173,56 +191,17 @@ def main(
     pipeline_repeats: int,
     size: tuple[int, int],
     people: int,
-    out: Path,
+    save: bool,
 ) -> None:
-    """Time both networks, turn about."""
     torch.set_num_threads(threads)
-    line = machine(threads)
-    click.echo(line)
-    torch.manual_seed(0)
-    batches = torch.split(patches(image, count), batch)
-    networks = runners(weights)
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in networks}
-    with torch.inference_mode():
-        for _ in range(repeats + 1):
-            for name, run in networks.items():
-                start = time.perf_counter(), time.process_time()
-                for part in batches:
-                    run(part)
-                end = time.perf_counter(), time.process_time()
-                seconds[name].append(((end[0] - start[0]) / count, (end[1] - start[1]) / count))
-    rows = {}
-    for name, times in seconds.items():
-        elapsed, processor = zip(*times[1:], strict=True)  # the first run warms up
-        rows[name] = {
-            "median_s": statistics.median(elapsed),
-            "best_s": min(elapsed),
-            "median_processor_s": statistics.median(processor),
-        }
-        click.echo(
-            f"{name:10}  median {rows[name]['median_s']:.3f} s a patch, best {min(elapsed):.3f} s, "
-            f"processor {rows[name]['median_processor_s']:.3f} s"
-        )
-    small, published = (rows[name]["median_processor_s"] for name in ("crowd3d-s", "crowd3dnet"))
-    ratio = published / small
-    click.echo(f"crowd3dnet takes {ratio:.1f} times the processor time")
-    report = {
-        "patches": count,
-        "batch": batch,
-        "machine": line,
-        "rows": rows,
-        "ratio": ratio,
-    }
+    tables = [patch_table(image, weights, count, batch, repeats)]
     if pipeline_repeats:
         with tempfile.TemporaryDirectory() as folder:
             if image is None:
                 synthesize(folder, seed=71, size=size, n_people=people)
                 image = Path(folder) / "image.jpg"
-            whole = pipeline_rows(image, weights, pipeline_repeats)
-        slower = whole["crowd3d-s"]["people_per_s"] / whole["crowd3dnet"]["people_per_s"]
-        click.echo(f"the pipeline with crowd3dnet finds {slower:.1f} times fewer people a second")
-        report |= {"pipeline": whole, "pipeline_ratio": slower, "random_weights": weights is None}
-    out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+            tables.append(pipeline_table(image, weights, pipeline_repeats))
+    show("patch_speed", tables, save=save)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ the rays of a grid of pixels, which both cameras know; no people and no ground a
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,16 +21,12 @@ import click
 import cv2
 import numpy as np
 import numpy.typing as npt
-from realism import owners, pets_pictures
 from scipy.spatial.transform import Rotation
+from shared import stages
+from shared.photographs import owners, pets_annotations, pets_frames
+from shared.results import Cell, Table, save_option, show
 
-from crowd3d import models
-from crowd3d.config import Config
-from crowd3d.detect.detector import Detector
-from crowd3d.ground.edges import Structure, find_structure
-from crowd3d.ground.fit import fit_camera
-from crowd3d.pipeline.find import find_people
-from crowd3d.progress import Progress
+from crowd3d.ground.edges import Structure
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import Fitted
@@ -114,55 +109,104 @@ def compared(
 def solve(
     people: Detections, structure: Structure | None, truth: Truth, focal_px: float | None
 ) -> Fitted:
-    """Everybody together, the principal point free."""
+    """Everybody together, the principal point free.
+
+    Raises:
+        click.ClickException: these people do not determine a camera.
+    """
     width, height = truth.size
     middle = Camera(width, height, focal_px or truth.focal_px, (width / 2, height / 2))
     given = middle if focal_px is not None else None
-    fitted = fit_camera(people, middle, given, Config(), free_center=True, structure=structure)
+    fitted = stages.fit(people, truth.size, camera=given, structure=structure)
     if fitted is None:
         raise click.ClickException("these people do not determine a camera")
     return fitted
 
 
-@click.command()
-@click.argument("folder", type=click.Path(exists=True, path_type=Path))
-@click.option("--first", default=10, show_default=True, help="First frame.")
-@click.option("--every", default=20, show_default=True, help="Frames between two.")
-@click.option("--out", default="pets.json", type=click.Path(path_type=Path), show_default=True)
-def main(folder: Path, first: int, every: int, out: Path) -> None:
-    """Count, pool, compare with the calibration."""
-    values = json.loads((folder / "view1_frames_0_399.json").read_text(encoding="utf-8"))
-    truth, config = read_truth(values), Config()
-    detector = Detector(models.build(), "cpu", config.batch_size, config.min_center_score)
-    seen, feet, extra, annotated = [], [], [], 0
+@dataclass(frozen=True)
+class Pool:
+    """People of all frames.
+
+    Attributes:
+        people: whoever was found; feet_m: (N, 3) their true feet, NaN of who is not annotated.
+        annotated: how many could be found; others: found in each frame without being annotated.
+        edges: of the median picture.
+    """
+
+    people: Detections
+    feet_m: FloatArray
+    annotated: int
+    others: list[int]
+    edges: Structure | None
+
+
+def pooled(folder: Path, first: int, every: int) -> Pool:
+    """Look at every `every`-th frame."""
+    frames = pets_annotations(folder)["frames"]
+    people, feet, others, pictures, annotated = [], [], [], [], 0
     with tempfile.TemporaryDirectory() as scratch:
-        frames = list(pets_pictures(folder, Path(scratch), every, first))
-        for frame in frames:
+        for index, frame in pets_frames(folder, Path(scratch), every, first):
             with open_image(frame.path) as source:
-                people = find_people(source, detector, None, config, Progress(False)).people
-            owner = owners(people, frame.boxes_px)
-            index = frame.path.stem.removeprefix("pets_")
-            foot = np.array([p["foot_cam_m"] for p in values["frames"][index]]).reshape(-1, 3)
+                seen = stages.find(source).people
+            owner = owners(seen, frame.boxes_px)
+            foot = np.array([p["foot_cam_m"] for p in frames[str(index)]]).reshape(-1, 3)
             feet.append(np.where(owner[:, None] >= 0, foot[owner], np.nan))
-            extra.append(int((owner < 0).sum()))
-            seen.append(people)
+            others.append(int((owner < 0).sum()))
             annotated += len(foot)
-        middle = np.median([cv2.imread(str(f.path)) for f in frames], axis=0).astype(np.uint8)
+            people.append(seen)
+            pictures.append(cv2.imread(str(frame.path)))
+        middle = np.median(np.asarray(pictures), axis=0).astype(np.uint8)
         cv2.imwrite(f"{scratch}/median.png", middle)
         with open_image(f"{scratch}/median.png") as source:
-            edges = find_structure(source, np.zeros((0, 4)), config)
-    everybody, feet_m = Detections.cat(seen), np.concatenate(feet)
-    found = int(np.isfinite(feet_m[:, 0]).sum())
-    click.echo(f"{len(frames)} frames: {found} of {annotated} annotated people, others {extra}")
-    measured: dict[str, Any] = {"found": found, "annotated": annotated, "others": extra}
-    for row, structure in (("people", None), ("people and edges", edges)):
-        for kind, focal_px in (("focal given", truth.focal_px), ("focal free", None)):
-            fitted = solve(everybody, structure, truth, focal_px)
-            result = compared(fitted, everybody.keypoints_px, feet_m, truth)
-            measured[f"{row}, {kind}"] = result
-            numbers = "  ".join(f"{key} {value:+.3f}" for key, value in result.items())
-            click.echo(f"{row}, {kind}: {numbers}")
-    out.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+            edges = stages.edges(source)
+    return Pool(Detections.cat(people), np.concatenate(feet), annotated, others, edges)
+
+
+def count_table(pool: Pool) -> Table:
+    """How many people are found."""
+    found = int(np.isfinite(pool.feet_m[:, 0]).sum())
+    columns = {"frames": "{}", "annotated people": "{}", "found": "{} ({:.1f} %)"}
+    columns |= {"others found": "{}", "others in one frame at most": "{}"}
+    share = 100 * found / max(pool.annotated, 1)
+    cells: list[Cell] = [len(pool.others), pool.annotated, [found, share]]
+    return Table(columns, [[*cells, sum(pool.others), max(pool.others)]], "people found")
+
+
+COLUMNS = {
+    "from": "{}",
+    "focal length": "{:+.1f} %",
+    "camera height": "{:+.1f} %",
+    "principal point px": "{:+.0f}",
+    "normal, degrees": "{:.1f}",
+    "feet m": "{:.2f}",
+    "own frame: normal, degrees": "{:.1f}",
+    "own frame: feet m": "{:.2f}",
+}
+
+
+def camera_table(pool: Pool, truth: Truth) -> Table:
+    """Errors of the camera, with edges and without, the focal length given or not."""
+    table = Table(COLUMNS, [], "camera and ground of all frames together")
+    for name, structure in (("people", None), ("people and edges", pool.edges)):
+        for kind, focal_px in (("focal length given", truth.focal_px), ("nothing given", None)):
+            fitted = solve(pool.people, structure, truth, focal_px)
+            e = compared(fitted, pool.people.keypoints_px, pool.feet_m, truth)
+            cells = [100 * e["focal"], 100 * e["height"], e["center_px"]]
+            for way in ("same rays", "as it is"):
+                cells += [e[f"normal_deg, {way}"], e[f"feet_m, {way}"]]
+            table.rows.append([f"{name}, {kind}", *cells])
+    return table
+
+
+@click.command(help=__doc__)
+@click.argument("folder", metavar="PETS", type=click.Path(exists=True, path_type=Path))
+@click.option("--first", default=10, show_default=True, help="First frame.")
+@click.option("--every", default=20, show_default=True, help="Frames between two.")
+@save_option
+def main(folder: Path, first: int, every: int, save: bool) -> None:
+    truth = read_truth(pets_annotations(folder))
+    pool = pooled(folder, first, every)
+    show("pets", [count_table(pool), camera_table(pool, truth)], save=save)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
 People of rendered pictures that training never saw are told in eight ways: by their true 2D poses, by errors of
 estimators in crowds (only those kinds of error that the row names), by the model of the embedded detector's
-errors, by that detector itself, and by whichever of the two is nearer to the truth, joint by joint. A table is
-printed: MPJPE before and after the head, and by how much both rise over what the same people get when told the
-truth. Everybody is seen in a window about their own 2D pose.
+errors, by that detector itself, and by whichever of the two is nearer to the truth, joint by joint. Shown are
+MPJPE of the lift and of crowdnet-s after it, and by how much both rise over what the same people get when told
+the truth. Everybody is seen in a window about their own 2D pose.
 """
 
 from __future__ import annotations
@@ -20,18 +20,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from shared.held_out_crops import RECIPE, settings
+from shared import stages
+from shared.held_out_pictures import RECIPE, settings
+from shared.results import Cell, Table, save_option, show
 
 from crowd3d import body, lift, models
 from crowd3d.body.rig import rig_of
-from crowd3d.config import Config
 from crowd3d.evaluate.metrics.matching import hungarian
 from crowd3d.evaluate.metrics.oks import oks_matrix
 from crowd3d.models.crowdnet_s import CrowdNetS
 from crowd3d.picture import person_windows
-from crowd3d.pipeline.find import find_people
-from crowd3d.pipeline.networks import build_detector
-from crowd3d.progress import Progress
 from crowd3d.synth.draw.render import Setting
 from crowd3d.synth.truth import Truth
 from crowd3d.training.common.pose_errors import Kind
@@ -95,15 +93,12 @@ def detected(
     setting: Setting, truth: Truth, who: npt.NDArray[np.int64], picture: Pixels
 ) -> FloatArray:
     """(len(who), 17, 3) what the pipeline finds of each; zeros for whom it does not."""
-    config, fitted = Config(), true_fit(setting)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "picture.png"
         cv2.imwrite(str(path), picture[..., ::-1])
         with open_image(path, max_pixels=picture.size) as source:
             source.prepare()
-            detector = build_detector(None, "cpu", config)
-            report = Progress(enabled=False)
-            seen = find_people(source, detector, fitted.camera, config, report, fixed=fitted).people
+            seen = stages.find(source, fixed=true_fit(setting)).people
     true, boxes = truth.keypoints_px[who], truth.boxes_px[who]
     area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     alike = oks_matrix(seen.keypoints_px[..., :2], true[..., :2], area, true[..., 2])
@@ -133,37 +128,52 @@ def shards(recipe: SceneRecipe, seeds: range) -> Iterator[dict[str, Rows]]:
         yield made
 
 
-@click.command()
-@click.option("--weights", type=click.Path(exists=True, path_type=Path), default=None)
-@click.option("--pictures", default=len(SEEDS), show_default=True)
-def main(weights: Path | None, pictures: int) -> None:
-    """Print the table."""
-    torch.set_num_threads(1)
-    parts = list(shards(read_recipe(RECIPE).groups["plain"].scene, SEEDS[:pictures]))
-    rig = rig_of(body.load("open", level="crowd"))
-    network = cast(CrowdNetS, models.build("crowdnet-s", weights or "embedded"))
-    told = {
+COLUMNS = {
+    "told": "{}",
+    "people": "{}",
+    "lift mm": "{:.1f}",
+    "lift: rise": "{:+.0f} %",
+    "crowdnet-s mm": "{:.1f}",
+    "crowdnet-s: rise": "{:+.0f} %",
+}
+
+
+def told_by(parts: list[dict[str, Rows]]) -> dict[str, Told]:
+    """The people of all pictures together, by what they are told."""
+    return {
         name: Told(
             np.concatenate([part[name]["id"] for part in parts]),
             as_examples(part[name] for part in parts),
         )
         for name in parts[0]
     }
-    everybody = sorted(
-        set.intersection(*(set(t.who.tolist()) for n, t in told.items() if n != ITSELF))
-    )
-    found = sorted(set(everybody) & set(told[ITSELF].who.tolist()))
-    click.echo(
-        "| told | people | lift mm | rise | crowdnet-s mm | rise |\n|---|---|---|---|---|---|"
-    )
+
+
+def table(told: dict[str, Told], network: CrowdNetS) -> Table:
+    """A line for each way of telling, over people whom all of them show."""
+    rig = rig_of(body.load("open", level="crowd"))
+    shown = {name: set(those.who.tolist()) for name, those in told.items()}
+    everybody = set.intersection(*(who for name, who in shown.items() if name != ITSELF))
+    result = Table(COLUMNS, [])
     for name, those in told.items():
-        who = np.array(found if name == ITSELF else everybody)
+        who = np.array(sorted(everybody & shown[ITSELF] if name == ITSELF else everybody))
         right, now = (measure(network, t.of(who), rig) for t in (told[TRUE], those))
-        cells = [name, str(len(who))]
-        for when in ("before", "after"):
-            mm, rise = now[f"{when}_mpjpe_mm"], now[f"{when}_mpjpe_mm"] / right[f"{when}_mpjpe_mm"]
-            cells += [f"{mm:.1f}", "" if name == TRUE else f"{100 * (rise - 1):+.0f} %"]
-        click.echo("| " + " | ".join(cells) + " |")
+        row: list[Cell] = [name, len(who)]
+        for key in ("before_mpjpe_mm", "after_mpjpe_mm"):
+            row += [now[key], None if name == TRUE else 100 * (now[key] / right[key] - 1)]
+        result.rows.append(row)
+    return result
+
+
+@click.command(help=__doc__)
+@click.option("--weights", type=click.Path(exists=True, path_type=Path), default=None)
+@click.option("--pictures", default=len(SEEDS), show_default=True)
+@save_option
+def main(weights: Path | None, pictures: int, save: bool) -> None:
+    torch.set_num_threads(1)
+    parts = list(shards(read_recipe(RECIPE).groups["plain"].scene, SEEDS[:pictures]))
+    network = cast(CrowdNetS, models.build("crowdnet-s", weights or "embedded"))
+    show("refiner_robustness", [table(told_by(parts), network)], save=save)
 
 
 if __name__ == "__main__":

@@ -1,32 +1,32 @@
 """What scene refinement gains over placing everybody alone, on generated crowds with their truth.
 
-    OMP_NUM_THREADS=1 python benchmarks/scene_refine.py --seeds 20 --json scene_refine.json
+    OMP_NUM_THREADS=1 python benchmarks/scene_refine.py
 
 Bodies of sticks with hips, knees and a spine that bend; standing, walking, seated, leaning people and
 children on flat ground. Given are keypoints with the noise of a detector (and some that are plainly
 wrong), poses as uncertain as a lift's, and a camera with the errors of a fit, or one that
 `fit_ground_camera` found from these very keypoints. Errors are of foot points, in metres, median over people
-and then over scenes. No picture tells a crowd's own mean stature, hence the scale: "scaled" errors are those
-after one common scale. "bent" is who sits or leans. "in 50", "in 90": how often the truth lies in the 50 % and
-90 % ellipses of the covariance on the plane. "worse" is the share of scenes whose median error grew, again
-after one common scale. Times are processor time.
+and then over scenes. No picture tells a crowd's own mean stature, hence the scale: errors "after one scale" are
+those after one common scale. "bent" is who sits or leans. "in 50 %", "in 90 %": how often the truth lies in the
+50 % and 90 % ellipses of the covariance on the plane. "worse" is the share of scenes whose median error grew,
+again after one common scale; "deepest" how far the worst pair of torsos is within one another. Times are
+processor time.
 
 The second table is of the camera, root mean squares over scenes: does the refinement use what there is to be
 known? An estimate that does has nothing to do with what it changed ("correlation" 0; Hausman, Econometrica
-1978), and is by luck further from the truth than the start in an `expected_worse` share of scenes. See
+1978), and is by luck further from the truth than the start in an expected share of scenes. See
 docs/refinement.md.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
-from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import numpy.typing as npt
+from shared.results import Cell, Table, save_option, show
 from shared.scene_crowds import KNOWN, STATURE_M, STREET, Crowd, foot_points
 
 from optim.geometry import pitch_roll_from_normal, tangent_basis
@@ -171,12 +171,27 @@ SCENARIOS: dict[str, dict[str, Any]] = {
 }
 
 
-HEADER = (
-    "| scene | error m | scaled m | bent m | bent, scaled m | PPDS | in 50 % | in 90 % "
-    + "| worse | deepest m | s |\n"
-    + "|---" * 11
-    + "|"
-)
+COLUMNS = {
+    "scenes": "{}",
+    "position error m": "{:.2f} -> {:.2f}",
+    "after one scale": "{:.2f} -> {:.2f}",
+    "bent": "{:.2f} -> {:.2f}",
+    "bent, after one scale": "{:.2f} -> {:.2f}",
+    "PPDS": "{:.3f} -> {:.3f}",
+    "in 50 %": "{:.2f}",
+    "in 90 %": "{:.2f}",
+    "worse": "{:.0f} %",
+    "deepest m": "{:.2f}",
+    "s": "{:.1f}",
+}
+CAMERA_COLUMNS = {
+    "scenes": "{}",
+    "of the camera": "{}",
+    "root mean square": "{:.4f} -> {:.4f}",
+    "correlation": "{:.2f}",
+    "worse": "{:.0f} %",
+    "luck explains": "{:.0f} %",
+}
 
 
 def summary(runs: list[dict[str, float]]) -> dict[str, float]:
@@ -189,49 +204,50 @@ def summary(runs: list[dict[str, float]]) -> dict[str, float]:
     return row
 
 
-def line(name: str, row: dict[str, float]) -> str:
-    """One row of the table, Markdown."""
-    cells = [name]
-    for key in ("", "scaled_", "bent_", "bent_scaled_"):
-        cells.append(f"{row[key + 'before']:.2f} -> {row[key + 'after']:.2f}")
-    cells.append(f"{row['ppds_before']:.3f} -> {row['ppds_after']:.3f}")
-    cells += [f"{row[key]:.2f}" for key in ("in_50", "in_90", "worse")]
-    cells += [f"{row['deepest_m']:.2f}", f"{row['seconds']:.1f}"]
-    return "| " + " | ".join(cells) + " |"
+def line(name: str, row: dict[str, float]) -> list[Cell]:
+    """One row of the first table."""
+    pairs = [
+        [row[f"{key}before"], row[f"{key}after"]]
+        for key in ("", "scaled_", "bent_", "bent_scaled_", "ppds_")
+    ]
+    shares = [row["in_50"], row["in_90"], 100 * row["worse"]]
+    return [name, *pairs, *shares, row["deepest_m"], row["seconds"]]
 
 
-CAMERA_HEADER = "\n| scene | unknown | rms | correlation | worse | expected |\n" + "|---" * 6 + "|"
-
-
-def camera_lines(name: str, table: dict[str, dict[str, float]]) -> list[str]:
-    """Rows of the second table, Markdown."""
+def camera_lines(name: str, table: dict[str, dict[str, float]]) -> list[list[Cell]]:
+    """Rows of the second table, of what `camera_table` says."""
     return [
-        f"| {name} | {unknown} | {row['before']:.4f} -> {row['after']:.4f} | {row['correlation']:.2f}"
-        f" | {row['worse']:.2f} | {row['expected_worse']:.2f} |"
+        [
+            name,
+            unknown,
+            [row["before"], row["after"]],
+            row["correlation"],
+            100 * row["worse"],
+            100 * row["expected_worse"],
+        ]
         for unknown, row in table.items()
     ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--scenes", nargs="*", choices=list(SCENARIOS), default=list(SCENARIOS))
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    print(HEADER)
-    table: dict[str, dict[str, Any]] = {}
-    for name in options.scenes:
-        runs = [measure(Crowd(seed=seed, **SCENARIOS[name])) for seed in range(options.seeds)]
-        table[name] = summary(runs)
-        print(line(name, table[name]), flush=True)
-        table[name]["camera"] = camera_table(runs)
-    print(CAMERA_HEADER)
-    for name, row in table.items():
-        print("\n".join(camera_lines(name, row["camera"])))
-    if options.json:
-        options.json.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+@click.command(help=__doc__)
+@click.option("--seeds", default=40, show_default=True, help="Scenes of every kind.")
+@click.option(
+    "--scenes",
+    multiple=True,
+    type=click.Choice(list(SCENARIOS)),
+    default=list(SCENARIOS),
+    help="May be given several times.  [default: all]",
+)
+@save_option
+def main(seeds: int, scenes: tuple[str, ...], save: bool) -> None:
+    table = Table(COLUMNS, [], "errors before and after")
+    camera = Table(CAMERA_COLUMNS, [], "errors of the camera, as fitted and as refined")
+    for name in scenes:
+        runs = [measure(Crowd(seed=seed, **SCENARIOS[name])) for seed in range(seeds)]
+        table.rows.append(line(name, summary(runs)))
+        camera.rows.extend(camera_lines(name, camera_table(runs)))
+        click.echo(f"{name}: {seeds} scenes", err=True)
+    show("scene_refine", [table, camera], save=save)
 
 
 if __name__ == "__main__":

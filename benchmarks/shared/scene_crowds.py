@@ -43,7 +43,7 @@ POSE_SD_DEG = {"good": (4.0, 4.0, 6.0, 8.0), "poor": (8.0, 8.0, 22.0, 25.0)}
 
 @dataclass(frozen=True)
 class Sticks:
-    """Jointed bodies of 1.70 m as `optim.scene.Bodies`; local rotations (N, 6, 3, 3)."""
+    """Jointed bodies of 1.70 m as `optim.refine.terms.Bodies`; local rotations (N, 6, 3, 3)."""
 
     local: FloatArray
 

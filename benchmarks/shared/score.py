@@ -1,154 +1,199 @@
-"""What the benchmarks on generated crowds share: rendering once, scoring against the truth, tables."""
+"""Scores of a reconstructed crowd against its truth, and the columns of tables that show them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import roma
+import torch
+from shared.results import Cell, Table
 from shared.ways import Answer
 
-from crowd3d import evaluate
+from crowd3d import Scene, evaluate
 from crowd3d.evaluate.metrics import matching
-from crowd3d.synth import Truth, synthesize
+from crowd3d.maths import posterior
+from crowd3d.synth import Truth
+from crowd3d.training.lift.metrics import JUDGED
 
 FloatArray = npt.NDArray[np.float64]
-Column = Callable[[dict[str, Any]], float | None]
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+Row = dict[str, Any]
+"""All scores of one picture."""
 
-MIN_HEIGHT_PX, MIN_VISIBLE = 60.0, 0.3  # who must be found
+MIN_HEIGHT_PX, MIN_VISIBLE, MIN_INSIDE = 60.0, 0.3, 0.5  # who must be found
 _BANDS_PX = (0.0, 40.0, 60.0, 100.0, 160.0, np.inf)
 LIMBS = slice(5, 17)  # shoulders to ankles
+_MASS = 0.9  # of the probability, that an interval claims to hold
+_VISIBLE = 2  # flag of a keypoint that is seen
 
 
-@dataclass(frozen=True)
-class Crowd:
-    """One scene: how it is made."""
-
-    name: str
-    preset: str
-    size: tuple[int, int]
-    people: int
-    seed: int
+def visible_people(truth: Truth) -> BoolArray:
+    """(N,) who can be seen well enough to be asked for."""
+    return np.asarray((truth.visibility >= MIN_VISIBLE) & (truth.inside >= MIN_INSIDE))
 
 
-def rendered(crowd: Crowd, cache: Path) -> tuple[Path, Truth]:
-    """The picture and its truth, drawn unless they are there."""
-    folder = cache / crowd.name
-    if not (folder / "camera.json").exists():  # written last
-        synthesize(
-            folder,
-            seed=crowd.seed,
-            size=crowd.size,
-            n_people=crowd.people,
-            preset_name=crowd.preset,
-        )
-    return folder / "image.jpg", Truth.load(folder / "truth.npz")
-
-
-def matched(keypoints_px: FloatArray, truth: Truth) -> npt.NDArray[np.int64]:
+def matched(keypoints_px: FloatArray, truth: Truth) -> IntArray:
     """(K, 2) rows of the truth and of the answer that show one person, by their seen keypoints."""
     box = truth.boxes_px
     area = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])
-    seen = truth.keypoints_px[..., 2] == 2
+    seen = truth.keypoints_px[..., 2] == _VISIBLE
     similarity = evaluate.oks_matrix(keypoints_px[..., :2], truth.keypoints_px[..., :2], area, seen)
     return matching.hungarian(similarity)
 
 
-def score(answer: Answer, truth: Truth) -> dict[str, Any]:
-    """All numbers of one answer."""
-    box = truth.boxes_px
-    height_px = box[:, 3] - box[:, 1]
-    area = (box[:, 2] - box[:, 0]) * height_px
-    wanted = (truth.visibility >= MIN_VISIBLE) & (truth.inside >= 0.5)
-    arguments = (
-        answer.keypoints_px[..., :2],
-        answer.torso_m,
-        truth.keypoints_px[..., :2],
-        area,
-        truth.torso_m,
-        truth.hvip_m,
-    )
-    visible = truth.keypoints_px[..., 2] == 2
+def score(answer: Answer, truth: Truth) -> Row:
+    """All numbers of one answer; shares and relative errors from 0 to 1."""
     pairs = matched(answer.keypoints_px, truth)
-    true, pred = pairs.T
+    row = _found(pairs, len(answer.torso_m), truth) | _camera(answer, truth)
+    box = truth.boxes_px
+    for flavour in ("largecrowd", "scene"):
+        row[flavour] = evaluate.scene_metrics(
+            answer.keypoints_px[..., :2],
+            answer.torso_m,
+            truth.keypoints_px[..., :2],
+            (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]),
+            truth.torso_m,
+            truth.hvip_m,
+            flavour=flavour,
+            gt_visible=truth.keypoints_px[..., 2] == _VISIBLE,
+        )
+    return row | _bodies(answer, truth, pairs) if len(pairs) else row
+
+
+def _found(pairs: IntArray, answers: int, truth: Truth) -> Row:
+    """Who is found, altogether and by height; finding somebody who need not be found is no mistake."""
     found = np.zeros(len(truth), bool)
-    found[true] = True
+    found[pairs[:, 0]] = True
+    wanted = visible_people(truth)
+    height_px = truth.boxes_px[:, 3] - truth.boxes_px[:, 1]
     big = wanted & (height_px > MIN_HEIGHT_PX)
-    # Finding somebody who need not be found is no mistake.
-    row: dict[str, Any] = {
+    return {
         "people": len(truth),
-        "answers": len(answer.torso_m),
+        "answers": answers,
         "recall_60": float(found[big].mean()) if big.any() else None,
-        "precision": len(pairs) / max(len(answer.torso_m), 1),
+        "precision": len(pairs) / max(answers, 1),
         "recall_by_height": {
             f"{low:g}-{high:g}": float(found[band].mean())
             for low, high in pairwise(_BANDS_PX)
             if (band := wanted & (height_px > low) & (height_px <= high)).any()
         },
+    }
+
+
+def _camera(answer: Answer, truth: Truth) -> Row:
+    """Errors of camera and first plane."""
+    cosine = np.clip(answer.normal @ truth.normals[0], -1.0, 1.0)
+    return {
         "focal": answer.focal_px / float(truth.focal_px) - 1,
         "height": answer.offset_m / float(truth.offsets_m[0]) - 1,
-        "normal_deg": _angle_deg(answer.normal, truth.normals[0]),
+        "normal_deg": float(np.degrees(np.arccos(cosine))),
     }
-    for flavour in ("largecrowd", "scene"):
-        row[flavour] = evaluate.scene_metrics(*arguments, flavour=flavour, gt_visible=visible)
-    if len(pairs):
-        error_m = np.linalg.norm(answer.torso_m[pred] - truth.torso_m[true], axis=1)
-        distance_m = np.linalg.norm(truth.torso_m[true], axis=1)
-        row["position"] = float(np.median(error_m / distance_m))
-        row["stature_m"] = float(np.median(np.abs(answer.stature_m[pred] - truth.stature_m[true])))
-        if answer.keypoints_m is not None:
-            errors_mm = evaluate.pa_mpjpe_mm(
-                answer.keypoints_m[pred][:, LIMBS], truth.keypoints_m[true][:, LIMBS]
-            )
-            row["pa_mpjpe_mm"] = float(np.nanmean(errors_mm))
+
+
+def _bodies(answer: Answer, truth: Truth, pairs: IntArray) -> Row:
+    """Errors of places, statures and poses of those who were found."""
+    true, pred = pairs.T
+    error_m = np.linalg.norm(answer.torso_m[pred] - truth.torso_m[true], axis=1)
+    distance_m = np.linalg.norm(truth.torso_m[true], axis=1)
+    stature_m = np.abs(answer.stature_m[pred] - truth.stature_m[true])
+    row = {
+        "position": float(np.median(error_m / distance_m)),
+        "position_m": float(np.median(error_m)),
+        "stature_m": float(np.median(stature_m)),
+    }
+    if answer.keypoints_m is not None:
+        errors_mm = evaluate.pa_mpjpe_mm(
+            answer.keypoints_m[pred][:, LIMBS], truth.keypoints_m[true][:, LIMBS]
+        )
+        row["pa_mpjpe_mm"] = float(np.nanmean(errors_mm))
     return row
 
 
-def _angle_deg(a: FloatArray, b: FloatArray) -> float:
-    return float(np.degrees(np.arccos(np.clip(a @ b, -1.0, 1.0))))
+def intervals_hold(scene: Scene, truth: Truth, true: IntArray, pred: IntArray) -> BoolArray:
+    """(K, J) whether each true rotation lies within the angle that claims 90 % of the probability.
+
+    Args:
+        true, pred: (K,) rows of the truth and of the scene that show one person.
+    """
+    fisher = torch.from_numpy(scene.people.fisher[pred][:, list(JUDGED)])
+    rotation = roma.rotvec_to_rotmat(torch.from_numpy(truth.pose[true][:, list(JUDGED)]))
+    error = posterior.angle_between(posterior.mode(fisher), rotation)
+    return np.asarray((error < posterior.credible_angle(fisher, _MASS)).numpy())
 
 
-COLUMNS: dict[str, Column] = {
-    "PPDS": lambda r: r["scene"]["PPDS"],
-    "PA-PPDS": lambda r: r["scene"]["PA-PPDS"],
-    "PCOD": lambda r: r["scene"]["PCOD"],
-    "recall >60 px": lambda r: r["recall_60"],
-    "precision": lambda r: r["precision"],
-    "PA-MPJPE mm": lambda r: r.get("pa_mpjpe_mm"),
-    "position": lambda r: r.get("position"),
-    "stature m": lambda r: r.get("stature_m"),
-    "focal": lambda r: r["focal"],
-    "height": lambda r: r["height"],
-    "normal deg": lambda r: r["normal_deg"],
-    "score": lambda r: r["largecrowd"]["score"],
-    "s": lambda r: r["seconds"],
-}
+@dataclass(frozen=True)
+class Column:
+    """A score as tables show it: heading, template of `str.format`, and where a row has it."""
+
+    heading: str
+    form: str
+    value: Callable[[Row], float | None]
 
 
-def table(rows: dict[str, dict[str, Any]], title: str, columns: dict[str, Column] = COLUMNS) -> str:
-    """Markdown, one line a row; the last is the mean."""
-    lines = [f"| {title} | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    values = {name: [column(row) for column in columns.values()] for name, row in rows.items()}
-    for name, row in values.items():
-        lines.append(f"| {name} | " + " | ".join(map(cell_of, row)) + " |")
-    if len(values) > 1:
-        mean = [mean_of(column) for column in zip(*values.values(), strict=True)]
-        lines.append("| mean | " + " | ".join(map(cell_of, mean)) + " |")
-    return "\n".join(lines)
+def _percent(name: str) -> Callable[[Row], float | None]:
+    return lambda row: None if row.get(name) is None else 100 * row[name]
 
 
-def mean_of(column: Iterable[float | None]) -> float | None:
-    """Mean size of what is known."""
-    known = [v for v in column if v is not None and np.isfinite(v)]
+PPDS = Column("PPDS", "{:.3f}", lambda r: r["scene"]["PPDS"])
+PA_MPJPE = Column("PA-MPJPE mm", "{:.1f}", lambda r: r.get("pa_mpjpe_mm"))
+POSITION = Column("position / distance", "{:.1f} %", _percent("position"))
+FOCAL = Column("focal length", "{:.1f} %", _percent("focal"))
+HEIGHT = Column("height", "{:.1f} %", _percent("height"))
+SECONDS = Column("s", "{:.1f}", lambda r: r["seconds"])
+COLUMNS = (
+    PPDS,
+    Column("PA-PPDS", "{:.3f}", lambda r: r["scene"]["PA-PPDS"]),
+    Column("PCOD", "{:.3f}", lambda r: r["scene"]["PCOD"]),
+    Column("recall", "{:.3f}", lambda r: r["recall_60"]),
+    Column("precision", "{:.3f}", lambda r: r["precision"]),
+    PA_MPJPE,
+    POSITION,
+    Column("stature m", "{:.3f}", lambda r: r.get("stature_m")),
+    FOCAL,
+    HEIGHT,
+    Column("normal, degrees", "{:.2f}", lambda r: r["normal_deg"]),
+    Column("score", "{:.3f}", lambda r: r["largecrowd"]["score"]),
+    SECONDS,
+)
+
+
+def scene_table(
+    rows: dict[str, Row], columns: Sequence[Column] = COLUMNS, title: str = ""
+) -> Table:
+    """A line a scene."""
+    return _table("scene", {name: [row] for name, row in rows.items()}, columns, title)
+
+
+def means_table(
+    groups: dict[str, dict[str, Row]],
+    columns: Sequence[Column] = COLUMNS,
+    heading: str = "scenes",
+) -> Table:
+    """A line a group of scenes: the mean size of what each column says of them."""
+    lines = {name: list(rows.values()) for name, rows in groups.items()}
+    return _table(heading, lines, columns, "")
+
+
+def _table(
+    heading: str, lines: dict[str, list[Row]], columns: Sequence[Column], title: str
+) -> Table:
+    """One row is shown as it is, of several the mean size."""
+    cells: list[list[Cell]] = [
+        [name, *(mean_size([column.value(row) for row in rows]) for column in columns)]
+        for name, rows in lines.items()
+    ]
+    return Table({heading: "{}"} | {c.heading: c.form for c in columns}, cells, title)
+
+
+def mean_size(values: list[float | None]) -> float | None:
+    """Mean absolute value of what is known; of a single value the value with its sign."""
+    known = [v for v in values if v is not None and np.isfinite(v)]
+    if len(values) == 1 and known:
+        return float(known[0])
     return float(np.mean(np.abs(known))) if known else None
-
-
-def cell_of(value: float | None) -> str:
-    """A number as tables show it."""
-    if value is None or not np.isfinite(value):
-        return "-"
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"

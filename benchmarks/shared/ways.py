@@ -1,38 +1,34 @@
-"""Ways to reconstruct a picture whose truth is known: presets, truth in place of stages, a plain baseline."""
+"""Ways to reconstruct a picture whose truth is known: presets, truth for a stage, a plain baseline."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from shared import stages
+from shared.stages import DEFAULT
 
 import crowd3d
-from crowd3d import config as configs
+from crowd3d.body.tree import TORSO_KEYPOINTS
 from crowd3d.config import Config
-from crowd3d.detect.detector import Detector
-from crowd3d.ground.fit import fit_camera
-from crowd3d.pipeline import assemble
-from crowd3d.pipeline.find import Seen, find_people
-from crowd3d.pipeline.networks import build_detector
-from crowd3d.progress import Progress
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.plane import Plane
 from crowd3d.synth import Truth
-from tiling import ImageSource, open_image
+from tiling import open_image
 
 FloatArray = npt.NDArray[np.float64]
 
 _KEYPOINT_SCORE = 0.6  # of true keypoints that are seen; hidden ones have none
-_TINY_VARIANCE = 1e-12
-_TORSO = [5, 6, 11, 12]
-_DEFAULT = configs.load("default")
+_MIN_KEYPOINTS = 6  # that are seen, of somebody who counts as found
+_TINY_VARIANCE = 1e-12  # of a camera that is known
+_TORSO = list(TORSO_KEYPOINTS)
 
 
 @dataclass(frozen=True)
@@ -56,11 +52,11 @@ class Answer:
 Way = Callable[[Path, Truth], Answer]
 
 
-def preset(name: str) -> Way:
-    """The whole pipeline with a preset."""
+def whole(config: str | Config) -> Way:
+    """The whole pipeline with a preset or other settings."""
 
     def run(image: Path, _: Truth) -> Answer:
-        return answer_of(crowd3d.reconstruct(image, config=name))
+        return answer_of(crowd3d.reconstruct(image, config=config))
 
     return run
 
@@ -75,23 +71,24 @@ def true_ground(image: Path, truth: Truth) -> Answer:
     return answer_of(on_true_ground(image, truth))
 
 
-def on_true_ground(image: Path, truth: Truth, config: Config = _DEFAULT) -> crowd3d.Scene:
-    """The scene with camera and ground as they are."""
+def on_true_ground(image: Path, truth: Truth, config: Config = DEFAULT) -> crowd3d.Scene:
+    """The scene of people found in the picture, on the true ground before the true camera."""
     with open_image(image) as source:
-        return _finish(image, _look(source, _fitted(truth), config), config)
+        seen = stages.find(source, config, fixed=_true_fit(truth))
+    return stages.scene_of(image.name, seen, _size_px(truth), config)
 
 
 def true_keypoints(image: Path, truth: Truth) -> Answer:
-    """Everybody who can be seen is found, with exact seen keypoints; camera, ground and poses as ever."""
+    """Everybody who can be seen is found, with exact keypoints; camera and ground from them alone."""
     people = _true_people(truth)
-    with open_image(image) as source:
-        fitted = fit_camera(people, source, None, _DEFAULT, free_center=True)
-    return answer_of(_finish(image, Seen(people, fitted, 0, len(people), 0)))
+    seen = stages.seen_before(people, stages.fit(people, _size_px(truth)))
+    return answer_of(stages.scene_of(image.name, seen, _size_px(truth)))
 
 
 def true_keypoints_and_ground(image: Path, truth: Truth) -> Answer:
     """Only poses, statures and places are left to the pipeline."""
-    return answer_of(_finish(image, Seen(_true_people(truth), _fitted(truth), 0, 0, 0)))
+    seen = stages.seen_before(_true_people(truth), _true_fit(truth))
+    return answer_of(stages.scene_of(image.name, seen, _size_px(truth)))
 
 
 def boxes_and_constant_focal(image: Path, truth: Truth) -> Answer:
@@ -100,10 +97,10 @@ def boxes_and_constant_focal(image: Path, truth: Truth) -> Answer:
     That is the convention of GigaCrowd's per-person methods (focal length = picture diagonal).
     """
     with open_image(image) as source:
-        people = _look(source).people
-    size = (int(truth.image_size[0]), int(truth.image_size[1]))
+        people = stages.find(source).people
+    size = _size_px(truth)
     camera = Camera(*size, math.hypot(*size), (size[0] / 2, size[1] / 2))
-    stature = _DEFAULT.stature_m
+    stature = DEFAULT.stature_m
     height_px = people.box_px[:, 3] - people.box_px[:, 1]
     rays = camera.rays(people.keypoints_px[:, _TORSO, :2].mean(axis=1))
     depth = camera.focal_px * stature / height_px
@@ -120,9 +117,10 @@ def boxes_and_constant_focal(image: Path, truth: Truth) -> Answer:
 
 
 WAYS: dict[str, Way] = {
-    "default": preset("default"),
-    "fast": preset("fast"),
-    "accurate": preset("accurate"),
+    "default": whole("default"),
+    "fast": whole("fast"),
+    "accurate": whole("accurate"),
+    "no straight edges": whole(DEFAULT.replace(straight_edges=False)),
     "true camera": true_camera,
     "true ground": true_ground,
     "true keypoints": true_keypoints,
@@ -148,8 +146,6 @@ def answer_of(scene: crowd3d.Scene) -> Answer:
 
 def _keypoints_m(scene: crowd3d.Scene) -> FloatArray:
     """(M, 17, 3) of the bodies, camera frame."""
-    import torch
-
     body = crowd3d.body.load(scene.body, "crowd")
     people = scene.people
     posed = body(
@@ -161,28 +157,17 @@ def _keypoints_m(scene: crowd3d.Scene) -> FloatArray:
     return np.asarray(body.keypoints(posed.vertices).double().numpy())
 
 
-@cache
-def _detector() -> Detector:
-    return build_detector(None, "auto", _DEFAULT)
-
-
-def _look(source: ImageSource, fixed: Fitted | None = None, config: Config = _DEFAULT) -> Seen:
-    return find_people(source, _detector(), None, config, Progress(enabled=False), fixed=fixed)
-
-
-def _finish(image: Path, seen: Seen, config: Config = _DEFAULT) -> crowd3d.Scene:
-    with open_image(image) as source:
-        size = (source.width, source.height)
-    return assemble.to_scene(image.name, seen, None, config, size)
+def _size_px(truth: Truth) -> tuple[int, int]:
+    return int(truth.image_size[0]), int(truth.image_size[1])
 
 
 def _camera(truth: Truth) -> Camera:
-    width, height = (int(v) for v in truth.image_size)
     u, v = (float(c) for c in truth.center_px)
-    return Camera(width, height, float(truth.focal_px), (u, v))
+    return Camera(*_size_px(truth), float(truth.focal_px), (u, v))
 
 
-def _fitted(truth: Truth) -> Fitted:
+def _true_fit(truth: Truth) -> Fitted:
+    """The true camera and planes as if they had been fitted; the plane of most people comes first."""
     planes = [Plane(n, float(d)) for n, d in zip(truth.normals, truth.offsets_m, strict=True)]
     most = int(np.bincount(truth.plane, minlength=len(planes)).argmax())
     planes.insert(0, planes.pop(most))
@@ -190,9 +175,10 @@ def _fitted(truth: Truth) -> Fitted:
 
 
 def _true_people(truth: Truth) -> Detections:
+    """Those of whom enough is seen, as an exact estimator would find them."""
     keypoints = truth.keypoints_px.copy()
     keypoints[..., 2] = np.where(keypoints[..., 2] == 2, _KEYPOINT_SCORE, 0.0)
-    seen = (keypoints[..., 2] > 0).sum(axis=1) >= 6
+    seen = (keypoints[..., 2] > 0).sum(axis=1) >= _MIN_KEYPOINTS
     one = np.ones(seen.sum())
     none = np.zeros(len(one), np.int64)
     return Detections(one, one, truth.boxes_px[seen], keypoints[seen], none > 0, none)

@@ -1,4 +1,4 @@
-"""The component benchmark's own arithmetic: who overlaps, what `all` holds, what a table says."""
+"""The component benchmark's own arithmetic: who overlaps, what `all` holds, how crowded scenes are."""
 
 from __future__ import annotations
 
@@ -31,14 +31,9 @@ def test_all_is_whatever_runs_and_of_two_of_a_kind_the_first():
     assert set(components.ALONE) == set(both)
 
 
-def test_the_summary_is_a_mean_over_scenes():
-    row = {
-        "scene": {"PPDS": 0.9},
-        "pa_mpjpe_mm": 60.0,
-        "seconds": 2.0,
-        "focal": -0.1,
-        "height": 0.1,
-    }
-    other = {**row, "pa_mpjpe_mm": 70.0, "focal": 0.3}
-    lines = components.summary({"default": {"a": row, "b": other}}).splitlines()
-    assert "65.0" in lines[2] and "0.200" in lines[2] and lines[2].startswith("| default |")
+def test_the_crowds_and_their_mean_are_told():
+    table = components.crowds_table(
+        {"a": {"people": 10, "overlap": 0.2}, "b": {"people": 30, "overlap": 0.4}}
+    )
+    assert table.rows[-1] == ["all, mean", 40, pytest.approx(30.0)]
+    assert "| b | 30 | 40 % |" in table.markdown()

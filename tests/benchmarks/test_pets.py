@@ -5,7 +5,6 @@ import pets
 import pytest
 
 from crowd3d.scene.camera import Camera
-from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.plane import Plane
 
@@ -56,13 +55,3 @@ def test_a_camera_that_looks_elsewhere_is_right_once_its_rays_are_turned():
 def test_a_wrong_focal_length_is_not_turned_away():
     errors = _compared(Camera(*SIZE, 0.8 * FOCAL_PX, (324.0, 288.0)), NORMAL)
     assert errors["feet_m, same rays"] > 1.0
-
-
-def test_each_annotated_person_is_found_once():
-    boxes = np.array([[0.0, 0, 10, 30], [50, 0, 60, 30]])
-    keypoints, one, none = np.zeros((3, 17, 3)), np.ones(3), np.zeros(3, np.int64)
-    found = Detections(
-        one, one, np.vstack([boxes[1], boxes[1] + 1, boxes[0]]), keypoints, none > 0, none
-    )
-    assert pets.owners(found, boxes).tolist() == [1, -1, 0]
-    assert pets.owners(found, np.zeros((0, 4))).tolist() == [-1, -1, -1]

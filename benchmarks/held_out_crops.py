@@ -1,24 +1,22 @@
-"""Crops that judge crowdnet-s and rootnet-s in the tests: python benchmarks/held_out_crops.py --out tests/data
+"""Make the crops that judge crowdnet-s and rootnet-s in tests: python benchmarks/held_out_crops.py --out DIR
 
-Renders pictures of seeds that training never saw, in the style of the recipe, and writes two small shards:
-`crowdnet_pairs.npz`, one window about two people told either's 2D pose, and `rootnet_people.npz`, people of
-whom some sit, are small, or are cut by the picture's border.
+This measures nothing: tests/data holds what it makes. It renders pictures of seeds that training never saw, in
+the style of the recipe, and writes two small shards: `crowdnet_pairs.npz`, one window about two people told
+either's 2D pose, and `rootnet_people.npz`, people of whom some sit, are small, or are cut by the border.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 import numpy.typing as npt
+from shared.held_out_pictures import RECIPE, settings
 
 from crowd3d import lift
 from crowd3d.picture import person_windows
-from crowd3d.synth.draw.render import Setting
-from crowd3d.synth.truth import Truth, truth_of
 from crowd3d.training.crops.data import chosen
 from crowd3d.training.crops.pairs import (
     close_pairs,
@@ -30,23 +28,13 @@ from crowd3d.training.crops.pairs import (
 )
 from crowd3d.training.crops.prompts import detected_poses
 from crowd3d.training.crops.recipe import read_recipe
-from crowd3d.training.crops.scene import SceneRecipe, paint, rule_poses, sample_scene
+from crowd3d.training.crops.scene import SceneRecipe, paint, rule_poses
 
 Shard = dict[str, npt.NDArray[Any]]
 
-RECIPE = Path(__file__).parents[2] / "configs" / "recipes" / "crowdnet_s.yaml"
 PAIR_SEEDS, PEOPLE_SEEDS = range(96_000, 96_012), range(96_100, 96_106)
 POSE_SEED, POSES = 8, 20_000
 PAIRS, PEOPLE = 40, 120
-
-
-def settings(
-    recipe: SceneRecipe, seeds: range, poses: npt.NDArray[np.float64]
-) -> Iterator[tuple[int, Setting, Truth]]:
-    """Pictures that are not painted yet."""
-    for seed in seeds:
-        setting = sample_scene(recipe, seed, poses)
-        yield seed, setting, truth_of(setting)
 
 
 def pairs_shard(recipe: SceneRecipe) -> Shard:
@@ -89,10 +77,9 @@ def joined(parts: list[Shard], most: int) -> Shard:
     return select(rows, np.asarray(np.arange(len(rows["who"])) < most))
 
 
-@click.command()
+@click.command(help=__doc__)
 @click.option("--out", type=click.Path(path_type=Path, exists=True), required=True)
 def main(out: Path) -> None:
-    """Render and write both files."""
     groups = read_recipe(RECIPE).groups
     made = {
         "crowdnet_pairs": pairs_shard(groups["plain"].scene),

@@ -1,0 +1,101 @@
+"""What a benchmark ran on, how long its work took, and how much memory it had."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+_CPU_FACTS = Path("/proc/cpuinfo")  # Linux; elsewhere `platform` has to do
+
+
+def machine_line() -> str:
+    """Processor, cores, how many of them torch uses, load and versions; no name of the machine."""
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    return (
+        f"{processor()}, {os.cpu_count()} cores ({torch.get_num_threads()} used){load}, "
+        f"Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}"
+    )
+
+
+def processor() -> str:
+    """The processor's own name where the system tells it."""
+    if _CPU_FACTS.exists():
+        for line in _CPU_FACTS.read_text(encoding="utf-8").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def peak_mb() -> float:
+    """The most memory that this process has held since its start, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # bytes there, KiB elsewhere
+
+
+@dataclass
+class Times:
+    """Seconds of every run of one job.
+
+    Attributes:
+        wall_s: by the clock.
+        processor_s: of the processor, which other programs lengthen less.
+    """
+
+    wall_s: list[float]
+    processor_s: list[float]
+
+    @property
+    def best_s(self) -> float:
+        """By the clock, of the quickest run."""
+        return min(self.wall_s)
+
+    @property
+    def median_s(self) -> float:
+        """By the clock."""
+        return statistics.median(self.wall_s)
+
+    @property
+    def median_processor_s(self) -> float:
+        """Of the processor."""
+        return statistics.median(self.processor_s)
+
+
+def timed(work: Callable[[], object]) -> Times:
+    """One run, without warming up: for work that takes seconds."""
+    return repeated(work, 1, warm_up=0)
+
+
+def repeated(work: Callable[[], object], repeats: int, *, warm_up: int = 1) -> Times:
+    """Several runs; the first `warm_up` more are not counted."""
+    return taking_turns({"": work}, repeats, warm_up=warm_up)[""]
+
+
+def taking_turns(
+    jobs: dict[str, Callable[[], object]], repeats: int, *, warm_up: int = 1
+) -> dict[str, Times]:
+    """Runs of several jobs, one after the other in every round, so that a busy machine slows all alike.
+
+    Args:
+        repeats: rounds that count.
+        warm_up: rounds before those.
+    """
+    times = {name: Times([], []) for name in jobs}
+    for turn in range(warm_up + repeats):
+        for name, work in jobs.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            work()
+            if turn >= warm_up:
+                times[name].wall_s.append(time.perf_counter() - wall)
+                times[name].processor_s.append(time.process_time() - cpu)
+    return times

@@ -1,0 +1,50 @@
+"""Rendered crowds, drawn once and kept in a folder with their truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from crowd3d.synth import Truth, synthesize
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """How a scene is made; the same fields give the same picture."""
+
+    name: str
+    preset: str
+    size: tuple[int, int]
+    people: int
+    seed: int
+
+
+def rendered(crowd: Crowd, cache: Path) -> tuple[Path, Truth]:
+    """The picture and its truth, drawn unless they are there."""
+    folder = cache / crowd.name
+    if not (folder / "camera.json").exists():  # written last
+        synthesize(
+            folder,
+            seed=crowd.seed,
+            size=crowd.size,
+            n_people=crowd.people,
+            preset_name=crowd.preset,
+        )
+    return folder / "image.jpg", Truth.load(folder / "truth.npz")
+
+
+def chosen(crowds: tuple[Crowd, ...], names: str) -> list[Crowd]:
+    """The crowds of a comma-separated list; "all" stands for each of them.
+
+    Raises:
+        click.BadParameter: a name that no crowd has.
+    """
+    wanted = {crowd.name for crowd in crowds}
+    if names != "all":
+        asked = {name.strip() for name in names.split(",")}
+        if asked - wanted:
+            raise click.BadParameter(f"no such scene: {', '.join(sorted(asked - wanted))}")
+        wanted = asked
+    return [crowd for crowd in crowds if crowd.name in wanted]
