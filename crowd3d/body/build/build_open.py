@@ -21,8 +21,8 @@ import torch
 from crowd3d.body.build.anny_rest import AnnyBodies, Array, Surface, t_pose_rotations
 from crowd3d.body.build.decimate import decimate
 from crowd3d.body.build.fit_regressors import exact, fit_symmetric, mirror_map
-from crowd3d.body.model import as_matrices, forward_kinematics, skin
 from crowd3d.body.build.transfer_uv import corner_uv, shared_uv
+from crowd3d.body.model import as_matrices, forward_kinematics, skin
 from crowd3d.body.tree import COCO_MIRROR, H36M_MIRROR, JOINT_MIRROR, N_BETAS, PARENTS
 
 # Level -> Anny's topology, and how many vertices a regressor may choose from.
