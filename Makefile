@@ -21,7 +21,7 @@ lint: $(VENV)/dev
 	$(BIN)/mypy crowd3d tiling optim benchmarks/*.py
 
 docs: $(VENV)/docs
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet  # the variable: no advertisement
 	@echo "Open site/index.html in a browser."
 
 # torch first and pinned: its newer releases on PyPI bring gigabytes of CUDA libraries.
