@@ -19,8 +19,8 @@ _HEAD = """# Commands
 
 <!-- Written by `python docs/make_commands.py` from the command line; change the help texts there. -->
 
-Every command has `--help`. Results go to files, progress to stderr, one closing line to stdout. A mistake in what
-was asked for ends with one line and exit code 2, a problem of the machine with 3. Examples stand in the
+Every command has `--help`. Results go to files, progress to stderr, one closing line to stdout. A mistake in
+what was asked for ends with one line and exit code 2, a problem of the machine with 3. Examples stand in the
 [quick start](quickstart.md).
 """
 

@@ -1,8 +1,8 @@
 """What the site needs beyond the pages in docs/: the pages at the top of the repository, and links that fit.
 
-README, CONTRIBUTING, RELEASING and CHANGELOG stay where people look for them and become pages of the site. Links
-are written for the repository, where a reader may follow them into the code; the site holds no code, so there
-such a link becomes its plain text.
+README, CONTRIBUTING, RELEASING and CHANGELOG stay where people look for them, and become pages of the site.
+Links are written for the repository, where a reader may follow them into the code; the site holds no code, so
+there such a link becomes its plain text.
 """
 
 from __future__ import annotations

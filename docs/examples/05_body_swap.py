@@ -2,9 +2,9 @@
 
     python docs/examples/05_body_swap.py [PICTURE] [SMPL_NEUTRAL.npz]
 
-Without a file of yours, a stand-in is written here: the embedded body with its ten shape directions in another
-order, which is a body whose betas mean something else. Shows: `body.load` with a file, and `rebody`, which keeps
-everybody's pose, stature and foothold.
+Without a file of yours, a stand-in is written here: the embedded body with its ten shape directions in
+another order, which is a body whose betas mean something else. Shows: `body.load` with a file, and `rebody`,
+which keeps everybody's pose, stature and foothold.
 """
 
 import sys

@@ -2,8 +2,8 @@
 
     python docs/examples/06_batch.py [PICTURE OR FOLDER]
 
-With a single picture, a folder of two is made here: that picture, and an empty file, to show that a picture that
-fails does not stop the others. Shows: `crowd3d batch`, its table batch.csv, and scenes read back from it.
+With a single picture, a folder of two is made here: that picture, and an empty file, to show that a picture
+that fails does not stop the others. Shows: `crowd3d batch`, its table batch.csv, and scenes read back from it.
 """
 
 import csv

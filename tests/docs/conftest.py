@@ -1,4 +1,4 @@
-"""What the tests of the documentation share: a small picture with people, and the fenced blocks of all pages."""
+"""What the tests of the documentation share: a small picture with people, and the fenced blocks of pages."""
 
 from __future__ import annotations
 
