@@ -20,8 +20,9 @@ lint: $(VENV)/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy crowd3d tiling optim benchmarks/*.py
 
+# The variable is against an advertisement; --quiet would make --strict pass.
 docs: $(VENV)/docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet  # the variable: no advertisement
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "Open site/index.html in a browser."
 
 # torch first and pinned: its newer releases on PyPI bring gigabytes of CUDA libraries.

@@ -5,8 +5,8 @@ A test compares the page with what this makes, so that no option is forgotten on
 
 from __future__ import annotations
 
+import html
 import inspect
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import click
 
 from crowd3d.cli import main
 
+_ESCAPES = str.maketrans({"|": "&#124;", "[": "&#91;", "]": "&#93;", "*": "&#42;", "_": "&#95;"})
 PAGE = Path(__file__).with_name("commands.md")
 _HEAD = """# Commands
 
@@ -57,7 +58,7 @@ def _section(context: click.Context, command: click.Command) -> str:
     shown = [record for option in options if (record := option.get_help_record(context))]
     if shown:
         lines += ["| option | meaning |", "|---|---|"]
-        lines += [f"| `{_cell(name)}` | {_cell(text)} |" for name, text in shown]
+        lines += [f"| <code>{_cell(name)}</code> | {_cell(text)} |" for name, text in shown]
         lines.append("")
     return "\n".join(lines)
 
@@ -68,8 +69,8 @@ def _described(command: click.Command) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text for a cell of a table."""
-    return re.sub(r"\s+", " ", text).strip().replace("|", "\\|")
+    """Text for a cell of a table: a bar would end the cell, square brackets could make a link."""
+    return html.escape(" ".join(text.split()), quote=False).translate(_ESCAPES)
 
 
 if __name__ == "__main__":

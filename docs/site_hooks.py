@@ -22,7 +22,12 @@ TOP_PAGES = {
     "RELEASING.md": "releasing.md",
     "CHANGELOG.md": "changelog.md",
 }
-TOLD_ELSEWHERE = {"NOTICE": "licences.md", "LICENSE": "licences.md"}
+# What the site has no page of -> where it tells of it.
+TOLD_ELSEWHERE = {
+    "NOTICE": "licences.md",
+    "LICENSE": "licences.md",
+    "docs/examples": "quickstart.md#from-python",
+}
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 
 

@@ -118,7 +118,6 @@ def test_drawings_are_whole():
         assert "http" not in text.replace("http://www.w3.org/", ""), "a drawing loads nothing"
 
 
-@pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path: Path):
     pytest.importorskip("mkdocs", reason="needs the extra `docs`")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
