@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow lint docs clean
 
 demo: $(VENV)/installed
 	$(BIN)/crowd3d reconstruct docs/demo/plaza.jpg -o demo-out
@@ -20,6 +20,11 @@ lint: $(VENV)/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy crowd3d tiling optim benchmarks/*.py
 
+# The variable is against an advertisement; --quiet would make --strict pass.
+docs: $(VENV)/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "Open site/index.html in a browser."
+
 # torch first and pinned: its newer releases on PyPI bring gigabytes of CUDA libraries.
 $(VENV)/torch:
 	$(PYTHON) -m venv $(VENV)
@@ -35,5 +40,9 @@ $(VENV)/dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet -e ".[dev]"
 	@touch $@
 
+$(VENV)/docs: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet -e ".[docs]"
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info demo-out .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build site dist *.egg-info demo-out .mypy_cache .ruff_cache .pytest_cache .hypothesis
