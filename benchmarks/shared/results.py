@@ -101,12 +101,12 @@ def show(name: str, tables: list[Table], *, save: bool) -> None:
     """End a benchmark: print its tables, and with `save` write them to the folder of results."""
     tables = [table for table in tables if table.rows]
     machine = machine_line()
+    if save:  # first: printing ends where nobody reads on
+        result = Result(name, command(), __version__, time.strftime("%Y-%m"), machine, tables)
+        write(result, RESULTS)
     click.echo(f"{machine}\n")
     for table in tables:
         click.echo(table.markdown() + "\n")
-    if save:
-        result = Result(name, command(), __version__, time.strftime("%Y-%m"), machine, tables)
-        write(result, RESULTS)
 
 
 def command() -> str:
