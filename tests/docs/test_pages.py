@@ -14,7 +14,6 @@ from helpers.paths import ROOT
 import crowd3d
 
 CODE = ("crowd3d", "tiling", "optim")
-MADE_BY_BENCHMARKS = {ROOT / "docs" / "benchmarks.md", ROOT / "benchmarks" / "README.md"}
 
 
 def _text(page: str) -> str:
@@ -33,7 +32,7 @@ def test_links_lead_somewhere(page):
             continue
         path, _, anchor = target.partition("#")
         there = (ROOT / page).parent / path if path else ROOT / page
-        assert there.exists() or there in MADE_BY_BENCHMARKS, f"{page}: {target}"
+        assert there.exists(), f"{page}: {target}"
         if anchor:
             assert anchor in _anchors(there.read_text(encoding="utf-8")), f"{page}: {target}"
 
