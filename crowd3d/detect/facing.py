@@ -2,32 +2,32 @@
 
 The keypoint maps of the default network are bistable for a blurred back: it may name left and right as of a
 face; and whose shoulders look narrow it turns too little or too far. The features of facing-s, in a window that
-the person fills, know more. `FacingReadout` tells the heading from their means over parts of the upright body,
-as a density on the circle, so that doubt is told as well. It is trained on renders by
-`crowd3d.training.facing.train`.
+the person fills, know more. `models.facing_readout` tells the heading from their means over parts of the upright
+body, as a density on the circle, so that doubt is told as well. `crowd3d train facing` trains it on renders.
 """
 
 from __future__ import annotations
 
-import json
 from functools import cache
-from importlib import resources
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from crowd3d import models
 from crowd3d.errors import ModelError
-from crowd3d.files.weights import tensors_hash
+from crowd3d.files.weights import read_weights, stamp_of, tensors_hash
+from crowd3d.models import catalog
+from crowd3d.models.facing_readout import FacingReadout
 from crowd3d.models.facing_s import CHANNELS, STRIDE
 from tiling import Tile
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -37,44 +37,6 @@ PERSON_PX = 240.0  # height of the person in the middle of it
 BANDS = (0.0, 0.16, 0.34, 0.56, 1.0)
 COLUMNS = (-0.165, -0.055, 0.055, 0.165)  # borders beside the middle of the box, in the same unit
 N_FEATURES = (len(BANDS) - 1) * (len(COLUMNS) - 1) * CHANNELS
-_WIDTH = 128  # of the hidden layer
-_MOST_SD = 6.0  # a feature further off tells nothing more
-_DROPOUT = 0.5
-
-
-class FacingReadout(nn.Module):
-    """The heading of people from what is seen of them, a small perceptron.
-
-    Attributes:
-        mean, sd: (F,) of the features it was trained with.
-        network: hash of the network whose features it reads.
-        facts: what is known of its training.
-    """
-
-    mean: Tensor
-    sd: Tensor
-
-    def __init__(self, network: str, facts: dict[str, Any] | None = None) -> None:
-        super().__init__()
-        self.network, self.facts = network, facts or {}
-        self.register_buffer("mean", torch.zeros(N_FEATURES))
-        self.register_buffer("sd", torch.ones(N_FEATURES))
-        self.hidden = nn.Linear(N_FEATURES, _WIDTH)
-        self.answer = nn.Linear(_WIDTH, 2)
-
-    def forward(self, seen: Tensor) -> Tensor:
-        """(B, 2) how surely people face the picture's right, and how surely the camera.
-
-        Natural parameters of a von Mises density of the heading: their direction is its mode, their length its
-        concentration. A mirror image is answered by the mirrored heading.
-
-        Args:
-            seen: (B, 2, F) features of windows and of their mirror images, see `both_ways`.
-        """
-        x = ((seen - self.mean) / self.sd).clamp(-_MOST_SD, _MOST_SD)
-        x = F.gelu(self.hidden(F.dropout(x, _DROPOUT, self.training)))
-        straight, flipped = self.answer(F.dropout(x, _DROPOUT, self.training)).unbind(1)
-        return torch.stack([straight[:, 0] - flipped[:, 0], straight[:, 1] + flipped[:, 1]], dim=1)
 
 
 def person_window(box_px: FloatArray, index: int = 0) -> Tile:
@@ -125,20 +87,27 @@ def network(device: str) -> tuple[nn.Module, str]:
     return built, tensors_hash(built)
 
 
-@cache
 def load(path: str | Path | None = None) -> FacingReadout:
-    """The embedded readout, or one that `crowd3d.training.facing.train` wrote.
+    """The embedded readout, or one that `crowd3d train facing` wrote, read once a process: do not change it.
 
     Raises:
         ModelError: the file is missing or damaged.
     """
-    embedded = Path(str(resources.files("crowd3d"))) / "weights" / "facing.safetensors"
-    where = embedded if path is None else Path(path)
+    return _load(path, stamp_of(_file(path)))
+
+
+@cache
+def _load(path: str | Path | None, stamp: tuple[str, int, int]) -> FacingReadout:
+    """Remembered by its arguments; the stamp, which a changed file changes, is there for that alone."""
+    where = _file(path)
+    stored = read_weights(where)
     try:
-        with safe_open(str(where), framework="pt", device="cpu") as file:
-            metadata = file.metadata() or {}
-            readout = FacingReadout(metadata["network"], json.loads(metadata.get("facts", "{}")))
-            readout.load_state_dict({key: file.get_tensor(key).float() for key in file.keys()})
-    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise ModelError(f"cannot read the facing readout {where}: {error}") from None
+        readout = FacingReadout(N_FEATURES, stored.metadata["network"], stored.facts)
+        readout.load_state_dict(stored.tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{where} does not hold a facing readout: {error}") from None
     return readout.eval()
+
+
+def _file(path: str | Path | None) -> Path | Traversable:
+    return catalog.embedded_file("facing") if path is None else Path(path)

@@ -1,13 +1,18 @@
-"""Weights of a network as a .safetensors file, and what such a file says of itself."""
+"""Reading and writing the weights of a network as a .safetensors file, and what such a file says of itself."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -17,7 +22,71 @@ from crowd3d.files.atomic import write_bytes
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-_MOST_HEADER_BYTES = 100_000_000  # as the format's own reader
+
+@dataclass(frozen=True)
+class StoredWeights:
+    """What a file holds.
+
+    Attributes:
+        tensors: by name, float32 on the CPU whatever precision the file has.
+        metadata: what the file says of itself.
+    """
+
+    tensors: dict[str, Tensor]
+    metadata: dict[str, str]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is known of the training: recipe, measurements; raises ValueError if it is no JSON."""
+        return dict(json.loads(self.metadata.get("facts", "{}")))
+
+
+def read_weights(file: Path | Traversable) -> StoredWeights:
+    """The tensors and the metadata of a file.
+
+    Raises:
+        ModelError: not readable, or not a .safetensors file.
+    """
+    with _opened(file) as stored:
+        tensors = {name: stored.get_tensor(name).to(torch.float32) for name in stored.keys()}
+        return StoredWeights(tensors, dict(stored.metadata() or {}))
+
+
+def metadata_of(file: Path | Traversable) -> dict[str, str]:
+    """What a file says of itself, without reading its tensors; empty if it says nothing.
+
+    Raises:
+        ModelError: not readable, or not a .safetensors file.
+    """
+    with _opened(file) as stored:
+        return dict(stored.metadata() or {})
+
+
+@contextmanager
+def _opened(file: Path | Traversable) -> Iterator[Any]:
+    """The file, open for reading; problems with it are ModelErrors."""
+    try:
+        with resources.as_file(file) as path:
+            with open(path, "rb"):  # safe_open does not say why a file cannot be read
+                pass
+            with safe_open(str(path), framework="pt", device="cpu") as stored:
+                yield stored
+    except SafetensorError as error:
+        raise ModelError(f"{file} is not a .safetensors file: {error}") from None
+    except OSError as error:
+        raise ModelError(f"cannot read the weights {file}: {error.strerror or error}") from None
+
+
+def stamp_of(file: Path | Traversable) -> tuple[str, int, int]:
+    """Path, size in bytes and time of the last change in ns: of another stamp, it is to be read again.
+
+    The last two are 0 where the file is missing, or inside an archive.
+    """
+    try:
+        known = Path(str(file)).stat()
+    except OSError:
+        return str(file), 0, 0
+    return str(file), known.st_size, known.st_mtime_ns
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
@@ -33,26 +102,6 @@ def with_metadata(content: bytes, metadata: dict[str, str]) -> bytes:
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # the tensors stay aligned
     return len(text).to_bytes(8, "little") + text + content[8 + length :]
-
-
-def metadata_of(file: Path | Traversable) -> dict[str, str]:
-    """What a .safetensors file says of itself; empty if it says nothing.
-
-    Raises:
-        ModelError: not readable, or not such a file.
-    """
-    try:
-        with file.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            if not 2 <= length <= _MOST_HEADER_BYTES:
-                raise ValueError(f"a header of {length} bytes")
-            header = json.loads(stream.read(length))
-        found = header.get("__metadata__", {})
-        return {str(key): str(value) for key, value in found.items()}
-    except OSError as error:
-        raise ModelError(f"cannot read the weights {file}: {error.strerror}") from None
-    except (ValueError, AttributeError) as error:
-        raise ModelError(f"{file} is not a .safetensors file: {error}") from None
 
 
 def tensors_hash(network: nn.Module) -> str:

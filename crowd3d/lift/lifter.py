@@ -18,22 +18,25 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from importlib import resources
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from numpy.typing import ArrayLike
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from crowd3d import body
 from crowd3d.body.rig import Rig, rig_of
 from crowd3d.errors import ModelError
+from crowd3d.files.weights import read_weights
 from crowd3d.lift.keypoint_fit import RefineOptions, fit_keypoints
 from crowd3d.maths import posterior
 from crowd3d.maths.upright import as_floats
-from crowd3d.models import lift_net
+from crowd3d.models import catalog, lift_net
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 ARCHITECTURE = "crowd3d-lift-1"
 _CHUNK = 2048  # people per pass, to bound memory
@@ -216,31 +219,32 @@ def _refined(
 
 
 def load(path: str | Path | None = None, device: str | torch.device = "cpu") -> Lift:
-    """The embedded lift, or one from a file that `crowd3d.training.lift.train` wrote.
+    """The embedded lift, read once a process, or one from a file that `crowd3d train lift` wrote.
+
+    The embedded one is shared: do not change its network.
 
     Raises:
         ModelError: the file is missing, damaged or of another architecture.
     """
-    where = (
-        Path(str(resources.files("crowd3d"))) / "weights" / "lift.safetensors"
-        if path is None
-        else path
-    )
-    try:
-        with safe_open(str(where), framework="pt", device="cpu") as file:
-            metadata = file.metadata() or {}
-            state = {key: file.get_tensor(key).float() for key in file.keys()}
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"cannot read the lift's weights {where}: {error}") from None
-    if metadata.get("architecture") != ARCHITECTURE:
-        found = metadata.get("architecture", "unknown")
+    return _embedded(str(device)) if path is None else _read(Path(path), device)
+
+
+@cache
+def _embedded(device: str) -> Lift:
+    return _read(catalog.embedded_file("lift"), device)
+
+
+def _read(file: Path | Traversable, device: str | torch.device) -> Lift:
+    stored = read_weights(file)
+    if stored.metadata.get("architecture") != ARCHITECTURE:
+        found = stored.metadata.get("architecture", "unknown")
         raise ModelError(
-            f"{where} holds architecture {found!r}, this version reads {ARCHITECTURE!r}"
+            f"{file} holds architecture {found!r}, this version reads {ARCHITECTURE!r}"
         )
-    facts = json.loads(metadata.get("facts", "{}"))
     try:
-        net = lift_net.LiftNet(**json.loads(metadata["shape"]))
-        net.load_state_dict(state)
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise ModelError(f"{where} does not fit its network: {error}") from None
+        net = lift_net.LiftNet(**json.loads(stored.metadata["shape"]))
+        net.load_state_dict(stored.tensors)
+        facts = stored.facts
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{file} does not fit its network: {error}") from None
     return Lift(net.to(device), facts)

@@ -105,10 +105,14 @@ def installed_path(name: str) -> Path:
     return home() / "models" / f"{name}.safetensors"
 
 
+def embedded_file(name: str) -> Traversable:
+    """Where the weights of that name are inside the package, or would be."""
+    return resources.files("crowd3d") / "weights" / f"{name}.safetensors"
+
+
 def weights_file(name: str) -> Traversable | None:
     """The weights that `build(name)` takes without being told where: inside the package, or imported."""
-    embedded = resources.files("crowd3d") / "weights" / f"{name}.safetensors"
-    for file in (embedded, installed_path(name)):
+    for file in (embedded_file(name), installed_path(name)):
         if file.is_file():
             return file
     return None

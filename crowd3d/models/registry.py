@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load
-from torch import Tensor, nn
+from torch import nn
 
 from crowd3d.errors import ModelError
+from crowd3d.files.weights import read_weights, stamp_of
 from crowd3d.models import catalog
 from crowd3d.models.crowd3dnet import Crowd3DNet
 from crowd3d.models.crowd3ds import Crowd3dS
@@ -24,6 +25,11 @@ from crowd3d.models.posenet import BINS, PoseNet
 from crowd3d.models.propose import ProPose
 from crowd3d.models.rootnet import RootNet
 from crowd3d.models.rootnet_s import RootNetS
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+_SHARED = 16  # networks kept: more than any run uses
 
 _NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "crowd3d-s": Crowd3dS,
@@ -54,13 +60,41 @@ def build(name: str = "crowd3d-s", weights: str | Path | None = "embedded") -> n
     _check(name)
     if weights is None:
         return _NETWORKS[name]().eval()
-    state = _read(name, weights)
+    state = read_weights(_source(name, weights)).tensors
     network = _create(name, state.get("volumes.weight"))
     try:
-        network.load_state_dict({key: tensor.to(torch.float32) for key, tensor in state.items()})
+        network.load_state_dict(state)
     except RuntimeError as error:
         raise ModelError(f"{weights} does not hold the network {name!r}: {error}") from None
     return network.eval()
+
+
+def shared(
+    name: str = "crowd3d-s",
+    device: str | torch.device = "cpu",
+    weights: str | Path = "embedded",
+) -> nn.Module:
+    """The network of `build` on a device, read from its file once a process.
+
+    It is for inference and must stay as it is: its parameters take no gradients, and whoever wants to train,
+    convert or move it takes a network of his own from `build`. A file that has changed is read again.
+
+    Args:
+        name, weights: as of `build`.
+
+    Raises:
+        ModelError: as `build`.
+    """
+    _check(name)
+    return _shared(name, str(device), weights, stamp_of(_source(name, weights)))
+
+
+@lru_cache(_SHARED)
+def _shared(
+    name: str, device: str, weights: str | Path, stamp: tuple[str, int, int]
+) -> nn.Module:
+    """Remembered by its arguments; the stamp is there for that alone."""
+    return build(name, weights).requires_grad_(False).to(device)
 
 
 def from_official(name: str, state_dict: State) -> nn.Module:
@@ -98,16 +132,11 @@ def _create(name: str, last_layer: object) -> nn.Module:
     return _NETWORKS[name]()
 
 
-def _read(name: str, weights: str | Path) -> dict[str, Tensor]:
+def _source(name: str, weights: str | Path) -> Path | Traversable:
     source = catalog.weights_file(name) if weights == "embedded" else Path(weights)
     if source is None:
         raise ModelError(
             f"no weights of {name!r} are installed; get them from {catalog.CATALOG[name].source}"
             f" and run: crowd3d models import {name} FILE"
         )
-    try:
-        return load(source.read_bytes())
-    except OSError as error:
-        raise ModelError(f"cannot read the weights {weights}: {error.strerror}") from None
-    except SafetensorError as error:
-        raise ModelError(f"{weights} is not a .safetensors file: {error}") from None
+    return source
