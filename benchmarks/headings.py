@@ -26,7 +26,7 @@ from crowd3d.detect import sides
 from crowd3d.evaluate.metrics import matching
 from crowd3d.export.floorplan import body_facing
 from crowd3d.synth import Truth
-from crowd3d.training.facing.train import poorly_coded
+from crowd3d.training.facing.data import poorly_coded
 
 FloatArray = npt.NDArray[np.float64]
 

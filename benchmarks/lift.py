@@ -29,6 +29,7 @@ from crowd3d.models.lift_net import (
     mirror_keypoints,
     normalise,
 )
+from crowd3d.training.common.run_folder import RunFolder
 from crowd3d.training.lift.data import Bank, Batch, build_bank
 from crowd3d.training.lift.fit import as_recorded, calibrate, draw, fit, fixed_batch, split
 from crowd3d.training.lift.metrics import errors, summary
@@ -189,9 +190,10 @@ def main(
     rows = lift_rows(lifter, batch, rig, "lift")
     if baseline_steps:
         short = dataclasses.replace(recipe, steps=baseline_steps)
-        folders = [cache / name if cache else None for name in ("six_d", "fisher")]
-        six_d_net = fit(rig, bank, short, folders[0], loss=six_d_loss)
-        net = fit(rig, bank, short, folders[1])
+        names = ("six_d", "fisher")
+        runs = [RunFolder(cache, name, resume=True) if cache else None for name in names]
+        six_d_net = fit(rig, bank, short, runs[0], loss=six_d_loss)
+        net = fit(rig, bank, short, runs[1])
         calibrate(net, fixed_batch(validation, recipe.poses, rig, recipe, 3000, recipe.seed + 3))
         rows |= lift_rows(lift.Lift(net), batch, rig, f"matrix Fisher, {baseline_steps} steps")
         rows[f"6D regression, {baseline_steps} steps"] = six_d_row(six_d_net, batch, rig)

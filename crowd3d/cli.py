@@ -20,6 +20,7 @@ _COMMANDS = (
     "synth",
     "data",
     "models",
+    "train",
     "adapt",
 )
 

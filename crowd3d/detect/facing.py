@@ -2,8 +2,9 @@
 
 The keypoint maps of the default network are bistable for a blurred back: it may name left and right as of a
 face; and whose shoulders look narrow it turns too little or too far. The features of facing-s, in a window that
-the person fills, know more. `models.facing_readout` tells the heading from their means over parts of the upright
-body, as a density on the circle, so that doubt is told as well. `crowd3d train facing` trains it on renders.
+the person fills, know more. `models.facing_readout` tells the heading from their means over parts of the
+upright body, as a density on the circle, so that doubt is told as well. Its weights are made by
+`crowd3d train facing`.
 """
 
 from __future__ import annotations

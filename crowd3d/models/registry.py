@@ -90,9 +90,7 @@ def shared(
 
 
 @lru_cache(_SHARED)
-def _shared(
-    name: str, device: str, weights: str | Path, stamp: tuple[str, int, int]
-) -> nn.Module:
+def _shared(name: str, device: str, weights: str | Path, stamp: tuple[str, int, int]) -> nn.Module:
     """Remembered by its arguments; the stamp is there for that alone."""
     return build(name, weights).requires_grad_(False).to(device)
 

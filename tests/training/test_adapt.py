@@ -29,12 +29,13 @@ from crowd3d.models import registry
 from crowd3d.models.crowd3dnet import Crowd3DNet
 from crowd3d.patches.plan import patch_view, plan_patches
 from crowd3d.scene.scene import Scene
+from crowd3d.training.adapt import fit as adapt_fit
 from crowd3d.training.adapt import run as adapt_scene
-from crowd3d.training.adapt.files import Checkpoint
 from crowd3d.training.adapt.fit import TRAINED, Recipe, adapt, batch_of, prepare, scene_terms
 from crowd3d.training.adapt.labels import label_patches
 from crowd3d.training.adapt.losses import total
 from crowd3d.training.adapt.run import own_mixture, pictures_of
+from crowd3d.training.common.run_folder import RunFolder
 from tiling import Tile
 
 FITTED = fitted_of(20)
@@ -146,33 +147,46 @@ def test_what_the_oracle_says_costs_next_to_nothing(learnt):
     assert worse["keypoints"] > 0.01 and worse["below_ground"] > 0.1
 
 
-def test_the_same_seed_and_a_stop_in_between_give_the_same_weights(learnt, tmp_path):
-    def run(steps=6, resume=False):
+def test_the_same_seed_and_a_stop_in_between_give_the_same_weights(learnt, tmp_path, monkeypatch):
+    monkeypatch.setattr(adapt_fit, "_SAVE_EVERY", 2)
+
+    def begun(key="key", resume=False):
+        return RunFolder(tmp_path, "w.safetensors", resume=resume), key
+
+    def adapted(run, key, on_step=None):
         network = small_network()
         examples = examples_of(network, *learnt[1:])
-        checkpoint = Checkpoint(tmp_path / "w.safetensors", "key", resume, every=2)
-        stopped = Recipe(steps=steps, batch=2)
-        adapt(network, examples, BODY, stopped, MIXTURE, own_betas=True, checkpoint=checkpoint)
-        return network, checkpoint
+        recipe = Recipe(steps=6, batch=2)
+        options = {"own_betas": True, "run": run, "key": key, "on_step": on_step}
+        adapt(network, examples, BODY, recipe, MIXTURE, **options)
+        return network
 
-    whole, checkpoint = run()
-    log = checkpoint.log_file.read_bytes()
+    def stop_after_five():
+        if len(run.rows()) == 5:
+            raise KeyboardInterrupt
+
+    run, key = begun()
+    whole = adapted(run, key)
+    assert run.log_file == tmp_path / "w.safetensors.log.jsonl"
+    assert run.checkpoint == tmp_path / "w.safetensors.checkpoint" and run.checkpoint.exists()
+    log = run.log_file.read_bytes()
     assert len(log.splitlines()) == 6
-    checkpoint.remove()
-    run(steps=5)
-    again, checkpoint = run(resume=True)
+    run.finish()
+    with pytest.raises(
+        KeyboardInterrupt
+    ):  # the last checkpoint is of step 4, so step 5 is done again
+        adapted(*begun(), on_step=stop_after_five)
+    again = adapted(*begun(resume=True))
     for a, b in zip(whole.parameters(), again.parameters(), strict=True):
         assert torch.equal(a, b)
-    assert checkpoint.log_file.read_bytes() == log
+    assert run.log_file.read_bytes() == log
     with pytest.raises(OutputError, match="--resume"):
-        Checkpoint(tmp_path / "w.safetensors", "key")
-    other = Checkpoint(tmp_path / "w.safetensors", "another key", resume=True)
-    optimizer = torch.optim.Adam(again.parameters())
+        begun()
     with pytest.raises(OutputError, match="other weights"):
-        other.restore(again, optimizer)
-    other.state_file.write_bytes(b"not a checkpoint")
+        adapted(*begun("another key", resume=True))
+    run.checkpoint.write_bytes(b"not a checkpoint")
     with pytest.raises(OutputError, match="damaged"):
-        other.restore(again, optimizer)
+        adapted(*begun(resume=True))
 
 
 def test_every_epoch_sees_every_patch():

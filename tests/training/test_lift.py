@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from helpers.paths import ROOT
 from torch import Tensor
 
 from crowd3d import body, lift
 from crowd3d.body.rig import Rig, rig_of
 from crowd3d.body.tree import COCO_MIRROR
 from crowd3d.data.cmu import Clip
-from crowd3d.errors import ConfigError, ModelError
+from crowd3d.errors import ModelError, OutputError
 from crowd3d.maths import posterior
 from crowd3d.models.lift_net import LiftNet, normalise
-from crowd3d.training.common.keypoint_noise import COCO_SIGMAS, PART, Clean, NoiseRecipe, spoil
+from crowd3d.training.common.keypoint_noise import PART, Clean, NoiseRecipe, spoil
+from crowd3d.training.common.run_folder import RunFolder
 from crowd3d.training.lift import data as lift_data
 from crowd3d.training.lift import fit as lift_fit
 from crowd3d.training.lift import metrics as lift_metrics
 from crowd3d.training.lift.loss import LossWeights, lift_loss
 from crowd3d.training.lift.recipe import Recipe, read_recipe
 from crowd3d.training.lift.train import save_lift
+from tiling import COCO_SIGMAS
 
-SHIPPED = ROOT / "configs" / "recipes" / "lift.yaml"
 QUIET = NoiseRecipe(
     scatter=0.0,
     jitter=(0.0,) * 3,
@@ -76,7 +75,7 @@ def similarity(clean: Clean, keypoints: Tensor) -> Tensor:
     """Object keypoint similarity (N, 17) of spoiled to true places."""
     extent = (clean.uv.amax(1) - clean.uv.amin(1)).clamp_min(0.2).prod(-1)
     error = (keypoints[..., :2] - clean.uv).norm(dim=-1)
-    sigma = 2 * torch.tensor(COCO_SIGMAS)
+    sigma = 2 * torch.tensor(COCO_SIGMAS, dtype=torch.float32)
     return torch.exp(-(error**2) / (2 * extent[:, None] * sigma**2))
 
 
@@ -163,7 +162,7 @@ def test_learning_lowers_the_loss(rig: Rig, bank: lift_data.Bank) -> None:
 
 
 def test_a_stopped_run_goes_on_exactly(rig: Rig, bank: lift_data.Bank, tmp_path: Path) -> None:
-    whole = lift_fit.fit(rig, bank, TINY, tmp_path / "whole", check_every=3)
+    whole = lift_fit.fit(rig, bank, TINY, RunFolder(tmp_path, "whole"), check_every=3)
 
     class Stop(Exception):
         pass
@@ -172,14 +171,19 @@ def test_a_stopped_run_goes_on_exactly(rig: Rig, bank: lift_data.Bank, tmp_path:
         raise Stop
 
     with pytest.raises(Stop):
-        lift_fit.fit(rig, bank, TINY, tmp_path / "parts", check=stop, check_every=3)
-    resumed = lift_fit.fit(rig, bank, TINY, tmp_path / "parts", check_every=3)
+        lift_fit.fit(rig, bank, TINY, RunFolder(tmp_path, "parts"), check=stop, check_every=3)
+    steps = []
+    run = RunFolder(tmp_path, "parts", resume=True)
+    resumed = lift_fit.fit(rig, bank, TINY, run, check_every=3, on_step=lambda: steps.append(1))
+    assert len(steps) == TINY.steps - 3  # the others were done before the stop
     for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(a, b)
-    lines = (tmp_path / "parts" / "lift_log.jsonl").read_text().splitlines()
-    assert json.loads(lines[-1])["step"] == TINY.steps
-    other = lift_fit.fit(rig, bank, dataclasses.replace(TINY, seed=4))
+    assert run.rows()[-1]["step"] == TINY.steps
+    another = dataclasses.replace(TINY, seed=4)
+    other = lift_fit.fit(rig, bank, another)
     assert not torch.equal(next(other.parameters()), next(whole.parameters()))
+    with pytest.raises(OutputError, match="settings"):
+        lift_fit.fit(rig, bank, another, RunFolder(tmp_path, "parts", resume=True))
 
 
 def test_weights_survive_the_file(rig: Rig, bank: lift_data.Bank, tmp_path: Path) -> None:
@@ -204,7 +208,7 @@ def test_calibration_finds_a_wrong_temperature(rig: Rig, bank: lift_data.Bank) -
 
 
 def test_shipped_recipe_keeps_training_and_judging_apart() -> None:
-    recipe = read_recipe(SHIPPED)
+    recipe = read_recipe()
     assert not set(recipe.held_out) & set(recipe.validation)
     names = ["01_01", "01_05", "03_01", "humanoid3d_run", "humanoid3d_jog", "humanoid3d_kick"]
     clips = [Clip(n, np.tile(np.eye(3), (2, 24, 1, 1)), 30.0, np.zeros((2, 3))) for n in names]
@@ -212,18 +216,6 @@ def test_shipped_recipe_keeps_training_and_judging_apart() -> None:
     assert [c.name for c in train] == ["01_01", "humanoid3d_jog"]
     assert [c.name for c in validation] == ["01_05", "humanoid3d_kick"]
     assert [c.name for c in held_out] == ["03_01", "humanoid3d_run"]
-
-
-def test_recipe_errors_are_named(tmp_path: Path) -> None:
-    page = tmp_path / "r.yaml"
-    page.write_text("noise: {scater: 1}\n")
-    with pytest.raises(ConfigError, match="scater"):
-        read_recipe(page)
-    page.write_text("- 1\n")
-    with pytest.raises(ConfigError, match="keys"):
-        read_recipe(page)
-    with pytest.raises(ConfigError, match="cannot read"):
-        read_recipe(tmp_path / "none.yaml")
 
 
 def test_damaged_weights_are_named_errors(tmp_path: Path) -> None:
@@ -235,6 +227,13 @@ def test_damaged_weights_are_named_errors(tmp_path: Path) -> None:
     save_lift(LiftNet(16, 1), {"width": 32, "depth": 1}, {}, tmp_path / "other.safetensors")
     with pytest.raises(ModelError, match="fit"):
         lift.load(tmp_path / "other.safetensors")
+
+
+def test_the_embedded_lift_is_read_once_and_files_each_time(tmp_path: Path) -> None:
+    assert lift.load() is lift.load() is lift.load(None, "cpu")
+    file = tmp_path / "lift.safetensors"
+    save_lift(LiftNet(16, 1), {"width": 16, "depth": 1}, {}, file)
+    assert lift.load(file) is not lift.load(file)
 
 
 def test_procrustes_undoes_a_similarity() -> None:

@@ -22,16 +22,16 @@ from crowd3d.models.crowd3dnet_decode import DELTA_REACH_M, parameters_of, place
 from crowd3d.models.crowd3dnet_encode import project
 from crowd3d.patches.bodies import PatchBodies, stand
 from crowd3d.training.adapt import losses
-from crowd3d.training.adapt.files import Checkpoint
 from crowd3d.training.adapt.labels import Labels
 from crowd3d.training.adapt.targets import nearest_peaks
+from crowd3d.training.common.run_folder import RunFolder
 
 TRAINED = ("params_head", "camera_code", "ground_code")
 _PEAK_REACH = 4.0  # cells from a label's torso to the peak that tells of that person
 _NEAREST_M = 0.3  # of a body in front of the camera; nearer ones say nothing
-_HVIP_WEIGHT = (
-    100.0  # not in the published adaptation: the corrected torso stays above its ground point
-)
+# Not in the published adaptation: the corrected torso stays above its ground point.
+_HVIP_WEIGHT = 100.0
+_SAVE_EVERY = 20  # steps
 
 
 @dataclass(frozen=True)
@@ -108,22 +108,28 @@ def adapt(
     mixture: losses.Mixture,
     *,
     own_betas: bool,
-    checkpoint: Checkpoint | None = None,
+    run: RunFolder | None = None,
+    key: str = "",
     on_step: Callable[[], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Adapts in place; the same seed gives the same weights, stopped in between or not.
+
+    Args:
+        run: where checkpoint and log are kept; None keeps neither.
+        key: hash of all that the result depends on; a checkpoint of another key is refused.
 
     Returns:
         One row a step that was done here: its number, loss and terms.
 
     Raises:
         ModelError: the loss is not a number any more.
+        OutputError: the checkpoint is damaged or of another key, or cannot be written.
     """
     network.eval().requires_grad_(False)
     trained = nn.ModuleDict({name: getattr(network, name) for name in TRAINED})
     trained.requires_grad_(True)
     optimizer = torch.optim.Adam(trained.parameters(), lr=recipe.learning_rate)
-    start = checkpoint.restore(trained, optimizer) if checkpoint is not None else 0
+    start = run.begin(key, {"trained": trained, "optimizer": optimizer}) if run is not None else 0
     rows = []
     for step in range(start, recipe.steps):
         batch = batch_of(len(examples.features), recipe, step)
@@ -141,8 +147,10 @@ def adapt(
         row: dict[str, Any] = {"step": step + 1, "loss": round(loss.item(), 5)}
         row["terms"] = {name: round(value.item(), 6) for name, value in terms.items()}
         rows.append(row)
-        if checkpoint is not None:
-            checkpoint.finish(step + 1, row, trained, optimizer, step + 1 == recipe.steps)
+        if run is not None:
+            run.log(**row)
+            if (step + 1) % _SAVE_EVERY == 0 or step + 1 == recipe.steps:
+                run.save(step + 1)
         if on_step is not None:
             on_step()
     return rows

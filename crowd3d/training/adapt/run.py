@@ -27,10 +27,10 @@ from crowd3d.picture.windows import FLAT
 from crowd3d.pipeline.networks import choose_device
 from crowd3d.progress import Reporter
 from crowd3d.synth.cast import poses
-from crowd3d.training.adapt.files import Checkpoint
 from crowd3d.training.adapt.fit import Examples, Recipe, adapt, prepare, recipe_text
 from crowd3d.training.adapt.labels import Labels, label_patches
 from crowd3d.training.adapt.losses import Mixture, fit_mixture
+from crowd3d.training.common.run_folder import RunFolder
 from crowd3d.version import __version__
 
 PICTURES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
@@ -43,7 +43,7 @@ class Summary:
     """What an adaptation did.
 
     Attributes:
-        n_patches, n_labels: learnt from; steps: done in all.
+        n_patches, n_labels: patches and people it learnt from; steps: done in all.
         first_loss, last_loss: of the steps done in this run; NaN where there were none.
     """
 
@@ -105,7 +105,7 @@ def adapt_to_scene(
     }
     pixels = "".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in _there(pictures))
     key = hashlib.sha256("".join([*facts.values(), pixels, repr(config)]).encode()).hexdigest()
-    checkpoint = Checkpoint(out, key, resume)
+    run = RunFolder(out.parent, out.name, resume=resume)
     body = bodies.load("open", "crowd")
     examples = _examples(network, pictures, camera, config, chosen, progress)
     progress.start("adapt", recipe.steps)
@@ -116,11 +116,12 @@ def adapt_to_scene(
         recipe,
         own_mixture(),
         own_betas=speaks_betas_of(body, facts["body"]),
-        checkpoint=checkpoint,
+        run=run,
+        key=key,
         on_step=progress.advance,
     )
     write_weights(out, network.state_dict(), facts)
-    checkpoint.remove()
+    run.finish()
     losses = [row["loss"] for row in rows] or [float("nan")]
     return Summary(
         len(examples.features), len(examples.labels), recipe.steps, losses[0], losses[-1]

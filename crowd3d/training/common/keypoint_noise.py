@@ -1,10 +1,10 @@
-"""What a keypoint detector gets wrong, as a model of 2D errors on true keypoints.
+"""Spoils true keypoints as our own detector would see them: misplaced, missing, left and right exchanged.
 
-The error types are those of Ronchi & Perona, Benchmarking and error diagnosis in multi-instance
-pose estimation (ICCV 2017): jitter, miss, inversion, swap; their sizes are rings of equal object
-keypoint similarity (OKS). To these come a plain Gaussian scatter that grows with the person's blur,
-joints that nobody sees, people cut or covered, left and right exchanged as a whole, and scores that
-know part of all this.
+The kinds of error are those of Ronchi & Perona, Benchmarking and error diagnosis in multi-instance
+pose estimation (ICCV 2017): jitter, miss, inversion, swap. How far a joint moves is drawn from a ring between
+two values of object keypoint similarity (OKS). Besides, every joint scatters, joints are hidden by the body
+itself, by others or by the picture's border, and scores know a part of all this. The errors of other pose
+estimators in crowds are in `pose_errors`.
 """
 
 from __future__ import annotations
@@ -16,29 +16,13 @@ import torch
 from torch import Tensor
 
 from crowd3d.body.tree import COCO_MIRROR
+from tiling import COCO_SIGMAS
 
-# Spread of annotators, nose to ankles; the pairs are equal.
-_PAIRS = (0.025, 0.035, 0.079, 0.072, 0.062, 0.107, 0.087, 0.089)
-COCO_SIGMAS = (0.026, *(sigma for sigma in _PAIRS for _ in range(2)))
-# Scores of the embedded detector on photographs, relative to their mean.
+# Scores of the embedded detector on photographs, relative to their mean; nose, eyes, ears, ..., ankles.
 JOINT_SCORE = (
-    0.95,
-    0.95,
-    0.95,
-    1.0,
-    1.0,
-    1.2,
-    1.2,
-    0.9,
-    0.9,
-    0.7,
-    0.7,
-    1.25,
-    1.25,
-    0.95,
-    0.95,
-    0.9,
-    0.9,
+    *(0.95, 0.95, 0.95, 1.0, 1.0),
+    *(1.2, 1.2, 0.9, 0.9, 0.7, 0.7),
+    *(1.25, 1.25, 0.95, 0.95, 0.9, 0.9),
 )
 # Face, upper body, lower body: the three rows of every probability below.
 PART = (0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2)

@@ -1,4 +1,4 @@
-"""Errors of 2D pose estimators in crowds, made up for training: displaced, swapped and missing joints.
+"""Spoils true keypoints as 2D pose estimators do in crowds: displaced, swapped and missing joints.
 
 The four kinds of error are those of Ronchi & Perona (ICCV 2017), their probabilities those that PoseFix
 (Moon et al., CVPR 2019) and 3DCrowdNet (Choi et al., CVPR 2022) train with. Beyond that, joints drop out
@@ -13,12 +13,11 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
+from crowd3d.body.tree import COCO_MIRROR
+from tiling import COCO_SIGMAS
+
 Floats = npt.NDArray[np.float64]
 
-COCO_SIGMA = np.array(
-    [.26, .25, .25, .35, .35, .79, .79, .72, .72, .62, .62, 1.07, 1.07, .87, .87, .89, .89]
-) / 10  # fmt: skip
-MIRROR = np.array([0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15])
 _NOSE, _FACE, _UPPER = 0, slice(0, 5), slice(5, 11)
 _SHOULDERS_ANKLES, _HIPS = [5, 6, 15, 16], [11, 12]
 _DRAWS, _MISS_DRAWS = 500, 2000
@@ -42,7 +41,7 @@ ERRORS = (Kind.GOOD, Kind.JITTER, Kind.MISS, Kind.INVERSION, Kind.SWAP)
 
 def radius_px(similarity: float, area_px2: float) -> Floats:
     """(17,) distance at which a keypoint's similarity exp(-d^2 / (2 A (2 sigma)^2)) is `similarity`."""
-    return np.asarray(np.sqrt(-2 * area_px2 * (2 * COCO_SIGMA) ** 2 * np.log(similarity)))
+    return np.asarray(np.sqrt(-2 * area_px2 * (2 * COCO_SIGMAS) ** 2 * np.log(similarity)))
 
 
 def probabilities(n_valid: int, n_overlapping: int) -> Floats:
@@ -122,7 +121,7 @@ def _candidates(
     j: int,
 ) -> tuple[Floats, Floats, Floats]:
     """Joint j itself (1, 2), its own mirror joint (0..1, 2), and both of the other people (0..2P, 2)."""
-    m = MIRROR[j]
+    m = COCO_MIRROR[j]
     if m == j:
         return joints[[j]], np.zeros((0, 2)), others[others_valid[:, j], j]
     strangers = np.concatenate([others[others_valid[:, i], i] for i in (j, m)])

@@ -1,4 +1,4 @@
-"""Recipes of trainings: one YAML page each, read into dataclasses whose defaults say what kind a value is."""
+"""Reads the recipe of a training, one YAML page, into dataclasses whose defaults say what kind a value is."""
 
 from __future__ import annotations
 
@@ -9,29 +9,53 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import yaml
 
+from crowd3d.config import pages
 from crowd3d.errors import ConfigError
 
 T = TypeVar("T")
 
+_AT_LEAST_ONE = ("steps", "batch")  # keys of numbers that a training cannot do without
+_KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a word",
+    dict: "a table",
+}
 
-def read_page(kind: type[T], path: str | Path, **changes: Any) -> T:
+
+def read_page(kind: type[T], page: str | Path, **changes: Any) -> T:
     """A recipe from YAML; `changes` that are not None override its top level.
 
     Args:
         kind: the dataclass, every field of which has a default; it may hold further ones, and
-            dictionaries of them.
+            dictionaries of them or of numbers.
+        page: a YAML file, or the name of a recipe that ships with the package.
 
     Raises:
-        ConfigError: the file cannot be read, or holds an unknown key or a value of the wrong kind.
+        ConfigError: no such page, or it cannot be read, or holds an unknown key or a value of the wrong kind.
     """
+    source = _source(page)
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        values = yaml.safe_load(source.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
-        raise ConfigError(f"cannot read the recipe {path}: {reason}") from None
+        raise ConfigError(f"cannot read the recipe {page}: {reason}") from None
     changed = {key: value for key, value in changes.items() if value is not None}
-    recipe: T = _build(kind, _mapping(values, f"the recipe {path}") | changed, str(path))
+    recipe: T = _build(kind, _mapping(values, f"the recipe {page}") | changed, str(page))
     return recipe
+
+
+def _source(page: str | Path) -> Any:
+    """The file of a page: whatever looks like one, or what ships under that name."""
+    if isinstance(page, Path) or page.endswith((".yaml", ".yml")) or "/" in page:
+        return Path(page)
+    shipped = pages("recipes")
+    if page not in shipped:
+        near = difflib.get_close_matches(page, shipped, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"no recipe is called {page!r}; known: {', '.join(shipped)}{hint}")
+    return shipped[page]
 
 
 def _mapping(values: Any, where: str) -> dict[str, Any]:
@@ -55,6 +79,8 @@ def _build(kind: type[Any], values: dict[str, Any], where: str) -> Any:
         is_recipe = dataclasses.is_dataclass(inner)
         if not is_recipe:
             made[key] = _checked(value, getattr(defaults, key), f"{where}: {key}")
+            if key in _AT_LEAST_ONE and made[key] < 1:
+                raise ConfigError(f"{where}: {key} must be at least 1, not {value!r}")
         elif inner is kinds[key]:
             made[key] = _build(inner, _mapping(value or {}, place), place)
         else:
@@ -76,5 +102,13 @@ def _checked(value: Any, default: Any, where: str) -> Any:
     if isinstance(default, float) and type(value) is int:
         return float(value)
     if type(value) is not type(default):
-        raise ConfigError(f"{where} must be {type(default).__name__}, not {value!r}")
-    return value
+        raise ConfigError(f"{where} must be {_KINDS[type(default)]}, not {value!r}")
+    return _checked_numbers(value, default, where) if isinstance(default, dict) else value
+
+
+def _checked_numbers(values: Any, default: dict[str, Any], where: str) -> dict[str, Any]:
+    """Numbers by name, of the kind of the default's. Whole ones are sizes, which have fixed names."""
+    kind = next(iter(default.values()))
+    if isinstance(kind, int) and set(values) - set(default):
+        raise ConfigError(f"{where} has {', '.join(default)}, not {', '.join(map(str, values))}")
+    return {name: _checked(value, kind, f"{where}, {name}") for name, value in values.items()}

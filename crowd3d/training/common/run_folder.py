@@ -1,23 +1,131 @@
-"""The folder of a training run: checkpoint, log as JSON lines, and a page of curves."""
+"""What a training keeps in a folder while it runs: a checkpoint to go on from, and a log."""
 
 from __future__ import annotations
 
+import io
 import json
-import os
+import pickle
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
-from crowd3d.errors import DataError, OutputError
-from crowd3d.files import svg
-from crowd3d.files.atomic import write_text
+from crowd3d.errors import OutputError
+from crowd3d.files.atomic import write_bytes, write_text
 
-CHECKPOINT = "checkpoint.pt"
-_STYLE = (
-    "body{font:14px system-ui;margin:24px;max-width:960px}svg{width:460px}text{font-size:11px}"
-    ".title{font-size:13px;font-weight:600}.grid{stroke:#ddd}.dot{fill:#2563a8}"
-)
+
+class Stateful(Protocol):
+    """Networks and optimisers."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: dict[str, Any], /) -> Any: ...
+
+
+Part = Stateful | torch.Generator
+
+
+class RunFolder:
+    """Two files of a run in a folder, NAME.checkpoint and NAME.log.jsonl; runs of other names may share it.
+
+    A training calls `begin` before its first step, `log` and `save` now and then, and `finish` once its result
+    is written. If it is stopped in between, the next one begins where the last checkpoint was saved, with the
+    same random numbers, and ends with the same weights.
+
+    Args:
+        resume: whether to go on with a run that is there.
+
+    Raises:
+        OutputError: there is one, and it is not to be gone on with; or the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path, name: str, *, resume: bool = False) -> None:
+        self.checkpoint = folder / f"{name}.checkpoint"
+        self.log_file = folder / f"{name}.log.jsonl"
+        self._parts: dict[str, Part] = {}
+        self._identity = ""
+        if self.checkpoint.exists() and not resume:
+            raise OutputError(
+                f"{self.checkpoint} is of an unfinished run; give --resume to go on with it, or delete it"
+            )
+        make_folder(folder)
+
+    def begin(self, identity: str, parts: dict[str, Part]) -> int:
+        """Steps already done; puts everything back to where it was then.
+
+        Log lines of later steps, which are done again, go.
+
+        Args:
+            identity: all that the result depends on, or its hash; a checkpoint of something else is refused.
+            parts: everything that training changes, by name: networks, optimisers, sources of random numbers.
+
+        Raises:
+            OutputError: the checkpoint is damaged, or of another recipe or other data.
+        """
+        self._identity, self._parts = identity, parts
+        step = self._restore() if self.checkpoint.exists() else 0
+        kept = [row for row in self.rows() if row["step"] <= step] if step else []
+        write_text(self.log_file, "".join(json.dumps(row) + "\n" for row in kept))
+        return step
+
+    def _restore(self) -> int:
+        try:
+            stored = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
+            if stored["identity"] == self._identity:
+                for name, part in self._parts.items():
+                    _put_back(part, stored[name])
+                return int(stored["step"])
+        except (
+            *(OSError, EOFError, pickle.UnpicklingError),
+            *(AttributeError, KeyError, TypeError, ValueError, RuntimeError),
+        ) as error:
+            raise OutputError(
+                f"{self.checkpoint} is damaged ({type(error).__name__}); delete it"
+            ) from None
+        raise OutputError(
+            f"{self.checkpoint} is of other weights, data or settings; delete it, or use another folder"
+        )
+
+    def save(self, step: int) -> None:
+        """Keep the state after so many steps, atomically; raises OutputError."""
+        stored: dict[str, Any] = {name: _state_of(part) for name, part in self._parts.items()}
+        buffer = io.BytesIO()
+        torch.save(stored | {"step": step, "identity": self._identity}, buffer)
+        write_bytes(self.checkpoint, buffer.getvalue())
+
+    def log(self, **values: Any) -> None:
+        """One line of JSON; `step` is one of the values. Raises OutputError."""
+        try:
+            with open(self.log_file, "a", encoding="utf-8") as file:
+                file.write(json.dumps(values) + "\n")
+        except OSError as error:
+            raise OutputError(f"cannot write {self.log_file}: {error.strerror}") from None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The log. A last line that was cut short by a stop is left out."""
+        if not self.log_file.exists():
+            return []
+        rows = []
+        for line in self.log_file.read_text(encoding="utf-8").splitlines():
+            try:
+                rows.append(json.loads(line))
+            except ValueError:
+                break
+        return rows
+
+    def finish(self) -> None:
+        """The result is written: the checkpoint goes, the log stays."""
+        self.checkpoint.unlink(missing_ok=True)
+
+
+def _state_of(part: Part) -> Any:
+    return part.get_state() if isinstance(part, torch.Generator) else part.state_dict()
+
+
+def _put_back(part: Part, state: Any) -> None:
+    if isinstance(part, torch.Generator):
+        part.set_state(state)
+    else:
+        part.load_state_dict(state)
 
 
 def make_folder(folder: Path) -> None:
@@ -29,129 +137,20 @@ def make_folder(folder: Path) -> None:
 
 
 def claim(folder: Path, recipe: dict[str, Any]) -> None:
-    """Make a folder for what is computed by a recipe, and keep others from using it.
+    """Make a folder for what is computed by a recipe and kept, and let no other recipe use it.
+
+    The recipe is written into the folder as `recipe.json`.
 
     Raises:
-        OutputError: it cannot be written.
-        DataError: it is of another recipe.
+        OutputError: it cannot be written, or is of another recipe.
     """
     page, text = folder / "recipe.json", json.dumps(recipe, sort_keys=True) + "\n"
     make_folder(folder)
     try:
         found = page.read_text(encoding="utf-8") if page.exists() else None
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {page}: {error}") from None
+        raise OutputError(f"cannot read {page}: {error}") from None
     if found is None:
         write_text(page, text)
     elif found != text:
-        raise DataError(f"{folder} is of another recipe; use another folder, or delete it")
-
-
-class Part(Protocol):
-    """Whatever has a state: networks, optimisers."""
-
-    def state_dict(self) -> dict[str, Any]: ...
-    def load_state_dict(self, state: dict[str, Any], /) -> Any: ...
-
-
-class RunFolder:
-    """A run can be stopped at any time and goes on from its last checkpoint.
-
-    Args:
-        parts: everything that training changes, by name.
-        identity: what decides the weights; a checkpoint of something else is refused.
-    """
-
-    def __init__(self, folder: Path, parts: dict[str, Part], identity: dict[str, Any]) -> None:
-        self.folder, self.parts = folder, parts
-        self.identity = json.dumps(identity, sort_keys=True)
-        make_folder(folder)
-
-    @property
-    def _checkpoint(self) -> Path:
-        return self.folder / CHECKPOINT
-
-    def restore(self) -> int:
-        """Steps already done; 0 without a checkpoint.
-
-        Raises:
-            DataError: the checkpoint is damaged or of another recipe.
-        """
-        stored = self.check()
-        if stored is None:
-            return 0
-        try:
-            for name, part in self.parts.items():
-                part.load_state_dict(stored[name])
-            return int(stored["step"])
-        except (KeyError, ValueError, RuntimeError) as error:
-            raise self._damaged(error) from None
-
-    def check(self) -> dict[str, Any] | None:
-        """The checkpoint, None where there is none; raises as `restore`, which uses it."""
-        if not self._checkpoint.exists():
-            return None
-        try:
-            stored = torch.load(self._checkpoint, weights_only=True, map_location="cpu")
-            identity = stored["identity"]
-        except Exception as error:  # whatever torch makes of a damaged file
-            raise self._damaged(error) from None
-        if identity != self.identity:
-            raise DataError(f"{self._checkpoint} is of another recipe; use another folder")
-        return dict(stored)
-
-    def _damaged(self, error: Exception) -> DataError:
-        return DataError(
-            f"cannot go on from {self._checkpoint} ({type(error).__name__}); delete it"
-        )
-
-    def save(self, step: int) -> None:
-        """A checkpoint, atomically."""
-        stored: dict[str, Any] = {name: part.state_dict() for name, part in self.parts.items()}
-        stored |= {"step": step, "identity": self.identity}
-        scratch = self._checkpoint.with_suffix(".tmp")
-        try:
-            torch.save(stored, scratch)
-            os.replace(scratch, self._checkpoint)
-        except (OSError, RuntimeError) as error:
-            raise OutputError(f"cannot write {self._checkpoint}: {error}") from None
-
-    def forget_after(self, step: int) -> None:
-        """Drop log lines of steps that a resumed run does again; with step 0, the whole log."""
-        kept = [row for row in self.rows() if row["step"] <= step] if step else []
-        write_text(self._log, "".join(json.dumps(row) + "\n" for row in kept))
-
-    @property
-    def _log(self) -> Path:
-        return self.folder / "train_log.jsonl"
-
-    def log(self, **values: Any) -> None:
-        """One line of JSON; `step` is one of the values."""
-        with open(self._log, "a", encoding="utf-8") as file:
-            file.write(json.dumps(values) + "\n")
-
-    def rows(self) -> list[dict[str, Any]]:
-        """The log."""
-        if not self._log.exists():
-            return []
-        lines = self._log.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines if line.strip()]
-
-    def plot(self) -> None:
-        """`train.html`: every number of the log over the steps."""
-        rows = self.rows()
-        names = dict.fromkeys(key for row in rows for key in row if key not in ("step", "seconds"))
-        curves = []
-        for name in names:
-            shown = [row for row in rows if row.get(name) is not None]
-            steps, values = [r["step"] for r in shown], [r[name] for r in shown]
-            lowest = min([0.0, *values])
-            title = name if lowest >= 0 else f"{name} + {-lowest:.3g}"
-            labels = [f"step {s}: {v:.5g}" for s, v in zip(steps, values, strict=True)]
-            curves.append(
-                svg.points(
-                    title, steps, [v - lowest for v in values], labels, x_label="step", y_label=""
-                )
-            )
-        page = f"<!doctype html><meta charset=utf-8><title>Training</title><style>{_STYLE}</style>"
-        write_text(self.folder / "train.html", page + "\n".join(curves) + "\n")
+        raise OutputError(f"{folder} is of another recipe; use another folder, or delete it")

@@ -1,11 +1,11 @@
-"""Rendered people who overlap, with wrong 2D poses and the lift's answer to them: what crowdnet-s learns from.
+"""Makes and reads shards: crops of rendered people, a 2D pose of each, the lift's answer to it, and the truth.
 
-One shard a picture, made from its own seed, so that a run that was stopped goes on with the missing ones.
+A shard is the .npz file of one picture, made from the picture's own seed, and not made again if it is there.
 """
 
 from __future__ import annotations
 
-import os
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from crowd3d import body as bodies
 from crowd3d import lift
 from crowd3d.config import Config
 from crowd3d.errors import DataError
+from crowd3d.files.atomic import write_bytes
 from crowd3d.lift.box_depth import k_m
 from crowd3d.lift.people import lift_people
 from crowd3d.maths.box import Box
@@ -42,7 +43,7 @@ _WHOLE = 0.95  # of a box inside the picture: less is somebody whom the border c
 
 
 def chosen(truth: Truth, recipe: SceneRecipe, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Who of a picture is used."""
+    """Rows of the people of a picture that are used: visible enough, and overlapping or drawn by lot."""
     seen = (truth.visibility >= recipe.min_visible) & (truth.inside >= recipe.min_inside)
     overlaps = covered(truth.boxes_px).max(axis=1, initial=0.0) >= recipe.min_overlap
     return np.flatnonzero(seen & (overlaps | (rng.random(len(truth)) < recipe.isolated)))
@@ -59,7 +60,7 @@ def as_detections(keypoints_px: FloatArray, boxes_px: FloatArray) -> Detections:
 def examples(
     setting: Setting, recipe: SceneRecipe, lifter: lift.Lift, seed: int
 ) -> dict[str, npt.NDArray[Any]]:
-    """One shard: crops and numbers of everybody used, a row for each 2D pose that is told."""
+    """One shard: everybody used has a row for each 2D pose told of them; empty if nobody is."""
     truth, rng = truth_of(setting), np.random.default_rng([seed, 12])
     who = chosen(truth, recipe, rng)
     picture = paint(setting) if len(who) else np.zeros((8, 8, 3), np.uint8)
@@ -90,10 +91,11 @@ def rows_of(
     picture: Pixels,
     lifter: lift.Lift,
 ) -> dict[str, npt.NDArray[Any]]:
-    """One row a person, as `refine.crops` will see them; fewer if somebody finds no place on the ground.
+    """One row a person, as `refine.crops` will see them; people who find no place on the ground are left out.
 
     Args:
-        who: (N,) rows of `truth`; keypoints: (N, 17, 3) and tiles: windows, theirs.
+        who: (N,) rows of `truth`.
+        keypoints: (N, 17, 3) the 2D poses told of them; tiles: N windows about them.
     """
     body, fitted = bodies.load("open", "crowd"), true_fit(setting)
     found = as_detections(keypoints, truth.boxes_px[who])
@@ -130,7 +132,7 @@ def rows_of(
 def windows_m(
     torso_m: FloatArray, tiles: Sequence[Tile], people: People, fitted: Fitted
 ) -> FloatArray:
-    """(N,) what each window measures from top to bottom where its person is, in metres."""
+    """(N,) height of each window in metres, at the distance of its person."""
     views = [person_windows.window_of(fitted, plane) for plane in people.plane]
     return np.array(
         [v.height_m(tile, at) for v, tile, at in zip(views, tiles, torso_m, strict=True)]
@@ -138,28 +140,27 @@ def windows_m(
 
 
 def gammas(truth: Truth, who: npt.NDArray[np.int64]) -> FloatArray:
-    """(N,) true depth over k of the true box, which the picture's border may cut."""
+    """(N,) true depth over `k_m` of the true box, which the picture's border may cut."""
     size = (int(truth.image_size[0]), int(truth.image_size[1]))
     boxes = Box(truth.boxes_px[who], "xyxy", extended=False).extend(size)
     return np.asarray(truth.torso_m[who, 2] / k_m(boxes, float(truth.focal_px)))
 
 
 def write_shard(folder: Path, recipe: SceneRecipe, seed: int, poses: FloatArray) -> int:
-    """Make the shard of a seed unless it is there; number of its rows."""
+    """Make the shard of a seed unless it is there; number of its rows. Raises OutputError."""
     path = folder / f"{seed:08d}.npz"
     if path.exists():
         with np.load(path, allow_pickle=False) as stored:
             return len(stored["elevation"]) if "elevation" in stored.files else 0
     rows = examples(sample_scene(recipe, seed, poses), recipe, lift.load(), seed)
-    partial = path.with_suffix(".part")
-    with open(partial, "wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **rows)
-    os.replace(partial, path)
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, **rows)
+    write_bytes(path, content.getvalue())
     return len(rows.get("elevation", ()))
 
 
 def read_shards(folder: Path, seeds: range) -> Iterator[dict[str, npt.NDArray[Any]]]:
-    """The shards of some seeds that are there and hold anybody."""
+    """The shards of those seeds that have one with anybody in it."""
     for seed in seeds:
         path = folder / f"{seed:08d}.npz"
         rows = read_shard(path) if path.exists() else {}

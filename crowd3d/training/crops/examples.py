@@ -1,4 +1,4 @@
-"""Rendered crops as the heads learn from them: seen otherwise, through the frozen trunk, with the truth."""
+"""Turns rendered crops into examples to learn from: varied in light, mirrored, through the frozen trunk."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from crowd3d import models
 from crowd3d.body.tree import COCO_MIRROR, JOINT_MIRROR
+from crowd3d.errors import DataError
 from crowd3d.models.crowd3ds import Crowd3dS, Trunk
 from crowd3d.models.crowdnet_s import CROP_W, CrowdNetS, Pyramid, pyramid
 from crowd3d.models.lift_net import mirror_fisher
@@ -28,18 +29,17 @@ _MAPS = ("fine", "middle", "coarse")
 
 @dataclass(frozen=True)
 class Examples:
-    """N rows: what the heads see (maps in half precision) and the truth.
+    """N rows, each a person in a crop and a 2D pose told of them: what the heads get, and the truth.
 
     Attributes:
-        fine, middle, coarse: the maps of `pyramid`.
-        keypoints (N, 17, 3), joints (N, 24, 3), fisher (N, 24, 3, 3), elevation (N,): as `CrowdNetS`
-            takes them.
-        rotations: (N, 24, 3, 3) and betas (N, 10), true.
-        overlap: (N,) covered share of the box.
-        window_m: (N,) true height of the window at the person, in metres.
-        gamma: (N,) true depth over k of the true box.
+        fine, middle, coarse: maps of the trunk in half precision, see `pyramid`.
+        keypoints (N, 17, 3), joints (N, 24, 3), fisher (N, 24, 3, 3), elevation (N,): what `CrowdNetS` is told.
+        rotations (N, 24, 3, 3), betas (N, 10): the truth, in the upright frame of the crop.
+        overlap: (N,) share of the box that one other box covers, the largest.
+        window_m: (N,) true height of the window where the person is, in metres.
+        gamma: (N,) true depth over `box_depth.k_m` of the true box.
         unusual: (N,) 1 for those who sit, are small, or are cut by the picture's border.
-        right: (N,) 1 where the 2D pose is without an error.
+        right: (N,) 1 where the 2D pose told has no error.
     """
 
     fine: Tensor
@@ -83,10 +83,12 @@ class Examples:
 
 @dataclass(frozen=True)
 class Looks:
-    """How a crop is seen otherwise; shares are probabilities.
+    """How crops are varied.
 
     Attributes:
-        covered: that something covers a part of it, and how much of its sides at most.
+        light: see `SpoilRecipe`.
+        mirror: probability that left and right are exchanged.
+        covered: probability that a rectangle of noise covers a part, and its most of each side.
     """
 
     light: SpoilRecipe = field(default_factory=SpoilRecipe)
@@ -95,42 +97,57 @@ class Looks:
 
 
 def load_examples(
-    groups: Sequence[tuple[Path, range]], looks: Looks | None = None, seed: int = 0
+    groups: Sequence[tuple[Path, range]],
+    looks: Looks | None = None,
+    seed: int = 0,
+    device: str = "cpu",
 ) -> Examples:
-    """All rows of some pictures.
+    """All rows of some pictures, on the CPU.
 
     Args:
         groups: folders of shards, and seeds of pictures.
         looks: None shows every crop as it is.
+        seed: of the looks.
+        device: on which the trunk runs.
+
+    Raises:
+        DataError: the pictures show nobody, or a shard is damaged.
     """
     shards = (rows for folder, seeds in groups for rows in read_shards(folder, seeds))
-    return as_examples(shards, looks, seed)
+    return as_examples(shards, looks, seed, device)
 
 
 @torch.no_grad()
-def as_examples(shards: Iterable[Shard], looks: Looks | None = None, seed: int = 0) -> Examples:
-    """Shards, seen through the embedded trunk; arguments as of `load_examples`."""
-    trunk = cast(Crowd3dS, models.build("crowd3d-s")).trunk
+def as_examples(
+    shards: Iterable[Shard], looks: Looks | None = None, seed: int = 0, device: str = "cpu"
+) -> Examples:
+    """Shards, seen through the embedded trunk; arguments and errors as of `load_examples`."""
+    trunk = cast(Crowd3dS, models.shared("crowd3d-s", device)).trunk
     rng = np.random.default_rng([seed, 15])
     names = [f.name for f in fields(Examples) if f.name not in _MAPS]
     parts: list[dict[str, Tensor]] = []
     for rows in shards:
         shown = rows if looks is None else seen_otherwise(rows, looks, rng)
-        maps = dict(zip(_MAPS, _maps(trunk, torch.from_numpy(shown["pixels"])), strict=True))
+        maps = dict(
+            zip(_MAPS, _maps(trunk, torch.from_numpy(shown["pixels"]), device), strict=True)
+        )
         parts.append(maps | {name: torch.as_tensor(shown[name]).float() for name in names})
+    if not parts:
+        raise DataError("the rendered pictures show nobody to learn from; ask for more of them")
     return Examples(**{f.name: torch.cat([p[f.name] for p in parts]) for f in fields(Examples)})
 
 
-def _maps(trunk: Trunk, pixels: Tensor) -> tuple[Tensor, ...]:
+def _maps(trunk: Trunk, pixels: Tensor, device: str) -> tuple[Tensor, ...]:
     found = []
     for part in torch.split(pixels, _TRUNK_BATCH):
-        rgb = part.permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
-        found.append([level.half().contiguous() for level in pyramid(trunk, rgb)])
+        rgb = part.to(device).permute(0, 3, 1, 2).float()
+        levels = pyramid(trunk, rgb.contiguous(memory_format=torch.channels_last))
+        found.append([level.half().contiguous().cpu() for level in levels])
     return tuple(torch.cat(level) for level in zip(*found, strict=True))
 
 
 def seen_otherwise(rows: Shard, looks: Looks, rng: np.random.Generator) -> Shard:
-    """The rows of a shard, some mirrored, all in other light, some partly covered."""
+    """A shard whose crops are varied: some mirrored, all in other light, some partly covered."""
     rows = dict(rows)
     mirrored = rng.random(len(rows["elevation"])) < looks.mirror
     for name, values in in_a_mirror(rows).items():
@@ -141,7 +158,7 @@ def seen_otherwise(rows: Shard, looks: Looks, rng: np.random.Generator) -> Shard
 
 
 def in_a_mirror(rows: Shard) -> Shard:
-    """What of a shard's rows is otherwise when left and right are exchanged."""
+    """What changes of a shard when left and right are exchanged: pixels, 2D pose, rotations."""
     keypoints = rows["keypoints"][:, list(COCO_MIRROR)].copy()
     keypoints[..., 0] = np.where(keypoints[..., 2] > 0, CROP_W - keypoints[..., 0], 0)
     joints = rows["joints"][:, list(JOINT_MIRROR)].copy()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from crowd3d.lift.box_depth import gamma_of_extent
 from crowd3d.maths import posterior
 from crowd3d.models.crowdnet_s import CrowdNetS
 from crowd3d.models.rootnet_s import RootNetS
+from crowd3d.training.common.run_folder import RunFolder
 from crowd3d.training.crops.examples import Examples
 from crowd3d.training.crops.recipe import CrowdNetRecipe, Learning
 from crowd3d.training.crops.steps import train_head
@@ -47,10 +47,11 @@ def fit(
     examples: Examples,
     rig: Rig,
     recipe: CrowdNetRecipe,
-    folder: Path | None = None,
+    run: RunFolder | None = None,
     check: Callable[[CrowdNetS], dict[str, float]] | None = None,
+    on_step: Callable[[], None] | None = None,
 ) -> CrowdNetS:
-    """Train crowdnet-s; arguments as of `train_head`, `check` decides by "after_mpjpe_mm"."""
+    """Train crowdnet-s, to be calibrated; arguments as of `train_head`, `check` decides by "after_mpjpe_mm"."""
 
     def loss(network: CrowdNetS, rows: Examples) -> tuple[Tensor, dict[str, Tensor]]:
         return crowdnet_loss(rows.ask(network), rows, rig, recipe.joints)
@@ -60,17 +61,18 @@ def fit(
         loss,
         examples,
         recipe,
-        folder,
-        "crowdnet-s",
+        run,
         (check, "after_mpjpe_mm") if check else None,
+        on_step,
     )
 
 
 def fit_extents(
     examples: Examples,
     recipe: Learning,
-    folder: Path | None = None,
+    run: RunFolder | None = None,
     check: Callable[[RootNetS], dict[str, float]] | None = None,
+    on_step: Callable[[], None] | None = None,
 ) -> RootNetS:
     """Train rootnet-s; arguments as of `train_head`, `check` decides by "nll"."""
     return train_head(
@@ -78,9 +80,9 @@ def fit_extents(
         extent_loss,
         examples,
         recipe,
-        folder,
-        "rootnet-s",
+        run,
         (check, "nll") if check else None,
+        on_step,
     )
 
 
@@ -96,11 +98,12 @@ def extent_loss(network: RootNetS, rows: Examples) -> tuple[Tensor, dict[str, Te
 
 @torch.no_grad()
 def measure_extents(network: RootNetS, examples: Examples) -> dict[str, float]:
-    """Mean errors of log depth: of rootnet-s, and of constant gammas.
+    """Mean errors of the logarithm of depth: of rootnet-s, and of giving everybody the same gamma.
 
-    Of everybody, and of those who sit, are small, or are cut by the picture's border. The best constant is the
-    truth's median over everybody here, `own_constant` that over the group alone, `standing_constant` that of an
-    adult who stands. A control gives everybody the gamma of somebody else.
+    Gamma is a person's true depth over what `box_depth.k_m` says of the box. The numbers are those of
+    everybody, and, with the prefix "unusual_", of those who sit, are small, or are cut by the picture's border.
+    Their names: `best_constant`, the true median over everybody; `own_constant`, that over the group
+    alone; `standing_constant`, that of an adult who stands; `shuffled`, what rootnet-s says of somebody else.
     """
     parts = [examples.rows(slice(i, i + _BATCH)) for i in range(0, len(examples), _BATCH)]
     told = [network.eval()(rows.maps, rows.keypoints, rows.elevation) for rows in parts]
@@ -108,7 +111,7 @@ def measure_extents(network: RootNetS, examples: Examples) -> dict[str, float]:
     network.train()
     log_sd = torch.cat([t.log_sd for t in told])
     error = torch.cat([t.log_m for t in told]) - examples.window_m.log()
-    # Depth over k is judged by the window's height: both err by the same factor.
+    # A window told too high by a factor is a person told too far away by that factor.
     gamma = examples.gamma.log()
     shuffled = (gamma + error).roll(len(gamma) // 2) - gamma
     table = {"nll": nll, "within_1_sd": float((error.abs() < log_sd).float().mean())}
@@ -128,7 +131,10 @@ def measure_extents(network: RootNetS, examples: Examples) -> dict[str, float]:
 
 @torch.no_grad()
 def calibrate(network: CrowdNetS, examples: Examples, mass: float = 0.9) -> None:
-    """Fit the one temperature: credible balls of that mass shall hold as many of the true rotations."""
+    """Fit the one temperature, a factor of all answers, by bisection.
+
+    Afterwards the credible ball of a probability `mass` holds the true rotation that often.
+    """
     network.temperature.fill_(1.0)
     fisher, truth = _answers(network, examples), examples.rotations.float()
     picked = list(JUDGED)

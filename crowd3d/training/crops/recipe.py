@@ -1,4 +1,4 @@
-"""The recipe of crowdnet-s as typed values, read from one YAML page."""
+"""The recipe of crowdnet-s and rootnet-s: everything that decides their weights, as typed values."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from typing import Any
 from crowd3d.training.common.recipe import read_page
 from crowd3d.training.crops.scene import SceneRecipe
 
+SHIPPED = "crowdnet_s"  # the page of the embedded weights
+
 
 @dataclass(frozen=True)
 class Group:
-    """Pictures of one kind, by their seeds: to learn from, to watch and calibrate by, and to judge by.
+    """Pictures of one kind: first seed and number of those in each part.
 
     Attributes:
-        first_seed, pictures: of those that are learned from.
-        validation_seed, validation_pictures: of those that decide when to stop, and the temperature.
-        held_out_seed, held_out_pictures: of those that the table is made with.
+        first_seed, pictures: what is learned from.
+        validation_seed, validation_pictures: what decides when to stop, and the temperature.
+        held_out_seed, held_out_pictures: what the result is judged by; training never sees them.
+        scene: what they show.
     """
 
     first_seed: int = 70_000
@@ -41,11 +44,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Learning:
-    """How a head learns, by default rootnet-s.
+    """How a head learns; the defaults are those of rootnet-s.
 
     Attributes:
-        average: of the weights, exponential.
-        restart: step at which the learning rate, which has fallen to nothing, rises again; 0 for none.
+        average: how much of the averaged weights stays in each step.
+        restart: step at which the learning rate, which has fallen to nothing, starts anew; 0 for none.
     """
 
     seed: int = 0
@@ -63,10 +66,12 @@ class CrowdNetRecipe(Learning):
     """Everything that decides the weights of crowdnet-s and rootnet-s, which share their pictures.
 
     Attributes:
-        joints: weight of the joints' error in metres against the negative log-likelihood of the rotations.
-        control_steps: of two short trainings, with all 2D poses and with the right ones alone.
+        joints: weight of the joints' error in metres; that of the rotations' negative log-likelihood is 1.
+        control_steps: of two short trainings at the end, one with all 2D poses and one with those without an
+            error alone, which tell what learning from wrong ones is worth; 0 for none.
+        network: sizes of crowdnet-s.
         rootnet: how rootnet-s learns.
-        groups: of pictures, by name.
+        groups: kinds of pictures, by name.
     """
 
     steps: int = 1600
@@ -79,15 +84,16 @@ class CrowdNetRecipe(Learning):
     rootnet: Learning = field(default_factory=Learning)
     groups: dict[str, Group] = field(default_factory=lambda: {"plain": Group()})
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return dataclasses.asdict(self)
 
+def read_recipe(
+    page: str | Path = SHIPPED, *, steps: int | None = None, **changes: Any
+) -> CrowdNetRecipe:
+    """The recipe from a page of that name or a YAML file; arguments and errors as of `read_page`.
 
-def read_recipe(path: str | Path, **changes: Any) -> CrowdNetRecipe:
-    """A recipe from YAML; `changes` that are not None override its top level.
-
-    Raises:
-        ConfigError: the file cannot be read, or holds an unknown key or a value of the wrong kind.
+    Args:
+        steps: of both networks, instead of the page's.
     """
-    return read_page(CrowdNetRecipe, path, **changes)
+    recipe = read_page(CrowdNetRecipe, page, steps=steps, **changes)
+    if steps is None:
+        return recipe
+    return dataclasses.replace(recipe, rootnet=dataclasses.replace(recipe.rootnet, steps=steps))

@@ -1,4 +1,4 @@
-"""Worse pictures to learn from: other light, blur, noise, coarse JPEG."""
+"""Spoils crops to learn from: other light, blur, noise, coarse JPEG."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Rng = np.random.Generator
 
 @dataclass(frozen=True)
 class SpoilRecipe:
-    """How much; shares are probabilities."""
+    """How much. `grey`, `blur`, `noise` and `jpeg` are probabilities, pairs are from and to."""
 
     gain_sd: float = 0.25  # of the logarithm of the light
     contrast_sd: float = 0.15
@@ -31,6 +31,8 @@ class SpoilRecipe:
     jpeg_quality: tuple[int, int] = (25, 80)
 
 
+# `training.facing.data.relit` changes light too. Both stay: each draws its own numbers in its own order, and
+# the embedded weights of both trainings come from exactly these pictures.
 def spoiled(rgb: npt.NDArray[np.uint8], recipe: SpoilRecipe, rng: Rng) -> npt.NDArray[np.uint8]:
     """Other light, colours, lens, sensor and file of the same view."""
     image: npt.NDArray[Any] = rgb.astype(np.float32) / 255

@@ -1,4 +1,4 @@
-"""What the lift is trained to do."""
+"""The loss that the lift is trained with."""
 
 from __future__ import annotations
 
@@ -13,32 +13,10 @@ from crowd3d.models.lift_net import Normalised, Raw
 from crowd3d.training.lift.data import Batch
 
 _NODES = 20  # quadrature points; log c to 1e-3
-# Share of each joint in the rotation loss: hands and toes hardly show in keypoints.
+# Share of each joint in the rotation loss, SMPL order: hands and toes hardly show in keypoints.
 _JOINT_WEIGHT = (
-    2.0,
-    1,
-    1,
-    1,
-    1,
-    1,
-    1,
-    0.5,
-    0.5,
-    1,
-    0.1,
-    0.1,
-    1,
-    0.7,
-    0.7,
-    1,
-    1,
-    1,
-    1,
-    1,
-    0.3,
-    0.3,
-    0.1,
-    0.1,
+    *(2.0, 1, 1, 1, 1, 1, 1, 0.5, 0.5, 1, 0.1, 0.1),  # pelvis to feet
+    *(1, 0.7, 0.7, 1, 1, 1, 1, 1, 0.3, 0.3, 0.1, 0.1),  # neck to hands
 )
 
 

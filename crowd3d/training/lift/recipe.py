@@ -1,8 +1,7 @@
-"""The recipe of a lift as typed values, read from one YAML page."""
+"""The recipe of the lift: everything that decides its weights, as typed values."""
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from crowd3d.training.common.keypoint_noise import NoiseRecipe
 from crowd3d.training.common.recipe import read_page
 from crowd3d.training.lift.data import CameraRecipe, PopulationRecipe, PoseRecipe
 from crowd3d.training.lift.loss import LossWeights
+
+SHIPPED = "lift"  # the page of the embedded weights
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,7 @@ class Recipe:
     population: PopulationRecipe = field(default_factory=PopulationRecipe)
     noise: NoiseRecipe = field(default_factory=NoiseRecipe)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return dataclasses.asdict(self)
 
-
-def read_recipe(path: str | Path, **changes: Any) -> Recipe:
-    """A recipe from YAML; `changes` override its top level.
-
-    Raises:
-        ConfigError: the file cannot be read, or holds an unknown key or a value of the wrong type.
-    """
-    return read_page(Recipe, path, **changes)
+def read_recipe(page: str | Path = SHIPPED, **changes: Any) -> Recipe:
+    """The lift's recipe from a page of that name or a YAML file; arguments and errors as of `read_page`."""
+    return read_page(Recipe, page, **changes)
