@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from crowd3d import models
 from crowd3d.detect import facing
 from crowd3d.errors import ModelError
-from crowd3d.files.weights import metadata_of, tensors_hash
+from crowd3d.files.weights import metadata_of, tensors_hash, write_weights
 from crowd3d.models import catalog, import_movenet
 from crowd3d.models.crowd3ds import Crowd3dS
 from crowd3d.models.facing_s import STRIDE, FacingTrunk
@@ -100,6 +100,22 @@ def test_the_embedded_weights_are_small_and_those_the_readout_was_trained_with()
     assert len(file.read_bytes()) < 3.3e6
     with pytest.raises(ModelError, match="does not hold"):
         models.build("facing-s", _other_weights())
+
+
+def test_the_readout_is_read_once_and_again_if_its_file_has_changed(tmp_path):
+    assert facing.load() is facing.load()
+    embedded = catalog.embedded_file("facing").read_bytes()
+    assert metadata_of(catalog.embedded_file("facing"))["network"] == facing.load().network
+    file = tmp_path / "facing.safetensors"
+    file.write_bytes(embedded)
+    first = facing.load(file)
+    assert facing.load(file) is first is not facing.load()
+    tensors = {name: 2 * value for name, value in first.state_dict().items()}
+    write_weights(file, tensors, {"network": "another"})
+    assert facing.load(file).network == "another" and first.network != "another"
+    write_weights(file, {"mean": torch.zeros(3)}, {"network": "n"})
+    with pytest.raises(ModelError, match="does not hold a facing readout"):
+        facing.load(file)
 
 
 def _other_weights():
