@@ -1,1 +1,1 @@
-"""Training of the networks: data made by rule from motion capture, loops, recipes."""
+"""Makes the weights of the package's own networks, and adapts Crowd3DNet to a place."""

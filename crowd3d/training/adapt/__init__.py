@@ -1,1 +1,1 @@
-"""Crowd3DNet fitted to one place without labels."""
+"""Crowd3DNet adapted to one place without labels, as `crowd3d adapt` does."""

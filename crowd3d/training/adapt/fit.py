@@ -1,7 +1,7 @@
-"""Crowd3DNet fitted to one scene, by what the scene itself says: 2D poses, camera and ground.
+"""The training loop that adapts Crowd3DNet to a scene, by the scene's own 2D poses, camera and ground.
 
 As published, only the parameter head and the codes of camera and ground change. All else is frozen, so that
-what it says of a patch is computed once. Batches are small, so the statistics of normalisation stay too.
+its output for a patch is computed once and kept. Batch normalisation keeps its statistics: batches are small.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Recipe:
     """How to adapt.
 
     Attributes:
-        batch: patches a step.
-        weights: of `losses.total`, by term.
+        batch: patches in a step.
+        weights: of each term in `losses.total`, by name.
     """
 
     steps: int = 300
@@ -53,12 +53,12 @@ class Recipe:
 
 
 class Examples(NamedTuple):
-    """Everything that stays the same from step to step.
+    """What to learn from: everything that stays the same from step to step.
 
     Attributes:
-        features: (P, 34, 128, 128) of the patches; view: P rows.
-        labels: N rows; cell: (N, 2) at which each is told.
-        fixed: (N, 3) what the frozen heads say there: HVIP length and torso offset, 0..1.
+        features: (P, 34, 128, 128) the trunk's maps of P patches; view: where these lie, P rows.
+        labels: N people; cell: (N, 2) the cell of the network's map that tells of each.
+        fixed: (N, 3) what the frozen heads say there, 0..1: HVIP length and torso offset.
     """
 
     features: Tensor
@@ -71,7 +71,7 @@ class Examples(NamedTuple):
 def prepare(
     network: Crowd3DNet, patches: Tensor, view: PatchView, labels: Labels, device: str = "cpu"
 ) -> Examples:
-    """What the frozen part of the network says, on the CPU.
+    """Runs the frozen part of the network over all patches, once; the examples are on the CPU.
 
     Args:
         patches: (P, 3, 512, 512), 0..255; view: P rows, double precision.

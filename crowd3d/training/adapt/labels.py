@@ -1,4 +1,4 @@
-"""Labels for the adaptation of Crowd3DNet: what the default network and the ground say of people."""
+"""Labels to adapt Crowd3DNet by: people of the patches, as the default network and the ground have them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Losses of Crowd3DNet (Wen et al., Crowd3D, CVPR 2023): pure functions, one number each.
+"""The losses that Crowd3DNet is trained and adapted with (Wen et al., CVPR 2023): pure functions.
 
-Pixels are told in patch units: the patch's side spans -1 to 1. An empty batch of people costs nothing.
+Each gives one number. Points in the picture are in patch units: the patch's side spans -1 to 1. The loss of
+nobody is 0. The adaptation uses a part of the terms, see `ADAPTATION`.
 """
 
 from __future__ import annotations

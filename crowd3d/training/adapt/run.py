@@ -1,4 +1,4 @@
-"""From pictures of a scene to weights of Crowd3DNet adapted to it."""
+"""Adapts Crowd3DNet to a scene, as `crowd3d adapt` does: pictures in, weights out."""
 
 from __future__ import annotations
 

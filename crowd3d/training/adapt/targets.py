@@ -1,4 +1,4 @@
-"""What Crowd3DNet's maps are trained to say: centre maps, and which cell tells of whom."""
+"""Targets of Crowd3DNet's maps: where the centre map has its bumps, and which cell tells of whom."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from torch import Tensor
 from crowd3d.models.crowd3dnet import MAP_CELLS
 from crowd3d.models.crowd3dnet_decode import MAX_PEOPLE, find_centers
 
-_LEAST_RADIUS, _MORE_RADIUS = (
-    2.0,
-    7.0,
-)  # cells: of the smallest box, and how much more of the largest
+_LEAST_RADIUS = 2.0  # cells, of the smallest box
+_MORE_RADIUS = 7.0  # cells more, of a box as large as the map
 _PUSH = 0.2  # of the missing distance
 _NEAR = 0.25  # of the map's half: centres farther apart are left alone
 _INSIDE = 0.96  # where a centre pushed to the border goes

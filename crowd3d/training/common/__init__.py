@@ -1,1 +1,1 @@
-"""What several trainings share: recipes, run folders, schedules, noise."""
+"""What several trainings share: recipes, run folders, schedules, errors of 2D poses."""

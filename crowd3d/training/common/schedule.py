@@ -1,4 +1,4 @@
-"""How fast a training learns, its steps, and how its averaged network follows."""
+"""The learning rate of a training, one step of it, and the average of its weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How crowdnet-s and rootnet-s learn from rendered crops, and what they are worth."""
+"""Losses, calibration and measurements of crowdnet-s and rootnet-s."""
 
 from __future__ import annotations
 

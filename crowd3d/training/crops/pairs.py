@@ -1,7 +1,10 @@
-"""Crops that show two people: what a network is judged by that must heed whose 2D pose it is told.
+"""Tests whether crowdnet-s answers for the person whose 2D pose it is told, in crops that show two people.
 
-The same crop is shown with either person's 2D pose. Whose body comes back is told by PA-MPJPE to both, which
-can differ only where both truly stand differently: pairs in like poses are left out, by the truth alone.
+The same crop is given to the network twice: once with the 2D pose of the one person, once with that of the
+other. Each answer should be nearer, by PA-MPJPE, to the true body of the person who was asked about. This can
+only be seen if the two truly stand differently, so pairs in similar poses are left out; who is a pair is
+decided by the truth alone. Beside that, people in windows of their own are told several 2D poses, right and
+wrong ones.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ Rows = npt.NDArray[np.int64]
 
 APART_MM = 150.0  # PA-MPJPE between two true poses that can be told apart
 IOU = (0.3, 0.7)
-TOLD = ("keypoints", "joints", "fisher")  # what depends on the 2D pose
+TOLD = ("keypoints", "joints", "fisher")  # what of a shard's rows depends on the 2D pose told
 _SEEN, _HIDDEN = 0.85, 0.5  # scores of true 2D poses
 _MIN_VISIBLE, _MIN_INSIDE = 0.2, 0.9
 
@@ -93,9 +96,10 @@ def disturbed_poses(
 def pair_rows(
     setting: Setting, truth: Truth, pairs: Rows, picture: Pixels, lifter: lift.Lift
 ) -> dict[str, npt.NDArray[Any]]:
-    """Rows 2 p and 2 p + 1 show one window about both people of pair p, told the first's and the second's pose.
+    """A shard in which rows 2 p and 2 p + 1 show the same window about both people of pair p.
 
-    The poses are true ones. Pairs of which one finds no place on the ground are left out.
+    The first of the two is told the one's true 2D pose, the second the other's. A pair is left out if the lift
+    finds no place on the ground for one of them.
     """
     who = pairs.reshape(-1)
     poses = true_poses(truth, who)
@@ -114,14 +118,15 @@ def told_rows(
     picture: Pixels,
     lifter: lift.Lift,
 ) -> dict[str, npt.NDArray[Any]]:
-    """People in windows about their first 2D poses, told several.
+    """A shard of people who are told several 2D poses, each in the window about the first of them.
 
     Args:
         who: (N,) rows of the truth.
-        poses: (N, 17, 3) each, by a prefix; that of the first is empty.
+        poses: (N, 17, 3) each, by a prefix of names; that of the first is "".
 
     Returns:
-        a shard of whom the lift places by all of them; the numbers that differ are there with each prefix.
+        Those people whom the lift places on the ground by all of their 2D poses. What depends on the pose,
+        `TOLD`, is there once with each prefix.
     """
     tiles = [person_windows.tile_of_pose(points) for points in poses[""]]
     told = {k: rows_of(setting, truth, who, p, tiles, picture, lifter) for k, p in poses.items()}
@@ -135,7 +140,7 @@ def told_rows(
 
 
 def as_told(shown: Examples, rows: dict[str, npt.NDArray[Any]], prefix: str) -> Examples:
-    """The same crops with other 2D poses of `told_rows`."""
+    """The same crops, told the 2D poses that `told_rows` stored with a prefix."""
     return replace(shown, **{n: torch.from_numpy(rows[prefix + n]).float() for n in TOLD})
 
 
@@ -149,7 +154,7 @@ def select(
 
 
 def to_both_mm(fisher: Tensor, truth: Examples, rig: Rig) -> tuple[FloatArray, FloatArray]:
-    """(2 P,) PA-MPJPE of the answers to the person who was told, and to the other of the pair."""
+    """(2 P,) PA-MPJPE of each answer to the person asked about, and to the other person of the pair."""
     picked = list(JOINTS_14)
     guess = joints_of(rig, posterior.mode(fisher), truth.betas)[:, picked]
     real = joints_of(rig, truth.rotations, truth.betas)[:, picked]
@@ -162,7 +167,7 @@ def to_both_mm(fisher: Tensor, truth: Examples, rig: Rig) -> tuple[FloatArray, F
 
 
 def told_nothing(shown: Examples) -> Examples:
-    """The same crops without any 2D pose: no heat, no present pose, joints in the middle."""
+    """The same crops without any 2D pose: empty heatmaps, no pose from the lift, joints in their mean place."""
     return replace(
         shown,
         keypoints=torch.zeros_like(shown.keypoints),
@@ -173,12 +178,14 @@ def told_nothing(shown: Examples) -> Examples:
 
 @torch.inference_mode()
 def identity(network: CrowdNetS, shown: Examples, rig: Rig, ratio: float = 0.6) -> dict[str, float]:
-    """Whether answers follow the 2D pose that is told; `shown` as of `pair_rows`.
+    """Whether answers follow the 2D pose that is told; `shown` are examples of `pair_rows`.
+
+    An answer follows if its PA-MPJPE to the person asked about is at most `ratio` times that to the other.
 
     Returns:
-        follow: share of pairs whose mean PA-MPJPE to those who were asked about is at most `ratio` times that
-        to the others; both: share in which it holds for both answers, each by itself; nearer: share of answers
-        that are nearer to whom they were asked about at all; own_mm, other_mm: means.
+        follow: share of pairs whose mean answer follows; both: share of pairs of which each answer follows;
+        nearer: share of answers that are nearer to the person asked about at all; own_mm, other_mm: mean
+        PA-MPJPE to the person asked about and to the other.
     """
     own, wrong = to_both_mm(shown.ask(network), shown, rig)
     pairs, others = own.reshape(-1, 2), wrong.reshape(-1, 2)

@@ -1,4 +1,4 @@
-"""2D poses that a crop network is told: with an estimator's errors in a crowd, with our detector's, or true."""
+"""2D poses to tell a crop network: true ones, with our detector's errors, or with an estimator's in crowds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What crowdnet-s and rootnet-s learn from: pictures of people close together, from near the ground."""
+"""Draws and paints the pictures for crops: people close together, seen from near the ground."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class SceneRecipe:
-    """What is rendered and who of it is used."""
+    """What is rendered, who of it is used, and which 2D poses are told of them."""
 
     width: int = 1280
     height: int = 960
@@ -36,15 +36,10 @@ class SceneRecipe:
     pitch_deg: tuple[float, float] = (0.0, 26.0)
     person_px: float = 85.0  # least height at the far end of a picture 1000 px high
     children: float = 0.12
-    activities: tuple[float, ...] = (
-        0.2,
-        0.35,
-        0.35,
-        0.05,
-        0.05,
-    )  # solo, pair, group, queue, seated
-    poses: int = 20_000  # in place of the generator's own for most people who stand
-    recorded: float = 0.0  # share of them out of motion capture; the others are made by rule
+    # Solo, pair, group, queue, seated.
+    activities: tuple[float, ...] = (0.2, 0.35, 0.35, 0.05, 0.05)
+    poses: int = 20_000  # made by rule, for most people who stand
+    recorded: float = 0.0  # share of the standing poses that are from motion capture instead
     min_visible: float = 0.2
     min_inside: float = 0.9
     min_overlap: float = 0.3  # of a person's box that another's covers
@@ -60,7 +55,7 @@ class SceneRecipe:
 
 
 class PictureArray:
-    """A picture in memory that is read like a file."""
+    """A picture in memory that is read like a `tiling.ImageSource`."""
 
     def __init__(self, pixels: Pixels) -> None:
         self.pixels = pixels
@@ -69,7 +64,7 @@ class PictureArray:
     def read(
         self, x: float, y: float, w: float, h: float, out_size: tuple[int, int] | None = None
     ) -> Pixels:
-        """A region at a size; its border goes on outside the picture."""
+        """A region at a size; outside the picture, its border is repeated."""
         out_w, out_h = out_size or (max(1, round(w)), max(1, round(h)))
         warp = np.array([[out_w / w, 0, -x * out_w / w], [0, out_h / h, -y * out_h / h]])
         warp[:, 2] += 0.5 * warp[:, :2].sum(axis=1) - 0.5  # from pixel corners to cv2's centres
@@ -85,7 +80,11 @@ class PictureArray:
 
 
 def cast_poses(recipe: SceneRecipe, seed: int, recorded: FloatArray | None = None) -> FloatArray:
-    """Standing poses (M, 24, 3) for the cast: made by rule, and a share of recorded ones (K, 24, 3)."""
+    """Standing poses (M, 24, 3) for the cast: made by rule, and a share drawn from recorded ones (K, 24, 3).
+
+    Raises:
+        ConfigError: the recipe asks for recorded poses, and there are none.
+    """
     made = rule_poses(recipe.poses, seed)
     if not recipe.recorded:
         return made
@@ -97,19 +96,23 @@ def cast_poses(recipe: SceneRecipe, seed: int, recorded: FloatArray | None = Non
 
 
 def recorded_poses(clips: Sequence[Clip], step: int = 3) -> FloatArray:
-    """Every `step`-th frame (K, 24, 3) of motions in which somebody stands upright, heading taken off."""
+    """Poses (K, 24, 3) of every `step`-th frame of motions, if somebody stands there; turned to face +z."""
     return standing_poses(np.concatenate([clip.rotations[::step] for clip in clips]))
 
 
 def rule_poses(count: int, seed: int) -> FloatArray:
-    """Standing everyday poses (M, 24, 3) for the cast."""
+    """Everyday poses made by rule, those that stand (M, 24, 3)."""
     model = bodies.load("open", "crowd")
     rest = model.joints_only(torch.zeros(1, 24, 3), torch.zeros(1, 10))[0].double().numpy()
     return standing_poses(everyday_poses(np.random.default_rng([seed, 11]), count, rest))
 
 
 def sample_scene(recipe: SceneRecipe, seed: int, poses: FloatArray | None) -> Setting:
-    """People close together before a camera near the ground."""
+    """The scene of a seed: people, camera, light.
+
+    Args:
+        poses: (M, 24, 3) for people who stand; None for those of the generator.
+    """
     preset = Preset(
         fov_deg=recipe.fov_deg,
         height_m=recipe.height_m,
@@ -127,7 +130,7 @@ def sample_scene(recipe: SceneRecipe, seed: int, poses: FloatArray | None) -> Se
 
 
 def paint(setting: Setting) -> Pixels:
-    """(h, w, 3) the whole picture."""
+    """(H, W, 3) the whole picture, RGB."""
     width, height = setting.size
     picture = np.zeros((height, width, 3), np.uint8)
     for (x, y, w, h), pixels, _ in Renderer(setting).tiles():
@@ -136,7 +139,7 @@ def paint(setting: Setting) -> Pixels:
 
 
 def true_fit(setting: Setting) -> Fitted:
-    """Camera and ground as they are."""
+    """The true camera and ground, as if they had been fitted without an error."""
     view = setting.world.view
     planes = [view.plane(level) for level in setting.world.levels_m]
     return Fitted(view.camera, planes, np.zeros((4, 4)), {})

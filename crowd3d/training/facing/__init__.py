@@ -1,1 +1,1 @@
-"""Training of the readout that tells where people face."""
+"""Training of the facing readout on rendered people."""

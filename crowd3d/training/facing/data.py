@@ -1,4 +1,4 @@
-"""What the facing readout learns from: features of windows about rendered people, and where these face."""
+"""Makes what the facing readout learns from: features of windows about rendered people, and their headings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the facing readout is fitted to people whose heading is known, and how well it tells that of others."""
+"""Fits the facing readout to people whose heading is known, and measures how well it tells that of others."""
 
 from __future__ import annotations
 

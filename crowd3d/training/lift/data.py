@@ -1,4 +1,4 @@
-"""Endless training data for the lift, in numbers: pose, body, camera, detected keypoints."""
+"""Draws the examples that the lift learns from: a pose, a body, a camera, and the keypoints detected there."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from crowd3d.training.poses.everyday import everyday_poses
 
 N_COCO = 17
 _UPPER = (3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23)
-# Facing: the nose is hidden by the head when the face turns away; ears by the face; arms and legs
-# by the body.
+# Keypoints that the head may hide: nose and eyes from behind, each ear from the other side.
 _FACE, _LEFT_EAR, _RIGHT_EAR = (0, 1, 2), 3, 4
 
 
@@ -61,7 +60,7 @@ class PopulationRecipe:
 
 @dataclass(frozen=True)
 class Bank:
-    """Poses (M, 24, 3, 3) with the root's heading removed, and the chance (M,) of each."""
+    """Poses (M, 24, 3, 3) that face +z, and the probability (M,) of each to be drawn."""
 
     poses: Tensor
     chance: Tensor
@@ -73,7 +72,9 @@ class Bank:
 
 @dataclass(frozen=True)
 class Batch:
-    """Input and truth. The root is in the upright frame of the person's noisy keypoints.
+    """N people, as the lift sees them and as they are.
+
+    The root's rotation is in the upright frame of the person's noisy keypoints, as the lift's answer is.
 
     Attributes:
         keypoints: (N, 17, 3), elevation: (N,): what `crowd3d.lift.Lift` takes.

@@ -1,4 +1,4 @@
-"""How good a lift is, in the field's usual numbers."""
+"""Errors of lifted poses against the truth: MPJPE, PA-MPJPE, heading, and whether uncertainty is honest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everyday poses by rule: what people in a crowd do and motion capture in a hall does not show.
+"""Makes everyday poses by rule: what people in a crowd do and motion capture in a hall does not show.
 
 Legs come from joint angles within human limits, arms from where the wrist is (a pocket, a phone, a
 railing) by two-bone inverse kinematics. All angles in degrees here, because anatomy speaks degrees.

@@ -1,4 +1,4 @@
-"""What arms do: gestures by where the wrist is, and the inverse kinematics that brings it there."""
+"""Makes arm gestures: where the wrist is, and the inverse kinematics that brings it there."""
 
 from __future__ import annotations
 
@@ -71,9 +71,8 @@ def place_arm(
     n = len(pose)
     collar, shoulder, elbow, wrist = (13, 16, 18, 20) if sign > 0 else (14, 17, 19, 21)
     target, pole = _wrist_targets(rng, gestures, swing, reach)
-    lift = np.clip(40 * target[:, 1] + 12, 0, 30) + rng.normal(
-        0, 4, n
-    )  # the shoulder blade follows the arm
+    # The shoulder blade follows the arm.
+    lift = np.clip(40 * target[:, 1] + 12, 0, 30) + rng.normal(0, 4, n)
     to_side = np.array([sign, 1, 1])
     pose[:, collar] = turn(np.zeros(n), sign * lift, sign * rng.normal(0, 6, n))
     target, pole = (np.einsum("nji,nj->ni", pose[:, collar], v * to_side) for v in (target, pole))
@@ -140,6 +139,7 @@ def two_bone(
 
 
 def about(axis: str, degrees: FloatArray) -> FloatArray:
+    """(n, 3, 3) turns about "x", "y" or "z" by angles (n,)."""
     return np.asarray(Rotation.from_euler(axis, degrees[:, None], degrees=True).as_matrix())
 
 
