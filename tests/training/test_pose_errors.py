@@ -3,15 +3,11 @@
 import numpy as np
 import pytest
 
-from crowd3d.training.common.pose_errors import (
-    COCO_SIGMA,
-    MIRROR,
-    Kind,
-    disturb,
-    probabilities,
-    radius_px,
-)
+from crowd3d.body.tree import COCO_MIRROR
+from crowd3d.training.common.pose_errors import Kind, disturb, probabilities, radius_px
+from tiling import COCO_SIGMAS
 
+MIRROR = np.array(COCO_MIRROR)
 AREA = 100.0 * 240.0
 # A person with joints far apart, so that every kind of error has a place.
 JOINTS = np.array([[50.0 + 8 * (j % 3), 20.0 * j] for j in range(17)])
@@ -55,7 +51,7 @@ def test_kinds_are_as_frequent_as_the_table_says(n_valid):
 
 def similarity(place, target):
     d2 = ((place - target) ** 2).sum(-1)
-    return np.exp(-d2 / (2 * AREA * (2 * COCO_SIGMA) ** 2))
+    return np.exp(-d2 / (2 * AREA * (2 * COCO_SIGMAS) ** 2))
 
 
 def test_errors_are_as_large_as_their_kind_says():
@@ -105,7 +101,7 @@ def test_a_joint_on_top_of_its_mirror_has_nowhere_to_invert():
 def test_radii_invert_the_similarity():
     for s in (0.85, 0.5, 0.1):
         d = radius_px(s, AREA)
-        np.testing.assert_allclose(np.exp(-(d**2) / (2 * AREA * (2 * COCO_SIGMA) ** 2)), s)
+        np.testing.assert_allclose(np.exp(-(d**2) / (2 * AREA * (2 * COCO_SIGMAS) ** 2)), s)
 
 
 def test_the_same_seed_gives_the_same_errors():
