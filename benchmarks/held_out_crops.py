@@ -13,12 +13,7 @@ from typing import Any
 import click
 import numpy as np
 import numpy.typing as npt
-from shared.held_out_pictures import RECIPE, settings
-
-from crowd3d import lift
-from crowd3d.picture import person_windows
-from crowd3d.training.crops.data import chosen
-from crowd3d.training.crops.pairs import (
+from shared.crowdnet_pairs import (
     close_pairs,
     disturbed_poses,
     pair_rows,
@@ -26,6 +21,11 @@ from crowd3d.training.crops.pairs import (
     told_rows,
     true_poses,
 )
+from shared.held_out_pictures import RECIPE, settings
+
+from crowd3d import lift
+from crowd3d.picture import person_windows
+from crowd3d.training.crops.data import chosen
 from crowd3d.training.crops.prompts import detected_poses
 from crowd3d.training.crops.recipe import read_recipe
 from crowd3d.training.crops.scene import SceneRecipe, paint, rule_poses

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from shared import stages
+from shared.crowdnet_pairs import disturbed_poses, true_poses
 from shared.held_out_pictures import RECIPE, settings
 from shared.results import Cell, Table, save_option, show
 
@@ -36,7 +37,6 @@ from crowd3d.training.common.pose_errors import Kind
 from crowd3d.training.crops.data import chosen, crops_of, rows_of
 from crowd3d.training.crops.examples import Examples, as_examples
 from crowd3d.training.crops.fit import measure
-from crowd3d.training.crops.pairs import disturbed_poses, true_poses
 from crowd3d.training.crops.prompts import detected_poses, wrong_poses
 from crowd3d.training.crops.recipe import read_recipe
 from crowd3d.training.crops.scene import Pixels, SceneRecipe, paint, rule_poses, true_fit

@@ -88,7 +88,7 @@ def depths_of_rootnet(people: Detections, crops: Crops) -> Depths:
     Raises:
         ModelError: its weights are not installed.
     """
-    network = models.build("rootnet")
+    network = models.shared("rootnet")
     boxes, rows = boxes_of_people(people.box_px, crops.size_px)
 
     def gamma_of(root: Root) -> FloatArray:
@@ -107,8 +107,8 @@ def depths_of_rootnet_s(people: Detections, fitted: Fitted, crops: Crops) -> Dep
     Raises:
         ModelError: its weights are not installed.
     """
-    network = cast(RootNetS, models.build("rootnet-s"))
-    trunk = cast(Crowd3dS, models.build("crowd3d-s")).trunk
+    network = cast(RootNetS, models.shared("rootnet-s"))
+    trunk = cast(Crowd3dS, models.shared("crowd3d-s")).trunk
     rows = boxes_of_people(people.box_px, crops.size_px)[1]
     rows = rows[person_windows.shows_enough(people.keypoints_px[rows])]
     over_focal, log_sd = np.full(len(people), np.nan), np.full(len(people), ROOTNET_LOG_SD)

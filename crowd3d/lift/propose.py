@@ -37,7 +37,7 @@ def posterior_of_crops(people: Detections, camera: Camera, crops: Crops, body: B
         # In double precision: the posterior turns by decompositions of nearly equal singular values.
         return tuple(t.double().cpu() for t in (seen.prior, seen.joints, seen.spread))
 
-    answers = crops.ask(models.build("propose"), boxes, INPUT_PX, keep)
+    answers = crops.ask(models.shared("propose"), boxes, INPUT_PX, keep)
     if not answers:
         return fisher
     prior, joints, spread = (torch.cat(parts) for parts in zip(*answers, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,8 +72,10 @@ def build_detector(model: str | Path | None, device: str, settings: Config) -> D
     chosen = choose(model)
     if chosen.reader is not None:
         raise ModelError(f"{model} tells poses, but finds nobody; `crowd3d reconstruct` takes it")
-    network = models.build(DEFAULT, chosen.detector)
-    return Detector(network, choose_device(device), settings.batch_size, settings.min_center_score)
+    device = choose_device(device)
+    # A copy, because the detector lays its network out in memory as suits it.
+    network = copy.deepcopy(models.shared(DEFAULT, device, chosen.detector))
+    return Detector(network, device, settings.batch_size, settings.min_center_score)
 
 
 def build_reader(weights: str | Path, device: str, settings: Config) -> PatchReader:
@@ -87,12 +90,13 @@ def build_reader(weights: str | Path, device: str, settings: Config) -> PatchRea
         ConfigError: the configuration asks something of poses that only lifted ones get.
     """
     _check_reader(settings)
-    network = models.build(READER, weights)
+    device = choose_device(device)
+    network = models.shared(READER, device, weights)
     file = catalog.weights_file(READER) if weights == EMBEDDED else Path(weights)
     trained_for = metadata_of(file).get("body", SMPL_BODY) if file is not None else SMPL_BODY
     return PatchReader(
         network,
-        choose_device(device),
+        device,
         settings.batch_size,
         settings.min_center_score,
         trained_for,

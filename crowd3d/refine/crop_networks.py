@@ -64,8 +64,8 @@ def expert(name: str, source: ImageSource, fitted: Fitted, body: BodyModel) -> E
 
 
 def _crowdnet_s(source: ImageSource, fitted: Fitted, body: BodyModel) -> Expert:
-    trunk = cast(Crowd3dS, models.build("crowd3d-s")).trunk
-    network = cast(CrowdNetS, models.build("crowdnet-s"))
+    trunk = cast(Crowd3dS, models.shared("crowd3d-s")).trunk
+    network = cast(CrowdNetS, models.shared("crowdnet-s"))
 
     @torch.inference_mode()
     def ask(people: People) -> Tensor:
@@ -84,8 +84,8 @@ def _crowdnet_s(source: ImageSource, fitted: Fitted, body: BodyModel) -> Expert:
 
 
 def _crowdnet3d(source: ImageSource, fitted: Fitted) -> Expert:
-    network = cast(CrowdNet3D, models.build("3dcrowdnet"))
-    decoder = cast(PoseDecoder, models.build("vposer"))
+    network = cast(CrowdNet3D, models.shared("3dcrowdnet"))
+    decoder = cast(PoseDecoder, models.shared("vposer"))
 
     @torch.inference_mode()
     def ask(people: People) -> Tensor:

@@ -264,7 +264,7 @@ class Sizer(torch.nn.Module):
 
 
 def test_rootnet_tells_gamma_from_crops(monkeypatch):
-    monkeypatch.setattr(depth_module.models, "build", lambda name: Sizer())
+    monkeypatch.setattr(depth_module.models, "shared", lambda name: Sizer())
     box = [[100.0, 100, 150, 300], [1970.0, 100, 2030, 300], [-90.0, 0, -20, 99]]
     found = depths_of_rootnet(people_at(box), Crops(Picture()))
     assert found.is_new

@@ -264,7 +264,7 @@ def test_an_experts_pose_comes_into_the_scenes_camera(monkeypatch):
     vector = 0.4 * torch.randn(24, 3, generator=generator, dtype=torch.float64)
     pose = roma.rotvec_to_rotmat(vector)
     pose[0] = torch.diag(torch.tensor([1.0, -1.0, -1.0])).double() @ pose[0]
-    monkeypatch.setattr(propose.models, "build", lambda name: Posed(pose))
+    monkeypatch.setattr(propose.models, "shared", lambda name: Posed(pose))
     people = standing(3)
     middle = np.array([[SIZE[0] / 2, SIZE[1] / 2], [SIZE[0] - 60.0, SIZE[1] / 2], [-500.0, 0]])
     people.box_px = np.concatenate([middle - 50, middle + 50], axis=1)

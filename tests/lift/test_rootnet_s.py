@@ -140,9 +140,9 @@ def test_what_a_window_measures_gives_the_depth_anywhere_in_the_picture(pitch_de
             log_m = torch.tensor(true_m).mul(self.factor).log()
             return Extent(log_m, torch.full_like(log_m, 0.1))
 
-    knows, build = Knows(), models.build
+    knows, shared = Knows(), models.shared
     monkeypatch.setattr(
-        depth_module.models, "build", lambda name, *a: knows if name == "rootnet-s" else build(name)
+        depth_module.models, "shared", lambda name: knows if name == "rootnet-s" else shared(name)
     )
     crops = Crops(PictureArray(np.zeros((SIZE[1], SIZE[0], 3), np.uint8)))
     found = depths_of_rootnet_s(people, fitted, crops)

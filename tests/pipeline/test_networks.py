@@ -96,6 +96,7 @@ def test_from_the_picture_to_the_files(tmp_path, picture, monkeypatch, trained_f
     monkeypatch.setattr(
         api, "build_reader", lambda *_: PatchReader(oracle, trained_for=trained_for)
     )
+    monkeypatch.setattr(api, "run_of", lambda *_, **__: {})  # the oracle has no file of weights
     scene = api.reconstruct(
         picture,
         camera=fitted.camera,

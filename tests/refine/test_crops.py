@@ -340,7 +340,7 @@ def test_the_published_network_is_asked_in_batches_and_turned(scene, body, monke
     people, fitted, _ = scene
     torch.manual_seed(0)
     networks = {"3dcrowdnet": CrowdNet3D().eval(), "vposer": PoseDecoder().eval()}
-    monkeypatch.setattr(models, "build", networks.__getitem__)
+    monkeypatch.setattr(models, "shared", networks.__getitem__)
     monkeypatch.setattr(crop_networks, "_BATCH", 3)
     answer = expert("3dcrowdnet", painted(1600, 900), fitted, body)(people.filter(np.arange(4)))
     assert answer.rotations.shape == (4, 24, 3, 3)
@@ -358,10 +358,10 @@ def test_crowdnet_s_answers_in_the_camera_frame(scene, body):
     source = painted(1600, 900)
     torch.manual_seed(0)
     fresh = models.build("crowdnet-s", None)
-    build = models.build
+    shared = models.shared
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            models, "build", lambda name, *a: fresh if name == "crowdnet-s" else build(name, *a)
+            models, "shared", lambda name, *a: fresh if name == "crowdnet-s" else shared(name, *a)
         )
         answer = expert("crowdnet-s", source, fitted, body)(people)
     torch.testing.assert_close(

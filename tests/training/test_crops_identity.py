@@ -14,15 +14,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.paths import DATA, WEIGHTS
-
-from crowd3d import body, lift, models
-from crowd3d.body.rig import rig_of
-from crowd3d.synth.truth import truth_of
-from crowd3d.training.crops import scene as scenes
-from crowd3d.training.crops.data import read_shard
-from crowd3d.training.crops.examples import as_examples
-from crowd3d.training.crops.fit import measure
-from crowd3d.training.crops.pairs import (
+from shared.crowdnet_pairs import (
     APART_MM,
     as_told,
     close_pairs,
@@ -35,6 +27,14 @@ from crowd3d.training.crops.pairs import (
     told_rows,
     true_poses,
 )
+
+from crowd3d import body, lift, models
+from crowd3d.body.rig import rig_of
+from crowd3d.synth.truth import truth_of
+from crowd3d.training.crops import scene as scenes
+from crowd3d.training.crops.data import read_shard
+from crowd3d.training.crops.examples import as_examples
+from crowd3d.training.crops.fit import measure
 from crowd3d.training.lift.metrics import joints_of
 from tiling import box_iou
 
