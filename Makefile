@@ -9,11 +9,14 @@ demo: $(VENV)/installed
 	$(BIN)/crowd3d reconstruct docs/demo/plaza.jpg -o demo-out
 	@echo "Open demo-out/report.html in a browser."
 
+# One worker a core, and one thread each: most tests are Python, which has one thread anyway.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
 test: lint
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-slow: $(VENV)/dev
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(PYTEST) -m "slow or not slow"
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -21,7 +24,7 @@ lint: $(VENV)/dev
 	$(BIN)/mypy crowd3d tiling optim benchmarks/*.py
 
 # The variable is against an advertisement; --quiet would make --strict pass.
-docs: $(VENV)/docs
+docs: $(VENV)/dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "Open site/index.html in a browser."
 
@@ -37,11 +40,7 @@ $(VENV)/installed: $(VENV)/torch setup.cfg
 	@touch $@
 
 $(VENV)/dev: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet -e ".[dev]"
-	@touch $@
-
-$(VENV)/docs: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet -e ".[docs]"
+	$(BIN)/python -m pip install --quiet -e ".[dev,docs]"
 	@touch $@
 
 clean:
