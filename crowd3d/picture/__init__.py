@@ -1,1 +1,1 @@
-"""What is known of a picture before anybody is found in it, and how parts of it are cut out."""
+"""One picture: what is known about its camera before people are found, and how parts are cut out of it."""

@@ -1,4 +1,4 @@
-"""What is known of a camera before any person is seen: from the user, or from the picture's own metadata."""
+"""`CameraHint`: what the user or the picture's own metadata say about the camera, before people are found."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class CameraHint:
-    """What the user says; at most one of the first three.
+    """What the user says about the camera; give at most one of the first three fields.
 
     Attributes:
-        focal_px: focal length in pixels of the full picture; of panoramas pixels per radian.
+        focal_px: focal length in pixels of the full picture; for panoramas, pixels per radian.
         fov_deg: horizontal field of view.
-        camera_json: a file as `Camera.from_json` reads it.
-        projection: one of PROJECTIONS, or "auto": what the picture's metadata says, else perspective.
+        camera_json: a file that `Camera.from_json` can read.
+        projection: one of PROJECTIONS, or "auto": taken from the picture's metadata, else perspective.
     """
 
     focal_px: float | None = None
@@ -35,10 +35,14 @@ class CameraHint:
     def resolve(
         self, width: int, height: int, xmp: bytes = b"", exif: Mapping[str, float] | None = None
     ) -> KnownCamera:
-        """For a picture of that size with that XMP packet and those EXIF numbers.
+        """Combine the hint with a picture's metadata.
+
+        Args:
+            width, height: of the picture, in pixels.
+            xmp: its XMP packet; exif: its EXIF numbers by name.
 
         Raises:
-            CameraError: values that cannot be, or contradict each other or the picture.
+            CameraError: a value is impossible, or contradicts another value or the picture.
         """
         if self.projection not in (AUTO, *PROJECTIONS):
             raise CameraError(

@@ -1,4 +1,4 @@
-"""The picture as networks of single people see it: square crops about their boxes."""
+"""Square crops around the boxes of people, cut for networks that look at one person at a time."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class Crops:
-    """Where crops are cut from, and where networks look at them.
+    """Cuts crops out of one picture and runs networks on them.
 
     Attributes:
         source: the picture.
-        device: of torch.
+        device: torch device on which the networks run.
     """
 
     source: ImageSource
@@ -38,10 +38,10 @@ class Crops:
         return self.source.width, self.source.height
 
     def read(self, boxes: Box, side_px: int) -> npt.NDArray[np.uint8]:
-        """(N, side, side, 3) RGB; black beyond the picture, as the published networks were trained.
+        """(N, side, side, 3) RGB crops; black outside the picture, as the published networks were trained.
 
         Raises:
-            DataError: the boxes are tight.
+            DataError: the boxes are not extended.
         """
         if not boxes.extended:
             raise DataError("crops show extended boxes; call Box.extend first")
@@ -60,10 +60,13 @@ class Crops:
     def ask(
         self, network: nn.Module, boxes: Box, side_px: int, keep: Callable[..., Answer]
     ) -> list[Answer]:
-        """What a network says of each batch of crops, seen with ImageNet's mean and deviation.
+        """Run a network on crops of the boxes; pixels are normalised by ImageNet's mean and deviation.
 
         Args:
-            keep: takes a batch's output to what is kept of it, so that large volumes do not pile up.
+            keep: reduces the output for a batch to what is needed, so that large volumes do not pile up.
+
+        Returns:
+            What `keep` returned, one entry per batch of crops.
         """
         network = network.to(self.device).eval()
         batches = [
@@ -81,10 +84,13 @@ class Crops:
 def boxes_of_people(
     box_px: npt.NDArray[np.float64], size_px: tuple[int, int]
 ) -> tuple[Box, npt.NDArray[np.int64]]:
-    """Extended boxes of those whose box lies in the picture, at least in part, and their rows.
+    """Extended boxes of the people whose box lies at least partly in the picture.
 
     Args:
         box_px: (N, 4) xyxy, tight; size_px: width and height of the picture.
+
+    Returns:
+        The M extended boxes, and the (M,) rows of `box_px` that they belong to.
     """
     limit = np.array([*size_px, *size_px], np.float64)
     inside = box_px.clip(0, limit)

@@ -1,4 +1,4 @@
-"""The focal length that a camera wrote into its picture."""
+"""The focal length that the camera wrote into the picture's EXIF tags."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import math
 from collections.abc import Mapping
 
 _FULL_FRAME_DIAGONAL_MM = math.hypot(36.0, 24.0)
-# Makers round, measure across or along the diagonal (CIPA DCG-001 leaves it open), and correct lenses.
+# Standard deviation of the logarithm. Makers round the number and correct their lenses; some measure across the
+# picture and some along its diagonal (CIPA DCG-001 leaves it open).
 _LOG_SD = 0.08
-_MOST_ASPECT = 2.0  # wider pictures are stitched, and carry the focal length of one shot
-_SAME_ASPECT = 0.02
+_MOST_ASPECT = 2.0  # wider pictures are stitched, and carry the focal length of a single shot
+_SAME_ASPECT = 0.02  # largest difference of log aspect ratios that still counts as the same shape
 
 
 def focal_prior(tags: Mapping[str, float], width: int, height: int) -> tuple[float, float] | None:
-    """Focal length in pixels and the standard deviation of its logarithm; None where the tags do not tell.
+    """Focal length in pixels and the standard deviation of its logarithm; None if the tags do not give it.
 
-    A picture that was cropped since, so that its shape is another than the camera's, has lost its focal length.
+    The tag is not used if the picture was cropped later, that is, if its shape differs from the camera's.
 
     Args:
-        tags: of EXIF: FocalLengthIn35mmFilm, and PixelXDimension, PixelYDimension if they are there.
-        width, height: of the picture, upright or not.
+        tags: EXIF numbers: FocalLengthIn35mmFilm, and PixelXDimension, PixelYDimension if present.
+        width, height: of the picture in pixels, upright or not.
     """
     focal_mm = tags.get("FocalLengthIn35mmFilm", 0.0)
     aspect = max(width, height) / min(width, height)

@@ -1,4 +1,4 @@
-"""What a panorama says about itself: Google's photo sphere metadata in XMP (GPano namespace, 2019 text)."""
+"""Camera of a panorama from Google's photo sphere metadata in XMP (GPano namespace, 2019 text)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ENTRY = re.compile(rb'GPano:(\w+)\s*(?:=\s*["\']([^"\']{0,200})["\']|>([^<]{0,2
 
 @dataclass(frozen=True)
 class GPano:
-    """The part of the whole sphere or cylinder that a picture shows; pixels of the picture as stitched."""
+    """Which part of the whole sphere or cylinder a picture shows, in pixels of the picture as stitched."""
 
     projection: str
     full_width: float
@@ -25,7 +25,7 @@ class GPano:
 
 
 def parse(xmp: bytes) -> GPano | None:
-    """The GPano entries of an XMP packet; None where there are none, or they lack the projection or sizes."""
+    """Read the GPano entries of an XMP packet; None if there are none, or projection or sizes are missing."""
     entries = {}
     for name, attribute, element in _ENTRY.findall(xmp[:_MAX_BYTES]):
         entries[name.decode()] = (attribute or element).decode("utf-8", "replace").strip()
@@ -44,9 +44,10 @@ def parse(xmp: bytes) -> GPano | None:
 
 
 def camera(pano: GPano, width: int, height: int) -> Camera:
-    """The camera of a picture of that size, which may have been scaled since.
+    """Make the camera of a picture with the given size, which may have been scaled after stitching.
 
-    Columns count from the middle of the picture; the horizon's row comes from the crop, or is the middle.
+    The principal point is in the middle column, in the horizon's row. That row follows from the crop entries,
+    or is the middle row if they are missing.
 
     Raises:
         CameraError: the entries contradict the picture.

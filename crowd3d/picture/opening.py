@@ -1,4 +1,4 @@
-"""Opening a picture, with the errors of `tiling` told as errors of this package."""
+"""Opening a picture, and turning errors of `tiling` into errors of this package."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from crowd3d.errors import ConfigError, ImageError, OutputError
 
 
 def picture_identity(picture: Path, max_pixels: int) -> str:
-    """What tells a picture from every other; raises ImageError."""
+    """A string that differs for every picture, see `tiling.ImageSource.identity`; raises ImageError."""
     with translated_errors(), tiling.open_image(picture, max_pixels=max_pixels) as source:
         return source.identity
 
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """`tiling` has its own errors, because it does not know this package."""
+    """Turn errors of `tiling`, which does not know this package, into errors from `crowd3d.errors`."""
     try:
         yield
     except tiling.ImageError as error:

@@ -1,4 +1,4 @@
-"""What a crop network is shown of each person: an upright window around them, and both poses in it."""
+"""Inputs of the crop networks: an upright window around each person, with their 2D and 3D pose in it."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ from tiling import ImageSource, Tile
 
 FloatArray = npt.NDArray[np.float64]
 
-MIN_SCORE = 0.1  # of a keypoint that is shown
-MIN_SEEN = 4  # keypoints of somebody of whom a network is asked
-_MARGIN = 1.3  # window over the extent of the keypoints
-_LEAST_PX = 4.0
+MIN_SCORE = 0.1  # keypoints with a lower score are not shown to the network
+MIN_SEEN = 4  # people with fewer shown keypoints are not shown to a network
+_MARGIN = 1.3  # height of the window over the extent of the keypoints
+_LEAST_PX = 4.0  # smallest such extent, in picture pixels
 
 
 @dataclass(frozen=True)
 class PersonWindow(Upright):
-    """An upright window that also knows where a ray falls in it."""
+    """Upright windows of a virtual camera into which rays and 3D points can be projected, too."""
 
     def axes(self, tile: Tile) -> FloatArray:
-        """(3, 3) right, down and forward of the virtual camera, as rows, in the camera's frame."""
+        """(3, 3) right, down and forward axes of the virtual camera, as rows, in the camera frame."""
         return self._virtual(tile)[1]
 
     def height_m(self, tile: Tile, point_m: FloatArray) -> float:
-        """What the window measures from top to bottom at the depth of a point (3,), in metres."""
+        """Height of the window in metres at the depth of a point (3,) in the camera frame."""
         _, axes, focal = self._virtual(tile)
         return float(tile.out_h * (axes[2] @ point_m) / focal)
 
     def depth_m(self, tile: Tile, height_m: float) -> float:
-        """The way back of `height_m`: how far along the window's axis it measures so much."""
+        """The inverse of `height_m`: depth along the window's axis where the window is that high."""
         return height_m * self._virtual(tile)[2] / tile.out_h
 
     def from_points(self, tile: Tile, points_m: FloatArray) -> FloatArray:
-        """Points or rays (..., 3) in the camera frame -> x, y in the window's pixels, and depth."""
+        """Points or rays (..., 3) in the camera frame -> (..., 3) x, y in window pixels, and depth."""
         _, axes, focal = self._virtual(tile)
         seen = points_m @ axes.T
         depth = np.maximum(seen[..., 2:], 0.05 * np.linalg.norm(seen, axis=-1, keepdims=True))
@@ -56,14 +56,14 @@ class PersonWindow(Upright):
 
 @dataclass(frozen=True)
 class CropInputs:
-    """N people as `CrowdNetS` takes them, and the way back.
+    """N people as input of `CrowdNetS`, and the rotations that lead back to the camera frame.
 
     Attributes:
-        keypoints: (N, 17, 3) window pixels and score, 0 for what is not seen.
+        keypoints: (N, 17, 3) window pixels and score; all 0 for keypoints that are not shown.
         joints: (N, 24, 3) window pixels and depth behind the pelvis in metres.
-        fisher: (N, 24, 3, 3) with the root in the upright frame.
-        elevation: (N,) radians.
-        R_upright_cam: (N, 3, 3).
+        fisher: (N, 24, 3, 3) matrix-Fisher parameters, the root in the upright frame.
+        elevation: (N,) radians, of the window's axis, see `crowd3d.maths.upright`.
+        R_upright_cam: (N, 3, 3) rotations from the camera frame to each upright frame.
     """
 
     keypoints: Tensor
@@ -86,18 +86,18 @@ def tile_of_pose(keypoints_px: FloatArray, size: tuple[int, int] = (CROP_W, CROP
 
 
 def shows_enough(keypoints_px: FloatArray) -> npt.NDArray[np.bool_]:
-    """(N,) of whose 2D poses (N, 17, 3) at least `MIN_SEEN` keypoints are shown."""
+    """(N,) whether at least `MIN_SEEN` keypoints of each 2D pose (N, 17, 3) can be shown."""
     return np.asarray((keypoints_px[..., 2] > MIN_SCORE).sum(axis=1) >= MIN_SEEN)
 
 
 def window_of(fitted: Fitted, plane: int) -> PersonWindow:
-    """Windows of people who stand on a plane."""
+    """Windows for the people who stand on the plane with that index."""
     x, y, z = (float(v) for v in fitted.planes[plane].normal)
     return PersonWindow(fitted.camera, (x, y, z))
 
 
 def read_crops(source: ImageSource, people: People, fitted: Fitted) -> tuple[Pixels, list[Tile]]:
-    """Everybody's window (N, H, W, 3) RGB, and where it lies."""
+    """Pixels (N, H, W, 3) RGB of everybody's window, and the tiles that say where the windows lie."""
     tiles = [tile_of_pose(row) for row in people.keypoints_px]
     return read_windows(source, people.plane, tiles, fitted), tiles
 
@@ -105,7 +105,7 @@ def read_crops(source: ImageSource, people: People, fitted: Fitted) -> tuple[Pix
 def read_windows(
     source: ImageSource, plane: npt.NDArray[np.int64], tiles: Sequence[Tile], fitted: Fitted
 ) -> Pixels:
-    """The given windows (N, H, W, 3) RGB about people on planes (N,)."""
+    """Pixels (N, H, W, 3) RGB of given windows, each around a person on the plane with index `plane` (N,)."""
     views = [window_of(fitted, k) for k in plane]
     pixels = [view.read(source, tile) for view, tile in zip(views, tiles, strict=True)]
     return np.array(pixels, np.uint8).reshape(-1, CROP_H, CROP_W, 3)
@@ -114,7 +114,7 @@ def read_windows(
 def crop_inputs(
     people: People, tiles: Sequence[Tile], fitted: Fitted, body: BodyModel
 ) -> CropInputs:
-    """Both poses of everybody in their windows."""
+    """The 2D pose and the 3D pose of everybody, in their windows."""
     rotations = roma.rotvec_to_rotmat(torch.from_numpy(people.pose)).float()
     with torch.inference_mode():
         betas, transl = (torch.from_numpy(a).float() for a in (people.betas, people.transl_m))
@@ -136,7 +136,7 @@ def crop_inputs(
 
 
 class Told(NamedTuple):
-    """2D poses in windows: as in `CropInputs`."""
+    """2D poses in windows; the fields are those of `CropInputs`."""
 
     keypoints: Tensor
     elevation: Tensor
@@ -149,7 +149,7 @@ def told_poses(
     tiles: Sequence[Tile],
     fitted: Fitted,
 ) -> Told:
-    """2D poses (N, 17, 3) of people on planes (N,) in their windows."""
+    """2D poses in windows, from 2D poses (N, 17, 3) in the picture and everybody's plane index (N,)."""
     rays = fitted.camera.rays(keypoints_px[..., :2])
     n = len(keypoints_px)
     keypoints, forward = np.zeros((n, 17, 3)), np.zeros((n, 1, 3))

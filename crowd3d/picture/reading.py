@@ -1,4 +1,4 @@
-"""A picture while a run reads it: networks look at windows, batch by batch, and finished batches are kept."""
+"""Running networks over windows of a picture, batch by batch, with a journal of the finished batches."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class Pass:
-    """One network over many windows.
+    """How one network is run over many windows.
 
     Attributes:
-        stage: what progress calls it.
+        stage: name shown by the progress report.
         batch_size: windows that go through the network together.
-        settings: plain JSON of all that the answers depend on, besides picture, windows, weights and versions.
+        settings: everything that the answers depend on, besides picture, windows, weights and versions; plain
+            JSON values.
         weights: hash of the network's weights.
-        answer: from pixels (B, H, W, 3) RGB of the windows to what is kept of them.
+        answer: function from the pixels (B, H, W, 3) RGB of a batch of windows to the arrays to keep.
     """
 
     stage: str
@@ -40,11 +41,11 @@ class Pass:
 
 @dataclass(frozen=True)
 class Reading:
-    """A picture, who is told how far it is read, and what was read already.
+    """A picture that is being read, with progress report and journal.
 
     Attributes:
-        report: told of every stage and batch.
-        journal: of finished batches, so that a killed run need not look at them again.
+        report: is called at every stage and batch.
+        journal: keeps finished batches, so that a restarted run does not compute them again; or None.
     """
 
     source: ImageSource
@@ -57,9 +58,10 @@ class Reading:
         return self.source.width, self.source.height
 
     def each(self, work: Pass, tiles: Sequence[Tile], view: Windows) -> Iterator[Arrays]:
-        """What the network says of each batch of tiles, in order; batches in the journal come from there.
+        """Yield the network's answer for each batch of tiles, in order.
 
-        The pixels of the next batch are read while the network works on this one.
+        Batches found in the journal are not computed again. The pixels of the next batch are read while the
+        network works on this one.
 
         Args:
             view: how the tiles are cut out of the picture.

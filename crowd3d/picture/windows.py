@@ -1,8 +1,8 @@
-"""What the network is shown of a tile, and where in the picture its pixels lie.
+"""Windows: the pixels of a tile that a network is shown, and the way back to picture pixels.
 
-A perspective picture is cut as it is. Out of a panorama every tile is turned upright: a virtual perspective
-camera looks along the tile's central ray, without roll against gravity and at the tile's scale, so that the
-network never sees the bending.
+From a perspective picture, a tile is cut as it is (`Flat`). From a panorama, a tile is shown as a virtual
+perspective camera would see it (`Upright`). That camera looks along the tile's central ray, has no roll against
+gravity and has the tile's scale. So the network never sees the bending of a panorama.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Flat:
         return tile.to_scene(points_px)
 
     def continues(self, tile: Tile, size: tuple[int, int]) -> tuple[bool, bool, bool, bool]:
-        """Whether the picture goes on beyond the tile's left, top, right and bottom border."""
+        """Whether the picture continues beyond the tile's left, top, right and bottom border."""
         return (
             tile.x > 0.5,
             tile.y > 0.5,
@@ -55,7 +55,7 @@ class Upright:
     """Windows of a panorama.
 
     Attributes:
-        camera: of the panorama; up: (3,) unit vector against gravity, camera frame.
+        camera: camera of the panorama; up: (3,) unit vector against gravity, camera frame.
     """
 
     camera: Camera
@@ -91,7 +91,7 @@ class Upright:
         return self.camera.unwrapped(self.camera.project(rays), center)
 
     def continues(self, tile: Tile, size: tuple[int, int]) -> tuple[bool, bool, bool, bool]:
-        """Whether the picture goes on beyond the tile's borders: at a seam it does."""
+        """As `Flat.continues`; the left and right border of a whole turn continue at the other end."""
         left, top, right, bottom = FLAT.continues(tile, size)
         turns = self.camera.turn_px is not None
         return left or turns, top, right or turns, bottom
@@ -100,13 +100,13 @@ class Upright:
         return {"camera": self.camera.to_dict(), "up": list(self.up)}
 
     def _virtual(self, tile: Tile) -> tuple[FloatArray, FloatArray, float]:
-        """Centre in the picture, axes right, down and forward as rows, and focal length in network pixels."""
+        """Centre in picture pixels, axes (right, down, forward as rows) and focal length in window pixels."""
         center = np.array([tile.x + tile.side_w / 2, tile.y + tile.side_h / 2])
         forward = self.camera.rays(center)
         right = np.cross(forward, self.up)
         right /= max(float(np.linalg.norm(right)), 1e-9)
         down = np.cross(forward, right)
-        # One picture pixel up and down from the centre is this angle.
+        # The angle of one picture pixel, measured up and down at the centre.
         step = self.camera.rays(center + np.array([[0.0, -0.5], [0.0, 0.5]]))
         angle = float(np.linalg.norm(step[1] - step[0]))
         return center, np.stack([right, down, forward]), tile.scale / angle
@@ -117,7 +117,7 @@ FLAT = Flat()
 
 
 def windows(camera: Camera | None, up: npt.ArrayLike = (0.0, -1.0, 0.0)) -> Windows:
-    """How to cut tiles out of the pictures of a camera; None is an unknown perspective one."""
+    """The kind of windows that a camera's picture needs; None stands for an unknown perspective camera."""
     if camera is None or not camera.is_panorama:
         return FLAT
     x, y, z = (float(value) for value in np.asarray(up))
@@ -127,7 +127,7 @@ def windows(camera: Camera | None, up: npt.ArrayLike = (0.0, -1.0, 0.0)) -> Wind
 def _read_around(
     source: ImageSource, turn_px: float | None, x: float, y: float, w: float, h: float, scale: float
 ) -> Pixels:
-    """A region at a scale; beyond the left and right border of a whole turn comes the other end."""
+    """Read a region at a scale; in a whole turn, columns beyond one border come from the other end."""
     out_h = max(2, round(h * scale))
     if turn_px is None:
         return source.read(x, y, w, h, (max(2, round(w * scale)), out_h))
