@@ -1,1 +1,1 @@
-"""Who is where in the picture, in pixels."""
+"""Finding people: who is where in the picture, in pixels, and which way they face."""

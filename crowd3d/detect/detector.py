@@ -1,4 +1,4 @@
-"""Tiles through the one-stage network: batches in, detections in full-picture pixels out."""
+"""`Detector`: runs the one-stage network over tiles and gives detections in full-picture pixels."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from crowd3d.picture.windows import FLAT, Pixels, Windows
 from crowd3d.scene.detections import Detections
 from tiling import Tile
 
-# Measured on photographs: the network is at its best for people of this height
-# in its input; the score falls off beyond, by a Gaussian in the logarithm of the height.
+# Measured on photographs: the network works best for people who are this tall in its input. Outside this range,
+# quality falls off by a Gaussian in the logarithm of the height.
 BEST_HEIGHT_PX = (70.0, 220.0)
 _HEIGHT_FALLOFF = 0.3
 _GOOD_KEYPOINT_SCORE = 0.4  # mean over 17; typical of a whole person seen well
-_BORDER_PX = 6.0  # a box that ends so near an inner tile border is taken as cut
+_BORDER_PX = 6.0  # a box that ends so near an inner border of its tile counts as cut
 
 
 class Detector:
-    """A network on a device, fed with tiles."""
+    """The one-stage network on a device, with its batch size and lowest score."""
 
     def __init__(self, network: nn.Module, device: str, batch_size: int, min_score: float) -> None:
         self.network: nn.Module = network.to(device)
@@ -39,10 +39,10 @@ class Detector:
     def detect(
         self, reading: Reading, tiles: Sequence[Tile], view: Windows = FLAT, stage: str = "infer"
     ) -> Detections:
-        """Everybody in some tiles, in their order.
+        """All detections in the given tiles, in the order of the tiles.
 
         Args:
-            view: how the tiles are cut out of the picture; stage: what progress calls it.
+            view: how the tiles are cut out of the picture; stage: name for the progress report.
 
         Raises:
             tiling.ImageError, tiling.JournalError.
@@ -97,7 +97,7 @@ def _to_picture(
     image_size: tuple[int, int],
     view: Windows,
 ) -> Detections:
-    """Tile pixels -> picture pixels, with the quality and the cut flag that only the tile knows."""
+    """Tile pixels -> picture pixels; adds quality and the cut flag, which depend on the tile."""
     keypoints = keypoints_tile_px.copy()
     keypoints[..., :2] = view.to_picture(tile, keypoints[..., :2])
     boxes = _box_to_picture(box_tile_px, tile, view)
@@ -125,7 +125,7 @@ def size_suitability(height_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float
 def _box_to_picture(
     box_px: npt.NDArray[np.float64], tile: Tile, view: Windows
 ) -> npt.NDArray[np.float64]:
-    """The box (N, 4) in the picture that holds the middles of a box's four sides."""
+    """(N, 4) boxes in the picture that enclose the middles of the four sides of each box in the tile."""
     left, top, right, bottom = box_px.T
     u, v = (left + right) / 2, (top + bottom) / 2
     sides = np.stack([left, v, u, top, right, v, u, bottom], axis=-1).reshape(-1, 4, 2)
@@ -136,7 +136,7 @@ def _box_to_picture(
 def _is_cut(
     box_px: npt.NDArray[np.float64], tile: Tile, continues: tuple[bool, bool, bool, bool]
 ) -> npt.NDArray[np.bool_]:
-    """Whether a box reaches a border of the tile beyond which the picture goes on."""
+    """(N,) whether a box reaches a border of the tile beyond which the picture continues."""
     limits = np.array([_BORDER_PX, _BORDER_PX, tile.out_w - _BORDER_PX, tile.out_h - _BORDER_PX])
     beyond = np.concatenate([box_px[:, :2] < limits[:2], box_px[:, 2:] > limits[2:]], axis=1)
     return np.asarray((beyond & np.array(continues)).any(axis=1))

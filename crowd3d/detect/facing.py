@@ -1,4 +1,4 @@
-"""Where somebody faces, read from the stages of a network for the pose of one person.
+"""Heading of a person (which way the body faces), read from the features of the network facing-s.
 
 The keypoint maps of the default network are bistable for a blurred back: it may name left and right as of a
 face; and whose shoulders look narrow it turns too little or too far. The features of facing-s, in a window that
@@ -41,7 +41,7 @@ N_FEATURES = (len(BANDS) - 1) * (len(COLUMNS) - 1) * CHANNELS
 
 
 def person_window(box_px: FloatArray, index: int = 0) -> Tile:
-    """The window about a person's box (4,) xyxy, in which the person is `PERSON_PX` tall."""
+    """The window around a person's box (4,) xyxy, scaled so that the person is `PERSON_PX` tall in it."""
     height = max(float(box_px[3] - box_px[1]), 1.0)
     width_px, height_px = (side * height / PERSON_PX for side in WINDOW_PX)
     u, v = float(box_px[0] + box_px[2]) / 2, float(box_px[1] + box_px[3]) / 2
@@ -50,7 +50,7 @@ def person_window(box_px: FloatArray, index: int = 0) -> Tile:
 
 
 def body_features(features: Tensor) -> Tensor:
-    """(B, C, H/16, W/16) features of windows -> (B, F) means over the parts of the body, band by band."""
+    """(B, C, H/16, W/16) feature maps of windows -> (B, F) means over the cells of BANDS x COLUMNS."""
     middle_px, top_px = WINDOW_PX[0] / 2, (WINDOW_PX[1] - PERSON_PX) / 2
     rows = _cells([top_px + share * PERSON_PX for share in BANDS], features.shape[2])
     columns = _cells([middle_px + share * PERSON_PX for share in COLUMNS], features.shape[3])
@@ -59,7 +59,7 @@ def body_features(features: Tensor) -> Tensor:
 
 
 def _cells(borders_px: list[float], count: int) -> FloatArray:
-    """(K, count) shares of the cells of a row or column in what lies between borders; rows add up to 1."""
+    """(K, count) weights of the feature cells in each of K intervals between borders; rows add up to 1."""
     edges = STRIDE * np.arange(count + 1.0)
     parts = [
         np.maximum(np.minimum(edges[1:], end) - np.maximum(edges[:-1], begin), 0) / (end - begin)

@@ -1,4 +1,4 @@
-"""Which detections are people: their size must fit their place on the ground."""
+"""Which detections are people, one row each: their size must fit their place on the ground."""
 
 from __future__ import annotations
 
@@ -19,32 +19,35 @@ from crowd3d.scene.plane import Plane
 from crowd3d.scene.standing import FloatArray, foot_below_px, on_levels, person_height_px
 from tiling import box_iou, merge_detections, without_pairs
 
-# Heights of keypoint groups above the ground and lengths, as fractions of stature (Drillis & Contini 1966,
-# as shares of a standing adult; the keypoints' own bias is below the tolerance used here).
+# Heights above the ground and a length, as fractions of the stature of a standing adult (Drillis & Contini
+# 1966). The bias of the keypoints themselves is below the tolerance used here.
 _SHOULDER_HEIGHT, _HIP_HEIGHT = 0.82, 0.52
 _TORSO_LENGTH = _SHOULDER_HEIGHT - _HIP_HEIGHT
 _SHOULDERS, _HIPS = [5, 6], [11, 12]
-# Tuned on photographs: how far the seen size may be from that of a standing adult at the same place.
+# How far the seen size may differ from that of a standing adult at the same place; tuned on photographs.
 # Standard deviations of the logarithm: children and seated people are smaller, nobody is much taller.
 _SMALLER_SD, _TALLER_SD = 0.30, 0.22
-# Of a person whose head is at the top of the box; less is a body part.
+# Allowed `SizeEvidence.visible`. A box with a smaller ratio shows only a body part.
 _VISIBLE_RANGE = (0.30, 1.25)
-_PARTIAL_WEIGHT = 0.4  # of the agreement of a torso alone, against that of a whole person
+# Weight of the agreement of a torso alone; that of a whole person has weight 1.
+_PARTIAL_WEIGHT = 0.4
 _KEYPOINTS_NEEDED = 6  # of 17 must be seen
 _MIN_ASPECT = 0.17  # width over height; slivers at the picture's border say too little
-# Twins: two rows for one person, because keypoints were confused. Boxes that agree so well are twins.
+# Twins are two rows for the same person, because keypoints were confused. Boxes with a larger IoU are twins.
 _TWIN_IOU = 0.6
-# Of the widest box: everybody who may overlap somebody on the seam of a whole turn.
+# Width of the margin at the seam of a whole turn, in widths of the widest box: it holds everybody who may
+# overlap a person on the seam.
 _SEAM_WIDTHS = 4.0
-# What a tile's border cuts counts for so much less: of some people in a crowd there is no other look.
+# Weight of detections cut by a tile's border. They are kept, because for some people in a crowd there is no
+# other.
 _CUT_WEIGHT = 0.3
-# Two looks at one person agree in the trunk; limbs are confused and hidden more often.
+# Two looks at the same person agree best in the trunk; limbs are confused and hidden more often.
 _TRUNK_EMPHASIS = np.where(np.isin(np.arange(17), [0, 1, 2, 3, 4, 5, 6, 11, 12]), 1.0, 0.25)
 
 
 @dataclass(frozen=True)
 class SizeEvidence:
-    """Seen over expected size, (N,) each; NaN where there is no expectation.
+    """Ratios of seen to expected size, (N,) each; NaN where the expected size is not known.
 
     Attributes:
         whole: height of the box over the height of a person who stands at its bottom.
@@ -60,7 +63,7 @@ class SizeEvidence:
 def size_evidence(
     detections: Detections, camera: Camera, planes: Sequence[Plane], stature_m: float
 ) -> SizeEvidence:
-    """Compares every detection with a person who stands at its place, on the plane there."""
+    """Compare every detection with a person who stands at its place, on the plane there."""
     box = detections.box_px
     middle_u = (box[:, 0] + box[:, 2]) / 2
     top, bottom = (np.stack([middle_u, box[:, i]], axis=1) for i in (1, 3))
@@ -84,9 +87,9 @@ def size_evidence(
 
 
 def size_agreement(evidence: SizeEvidence) -> FloatArray:
-    """(N,) 1 for a box of just the expected height, falling with the logarithm of the ratio.
+    """(N,) 1 for a box of exactly the expected height, less the more the log ratio differs from 0.
 
-    Of people whose lower part is hidden or cut off, the upper part speaks, with less weight.
+    If the lower part of a person is hidden or cut off, the torso is compared instead, with less weight.
     """
     whole = _agreement(evidence.whole)
     upper = (evidence.visible > _VISIBLE_RANGE[0]) & (evidence.visible < _VISIBLE_RANGE[1])
@@ -105,7 +108,7 @@ def scout_people(found: Detections, config: Config, turn_px: float | None = None
     """People seen so well that the first camera may be fitted to them.
 
     Args:
-        turn_px: `Camera.turn_px`, here and below: columns of a whole turn, whose borders meet.
+        turn_px: `Camera.turn_px`, here and below: columns of a whole turn, whose left and right border meet.
     """
     good = found.filter((found.quality >= config.min_scout_quality) & ~found.is_cut)
     good = _with_copies(good, turn_px)
@@ -125,7 +128,7 @@ def placed_people(found: Detections, fitted: Fitted, config: Config) -> Detectio
 
 
 def unplaced_people(found: Detections, config: Config, turn_px: float | None = None) -> Detections:
-    """Everybody in a picture whose camera is not known, by quality alone."""
+    """Everybody in a picture whose camera is not known, selected by quality alone."""
     good = found.filter((found.quality >= config.min_quality_unplaced) & ~found.is_cut)
     good = _with_copies(good, turn_px)
     joined = _merge(good, good.quality)
@@ -133,9 +136,9 @@ def unplaced_people(found: Detections, config: Config, turn_px: float | None = N
 
 
 def _with_copies(found: Detections, turn_px: float | None) -> Detections:
-    """Everybody within one turn, and those near its borders once more beyond the other border.
+    """All detections, moved into one turn; those near a border are repeated beyond the other border.
 
-    Whoever stands on the seam is then whole on both sides, with the same looks, and `_one_turn` keeps one.
+    A person on the seam is then complete on both sides, with the same looks. `_one_turn` keeps one of the two.
     """
     if turn_px is None or not len(found):
         return found
@@ -154,22 +157,22 @@ def _with_copies(found: Detections, turn_px: float | None) -> Detections:
 
 
 def _one_turn(people: Detections, turn_px: float | None) -> Detections:
-    """Without the copies: whose box has its middle in [0, turn)."""
+    """Remove the copies: keep the people whose box has its middle in [0, turn)."""
     if turn_px is None:
         return people
-    # Rounded, so that both copies of somebody just on the seam fall on the same side of it.
+    # Rounded, so that exactly one of the two copies of a person on the seam is kept.
     middle = np.round(people.box_px[:, [0, 2]].mean(axis=1), 3)
     return people.filter((middle >= 0) & (middle < np.round(turn_px, 3)))
 
 
 @dataclass(frozen=True)
 class _Joined:
-    """One row a person.
+    """People after all looks at each of them were joined, one row a person.
 
     Attributes:
-        people: what all looks at each say together.
-        evidence: (N,) summed trust of the looks.
-        apart: (N, N) the part of a person's evidence that comes from tiles that show the other person too.
+        people: the joined rows.
+        evidence: (N,) sum of the trust of each person's looks.
+        apart: (N, N) the part of person i's evidence that comes from tiles that also show person j.
     """
 
     people: Detections
@@ -178,7 +181,7 @@ class _Joined:
 
 
 def _merge(found: Detections, trust: FloatArray) -> _Joined:
-    """Everybody once, out of all looks."""
+    """Join the looks at the same person into one row; `trust` (M,) is the weight of each look."""
     keypoints = found.keypoints_px.copy()
     keypoints[..., 2] *= _TRUNK_EMPHASIS
     merged = merge_detections(
@@ -206,17 +209,17 @@ def _merge(found: Detections, trust: FloatArray) -> _Joined:
 def _told_apart(
     person: npt.NDArray[np.int64], tile: npt.NDArray[np.int64], trust: FloatArray, n_people: int
 ) -> sparse.csr_array:
-    """`_Joined.apart` from whom each look shows, in which tile, and its trust, (M,) each."""
+    """`_Joined.apart`, from the person, the tile and the trust of each look, (M,) each."""
     tiles, column = np.unique(tile, return_inverse=True)
     in_tile = sparse.csr_array((trust, (person, column)), shape=(n_people, len(tiles)))
     return sparse.csr_array(in_tile @ (in_tile > 0).astype(np.float64).T)
 
 
 def _finish(joined: _Joined, min_evidence: float, config: Config) -> Detections:
-    """Drops who is unsure, twins and body parts; sorts from top to bottom, so that ids do not depend on tiles.
+    """Drop unsure people, twins and body parts; sort from top to bottom, so that ids do not depend on tiles.
 
-    Two people whom the network shows side by side in the same tiles, with enough evidence, are two people,
-    however much they overlap: neither is dropped for the other.
+    If the network found two people separately in the same tiles, with enough evidence, they are two people,
+    however much they overlap. Neither is dropped because of the other.
     """
     people, evidence = joined.people, joined.evidence
     sixth_best = np.sort(people.keypoints_px[..., 2], axis=1)[:, -_KEYPOINTS_NEEDED]
@@ -234,7 +237,7 @@ def _finish(joined: _Joined, min_evidence: float, config: Config) -> Detections:
 def _is_twin(
     box_px: FloatArray, quality: FloatArray, distinct: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.bool_]:
-    """(N,) whose box nearly coincides with a better one, but for pairs (K, 2) known to be two people."""
+    """(N,) whether a box nearly coincides with a better one; `distinct` (K, 2) are pairs of two real people."""
     rank = np.argsort(np.argsort(-quality, kind="stable"), kind="stable")
     pairs = shapely.STRtree(shapely.box(*box_px.T)).query(
         shapely.box(*box_px.T), predicate="intersects"
@@ -255,7 +258,7 @@ def gather_looks(
     """`looks_px` and `look_trust` of `PeopleSeen`.
 
     Args:
-        found: all looks; trust: (M,) in each of them; person: (M,) whom each shows.
+        found: all M looks; trust: (M,) weight of each look; person: (M,) index of the person that it shows.
     """
     order = np.lexsort((-trust, person))
     owner = person[order]

@@ -1,10 +1,11 @@
-"""A second look at everybody: are left and right as they should be?
+"""A second look at everybody: correct exchanged left and right, and read the heading.
 
-The network exchanges left and right of people seen from behind, now and then in every look, more often in
-some of the looks: then the looks, averaged, collapse to a line. Two witnesses are heard: the looks, each
-with the order of its shoulders and hips in the picture, and `detect.facing`, which reads another network in
-a window about the person. Where they are clear together, looks that contradict are named the other way
-round, and the person is put together again. The second witness also tells the heading, which the lift hears.
+The default network sometimes exchanges left and right of people seen from behind. Rarely this happens in all
+looks at a person, more often in some of them; then the mean of the looks collapses to a line. Two sources of
+evidence decide. The first is the looks themselves: the order of shoulders and hips in the picture. The second
+is `crowd3d.detect.facing`, which reads another network in a window around the person. If both together are
+clear, left and right are exchanged in the looks that contradict them, and the looks are joined again. The
+second source also gives the heading, which is used by the lift.
 """
 
 from __future__ import annotations
@@ -36,24 +37,25 @@ _ANKLES = slice(15, 17)
 _BATCH = 8  # windows per pass, each straight and flipped
 _MIN_HEIGHT_PX = 40.0  # the readout was trained on no smaller people
 _WHOLE = (0.7, 1.3)  # seen over expected height of people seen from head to foot
-_FEET_SEEN = 0.3  # score of the worse ankle of people whose feet are seen
-_OPEN = 0.12  # mean distance of shoulders and of hips, in heights, of somebody frontal
-_CLOSED = 0.03  # below, a look sees somebody from the side, whose order says nothing
-_CLEAR = 0.1  # log-odds from which the witnesses are believed
+_FEET_SEEN = 0.3  # feet count as seen if the worse of both ankles has a higher score
+# Mean distance of shoulders and of hips of a person seen from the front, in box heights.
+_OPEN = 0.12
+_CLOSED = 0.03  # below, the person is seen from the side, and the order says nothing
+_CLEAR = 0.1  # smallest absolute log-odds that count as clear
 
 
 def exchanged(keypoints: FloatArray) -> FloatArray:
-    """(..., 17, 3) the same points with left named right; twice is as before."""
+    """(..., 17, 3) keypoints with left and right exchanged; doing it twice gives the same keypoints again."""
     return keypoints[..., list(COCO_MIRROR), :]
 
 
 def openness(keypoints: FloatArray, height_px: FloatArray) -> FloatArray:
-    """(...) how far left shoulder and hip are to the right of the others, in heights.
+    """(...) how far the left shoulder and hip are to the right of the right ones in the picture, in heights.
 
-    Positive of somebody who faces the camera, negative from behind, about zero from the side.
+    Positive if the person faces the camera, negative if seen from behind, about zero if seen from the side.
 
     Args:
-        keypoints: (..., 17, 3) pixels and score; height_px: (...).
+        keypoints: (..., 17, 3) pixels and score; height_px: (...) height of the person.
     """
     u = keypoints[..., 0]
     across = (u[..., 5] - u[..., 6] + u[..., 11] - u[..., 12]) / 2
@@ -61,30 +63,31 @@ def openness(keypoints: FloatArray, height_px: FloatArray) -> FloatArray:
 
 
 def vote(opened: FloatArray, trust: FloatArray) -> FloatArray:
-    """(N,) in -1..1 from the openness (N, L) of looks and their trust: 1 if all see a frontal person."""
+    """(N,) in -1..1, from the openness (N, L) of looks and their trust; 1 if all looks see the front."""
     ballots = np.clip(opened / _OPEN, -1.0, 1.0)
     return np.asarray((trust * ballots).sum(axis=1) / np.maximum(trust.sum(axis=1), 1e-12))
 
 
 def log_odds_front(opened: FloatArray, trust: FloatArray, heading: FloatArray) -> FloatArray:
-    """(N,) log-odds that somebody faces the camera: above 0 for a front, below 0 for a back.
+    """(N,) log-odds that a person faces the camera: above 0 for the front, below 0 for the back.
 
-    Two witnesses add up. The looks vote by the order of shoulders and hips; if all agree, the vote is 1 or -1.
-    The readout gives a von Mises density of the heading a with natural parameters h. Naming left and right the
-    other way round turns a into pi - a, and the density's log-odds between the two are 2 h_towards |cos a|,
-    where |cos a| is how frontal somebody looks.
+    The sum of two terms. The looks vote by the order of shoulders and hips; if all agree, the vote is 1 or -1.
+    The readout gives a von Mises density of the heading a with natural parameters h. Exchanging left and right
+    turns a into pi - a. The density's log-odds between the two are 2 h_towards |cos a|, where |cos a| is how
+    frontal the person looks.
 
     Args:
-        opened, trust: (N, L) of the looks; heading: (N, 2), see `facing.FacingReadout`; zeros for the unread.
+        opened, trust: (N, L) openness and trust of the looks.
+        heading: (N, 2), see `facing.FacingReadout`; zeros for people whose heading was not read.
     """
     frontal = vote(np.abs(opened), trust)
     return np.asarray(vote(opened, trust) + 2 * heading[:, 1] * frontal)
 
 
 def settled(people: PeopleSeen, odds: FloatArray) -> PeopleSeen:
-    """Everybody with looks that agree on left and right, where the log-odds (N,) of facing us are clear.
+    """Exchange left and right in the looks that contradict clear log-odds (N,) of facing the camera.
 
-    Whose looks agree with them already stays as it is, to the last bit.
+    The keypoints of the people concerned are joined again. All other people stay bitwise the same.
     """
     height = people.box_px[:, 3] - people.box_px[:, 1]
     opened = openness(people.looks_px, height[:, None])
@@ -92,7 +95,7 @@ def settled(people: PeopleSeen, odds: FloatArray) -> PeopleSeen:
     against &= (people.look_trust > 0) & (np.abs(odds) >= _CLEAR)[:, None]
     rows = np.flatnonzero(against.any(axis=1))
     looks = np.where(against[..., None, None], exchanged(people.looks_px), people.looks_px)
-    # A look that mixed up both orders says little of where left and right are, if there are others.
+    # A look from the side, with small openness, says little about left and right if there are other looks.
     trust = people.look_trust * np.where(np.abs(opened) >= _CLOSED, 1.0, 0.1)
     keypoints = people.keypoints_px.copy()
     keypoints[rows] = fused(looks[rows], trust[rows])
@@ -117,12 +120,12 @@ def settle_sides(
     config: Config,
     device: str,
 ) -> PeopleSeen:
-    """Everybody with left and right as the looks and the readout have it together, and the heading read.
+    """The second look: everybody with left and right corrected, and with the heading that was read.
 
     Args:
-        known: the camera, as far as it was known before people were fitted to.
-        fitted: camera and ground that people stand on, if they are known.
-        device: of the network that reads headings.
+        known: what was known about the camera before the fit.
+        fitted: camera and ground, or None if people did not determine them.
+        device: torch device for the network that reads headings.
 
     Raises:
         tiling.ImageError, tiling.JournalError.
@@ -149,22 +152,24 @@ def settle_sides(
 def is_whole(
     people: PeopleSeen, camera: Camera, planes: Sequence[Plane], stature_m: float
 ) -> npt.NDArray[np.bool_]:
-    """(N,) who stands and is seen from head to foot: as tall as the ground lets expect."""
+    """(N,) whether a person stands and is seen from head to foot: about as tall as the ground predicts."""
     ratio = size_evidence(people, camera, planes, stature_m).whole
     return np.asarray((ratio > _WHOLE[0]) & (ratio < _WHOLE[1]))
 
 
 def shows_feet(people: PeopleSeen) -> npt.NDArray[np.bool_]:
-    """(N,) both of whose ankles are clearly seen."""
+    """(N,) whether both ankles of a person are clearly seen."""
     return np.asarray(people.keypoints_px[:, _ANKLES, 2].min(axis=1) > _FEET_SEEN)
 
 
 def read_headings(
     reading: Reading, tiles: Sequence[Tile], view: Windows, device: str
 ) -> FloatArray:
-    """(N, 2) headings of the people in the middle of windows, as of `FacingReadout`.
+    """(N, 2) headings of the people in the middle of the windows, see `facing.FacingReadout`.
 
-    Arguments as of `settle_sides`.
+    Args:
+        tiles: N windows, see `facing.person_window`; view: how they are cut out of the picture.
+        reading, device: as for `settle_sides`.
     """
     readout = facing.load()
     network, weights_hash = facing.network(device)
