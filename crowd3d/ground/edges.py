@@ -1,4 +1,4 @@
-"""Straight edges of buildings and posts in a picture, which tell where down is and how the lens bends."""
+"""Straight edges of buildings and posts in a picture; they show the direction of gravity and the lens."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ FloatArray = npt.NDArray[np.float64]
 GrayImage = npt.NDArray[np.uint8]
 
 _LONGEST_SIDE_PX = 1600  # the detector sees the picture no larger than this
-_MIN_LENGTH = 0.02  # of the picture's longer side
-_MIN_EDGE_LENGTH = 0.06  # shorter ones are straight through any lens
-_PERSON_MARGIN = 0.15  # of a box's size: people's own outlines are no architecture
-# Profiles across an edge, along which its place is refined.
+_MIN_LENGTH = 0.02  # of a segment, as a share of the picture's longer side
+_MIN_EDGE_LENGTH = 0.06  # the same, for the lens; shorter edges are straight through any lens
+# Boxes are enlarged by this share of their size: outlines of people are no architecture.
+_PERSON_MARGIN = 0.15
+# Offsets across an edge at which grey values are sampled to refine its place.
 _PROFILE_PX = np.arange(-3.0, 3.01, 0.25)
-_END_PX = 2.0  # left out at either end, where corners bend edges
-_MIN_CONTRAST = 4.0  # grey levels a pixel
-_MIN_TRACED = 0.8  # of an edge's points
+_END_PX = 2.0  # left out at either end of an edge, where corners bend it
+_MIN_CONTRAST = 4.0  # grey levels per pixel
+_MIN_TRACED = 0.8  # share of an edge's points that must be clear
 
 
 @dataclass(frozen=True)
 class Structure:
-    """What a picture's straight edges tell.
+    """Straight edges of a picture, and the lens distortion that they show.
 
     Attributes:
-        lines_px: (M, 4) ends u0, v0, u1, v1 of segments, pixels of the full picture as it is.
-        lens: its radial distortion; None where that is known already.
+        lines_px: (M, 4) ends u0, v0, u1, v1 of segments, in pixels of the full picture (not undistorted).
+        lens: radial distortion; None if it was known already.
     """
 
     lines_px: FloatArray
@@ -46,15 +47,18 @@ def find_structure(
     known: KnownCamera,
     config: Config,
 ) -> Structure | None:
-    """Straight segments of a picture that do not lie on people, and the lens that keeps them straight.
+    """Find straight segments that do not lie on people, and the lens that makes them straight.
 
-    Line segment detector of von Gioi et al. (2010), on a picture reduced to at most 1,600 px.
+    Uses the line segment detector of von Gioi et al. (2010), on a picture reduced to at most 1,600 px.
 
     Args:
         people_box_px: (N, 4) xyxy.
-        known: of the camera. Panoramas bend what is straight, so nothing is looked for in them; a camera that
-            was given as a whole has a lens already.
-        config: may say that nobody is to look.
+        known: what is known about the camera. Panoramas bend straight edges, so they are not searched. If the
+            principal point is known, the camera was given completely, and no lens is fitted.
+        config: `straight_edges` can switch the search off.
+
+    Returns:
+        None if nothing was searched.
     """
     if not config.straight_edges or known.projection != "perspective":
         return None
@@ -74,7 +78,7 @@ def find_structure(
 
 
 def _segments(gray: GrayImage) -> FloatArray:
-    """(M, 4) segments in pixels of a reduced picture."""
+    """(M, 4) segments in pixels of the reduced picture."""
     found = cv2.createLineSegmentDetector(cv2.LSD_REFINE_STD).detect(gray)[0]
     if found is None:
         return np.zeros((0, 4))
@@ -85,9 +89,9 @@ def _segments(gray: GrayImage) -> FloatArray:
 
 
 def _traced(gray: GrayImage, segment_px: FloatArray) -> FloatArray | None:
-    """(M, 2) places of an edge to a fraction of a pixel; None if it fades on the way.
+    """(M, 2) points of an edge with subpixel accuracy; None if too few of its points are clear.
 
-    The steepest place of every profile across the segment, between samples by a parabola.
+    Each point is where the profile across the segment is steepest; a parabola interpolates between samples.
     """
     chord = segment_px[2:] - segment_px[:2]
     length = float(np.linalg.norm(chord))
@@ -111,7 +115,7 @@ def _traced(gray: GrayImage, segment_px: FloatArray) -> FloatArray | None:
 
 
 def _slope_across(gray: GrayImage, points_px: FloatArray, across: FloatArray) -> FloatArray:
-    """Derivative of the grey value in one direction at (M, P, 2) points, grey levels a pixel."""
+    """(M, P) derivative of the grey value along `across` at (M, P, 2) points, in grey levels per pixel."""
     where = (points_px - 0.5).astype(np.float32)
 
     def at(shift: float) -> FloatArray:
@@ -123,7 +127,7 @@ def _slope_across(gray: GrayImage, points_px: FloatArray, across: FloatArray) ->
 
 
 def _on_people(points_px: FloatArray, box_px: FloatArray) -> npt.NDArray[np.bool_]:
-    """(M,) whether each of the (M, 2) points lies in one of the (N, 4) boxes, somewhat enlarged."""
+    """(M,) whether each of the (M, 2) points lies in one of the (N, 4) boxes, slightly enlarged."""
     margin = _PERSON_MARGIN * (box_px[:, 2:] - box_px[:, :2])
     low, high = box_px[:, :2] - margin, box_px[:, 2:] + margin
     inside = (points_px[:, None] >= low) & (points_px[:, None] <= high)

@@ -1,4 +1,4 @@
-"""Camera and ground from the people found: the bridge between detections and `optim`."""
+"""Fit camera and ground to the people found: from detections to `optim` and back."""
 
 from __future__ import annotations
 
@@ -21,24 +21,26 @@ from crowd3d.scene.known import KnownCamera
 from crowd3d.scene.levels import feet_px
 from crowd3d.scene.plane import Plane
 
-_ASSUMED_FOV_DEG = 55.0  # of a camera of which nothing is known: phones and kit lenses
+_ASSUMED_FOV_DEG = 55.0  # horizontal, for an unknown camera: typical of phones and kit lenses
 _ASSUMED_PANORAMA_DEG = 180.0
-_LOWEST_CAMERA_M = 0.3
-# How much less than in truth people lean as the embedded network sees them, and how sure that is. Measured
-# by turning photographs by 8 degrees: 0.11 +- 0.02 of the turn is missing as a mean over 213 people, 0.07 as
-# a median, and 0.12 +- 0.02 in renders. 0.09 lies midway between mean and median; 0.04 reaches all three.
+_LOWEST_CAMERA_M = 0.3  # height above the ground of an assumed camera
+# The embedded network sees people less tilted than they are. This is the share of the tilt that is missing, and
+# its standard deviation. Measured by rotating photographs by 8 degrees: 0.11 +- 0.02 of the rotation is missing
+# as a mean over 213 people, 0.07 as a median, and 0.12 +- 0.02 in renders. 0.09 lies midway between mean and
+# median; 0.04 reaches all three.
 _LEAN_SHRINKAGE = (0.09, 0.04)
-_UPRIGHT_SHRINKAGE = (0.0, 0.04)  # panoramas are shown to it upright, person by person
+# In panoramas, each tile is already turned upright for the network.
+_UPRIGHT_SHRINKAGE = (0.0, 0.04)
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What speaks for a camera besides the people's keypoints.
+    """Evidence about the camera besides the people's keypoints.
 
     Attributes:
-        structure: straight edges of the picture, which tell gravity and the lens.
-        depths: of everybody, (N,) over the focal length, NaN where unknown, and (N,) standard deviations of
-            their logarithms; not of panoramas.
+        structure: straight edges of the picture, which show gravity and the lens.
+        depths: everybody's depth over the focal length (N,), NaN if unknown, and standard deviations of their
+            logarithms (N,). Not for panoramas.
     """
 
     structure: Structure | None = None
@@ -56,15 +58,18 @@ def fit_camera(
     *,
     free_center: bool = False,
 ) -> Fitted | None:
-    """Camera and ground of a picture, or None where its people do not determine them.
+    """Fit camera and ground of a picture; None if its people do not determine them.
 
     Args:
-        people: of one picture, or of many frames of one static camera (`Detections.cat`).
-        known: of the camera; panoramas without one get their pixels per radian from the people.
-        free_center: estimate the principal point too, instead of taking that of `known` or the centre.
+        people: people of one picture, or of many frames of one static camera (`Detections.cat`).
+        known: what is known about the camera; for panoramas with unknown camera, the pixels per radian are
+            fitted to the people.
+        evidence: what else the camera is fitted to.
+        free_center: also estimate the principal point, instead of using that of `known` or the picture's
+            centre.
 
     Returns:
-        Where `config.max_planes` allows several and people ask for them, each plane has its region.
+        Camera and ground. If there are several planes (`config.max_planes` permitting), each has its region.
 
     Raises:
         CameraError: the given camera contradicts the picture.
@@ -122,7 +127,7 @@ def fit_camera(
 def fit_principal_point(
     fitted: Fitted, people: Detections, known: KnownCamera, config: Config, evidence: Evidence
 ) -> Fitted:
-    """The last fit of a picture: the principal point moves too, if it is not known; else all as it was."""
+    """The last fit, with a free principal point; `fitted` itself if the point is known or the fit fails."""
     if not known.center_is_free:
         return fitted
     return fit_camera(people, known, config, evidence, free_center=True) or fitted
@@ -131,9 +136,9 @@ def fit_principal_point(
 def fit_again(
     fitted: Fitted, people: Detections, known: KnownCamera, config: Config, evidence: Evidence
 ) -> Fitted:
-    """Camera and ground with judged depths among the evidence; those of before where that fails.
+    """Fit again, with estimated depths of people in the evidence; `fitted` itself if the fit fails.
 
-    Depths along an optical axis mean nothing in a panorama, which keeps its camera.
+    A panorama keeps its camera, because it has no optical axis along which depth could be measured.
     """
     if fitted.camera.is_panorama:
         return fitted
@@ -142,23 +147,25 @@ def fit_again(
 
 
 def typical_camera(known: KnownCamera) -> Camera:
-    """What is assumed where nothing is known."""
+    """The camera that is assumed if nothing is known: a typical field of view for its projection."""
     is_flat = known.projection == "perspective"
     fov_deg = _ASSUMED_FOV_DEG if is_flat else _ASSUMED_PANORAMA_DEG
     return Camera.from_fov(*known.size_px, fov_deg=fov_deg, projection=known.projection)
 
 
 def assume_camera(people: Detections, known: KnownCamera, config: Config) -> Fitted:
-    """A level camera for a picture whose people do not determine one; its height makes them of mean stature.
+    """Assume a level camera for a picture whose people do not determine one.
 
-    The camera height is the median vote of the people; the covariance says how little is known.
+    The camera height is the median of what each person gives if the stature is `config.stature_m`. The large
+    covariance says how little is known.
     """
     camera = known.camera or typical_camera(known)
     up = np.array([0.0, -1.0, 0.0])
     box = people.box_px
     middle_u = box[:, [0, 2]].mean(axis=1)
     bottom, top = (camera.rays(np.stack([middle_u, box[:, i]], axis=1)) for i in (3, 1))
-    # A vertical stick at a horizontal distance r spans stature / r between the tangents of its two rays.
+    # The slopes of the rays to foot and head of a vertical person at horizontal distance r differ by stature /
+    # r.
     low, high = (ray[:, 1] / np.hypot(ray[:, 0], ray[:, 2]) for ray in (bottom, top))
     distance = config.stature_m / np.maximum(low - high, 1e-6)
     height = float(np.median(distance * low))

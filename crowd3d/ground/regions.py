@@ -14,16 +14,16 @@ def plane_regions(
     count: int,
     size: tuple[int, int],
 ) -> list[Polygon]:
-    """Where every level is: the pixels that are nearest to somebody who stands on it.
+    """The region of every level: the pixels whose nearest person stands on that level.
 
     Args:
-        foot_px: (N, 2) where people stand.
-        plane: (N,) level of each, -1 where unknown.
-        count: of levels.
+        foot_px: (N, 2) pixels where people stand.
+        plane: (N,) level of each person, -1 if unknown.
+        count: number of levels.
         size: width and height of the picture.
 
     Returns:
-        One polygon a level, the largest connected part; empty for a level without people.
+        One polygon for each level, the largest connected part; empty for a level without people.
     """
     known = (plane >= 0) & np.isfinite(foot_px).all(axis=1)
     points, first = np.unique(foot_px[known], axis=0, return_index=True)
