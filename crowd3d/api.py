@@ -1,4 +1,4 @@
-"""`reconstruct`: one verb over the whole pipeline."""
+"""`reconstruct`: the one public function that runs the whole pipeline on a picture."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from crowd3d.scene.camera import Camera
 from crowd3d.scene.known import KnownCamera
 from crowd3d.scene.scene import Scene
 
-_JOURNAL = ".crowd3d-journal"  # inside the folder of the result, until the result is there
+_JOURNAL = ".crowd3d-journal"  # in the folder of the result; deleted when the result is complete
 
 
 def reconstruct(
@@ -49,25 +49,25 @@ def reconstruct(
     progress: Reporter | None = None,
     keypoints: str | Path | None = None,
 ) -> Scene:
-    """One photograph of a crowd to one metric 3D scene.
+    """Turn one photograph of a crowd into one metric 3D scene.
 
     Args:
         image: JPEG, PNG, TIFF or WebP of any size.
-        camera: what is known of it: a Camera, the path of a camera.json, or None.
+        camera: what is known about the camera: a Camera, a CameraHint, the path of a camera.json, or None.
         config: a preset's name, a YAML file, or a Config.
         model: "crowd3d-s", "crowd3dnet" or a .safetensors file of either; None for the embedded weights.
-            With "crowd3dnet" the default network finds people, camera and ground, and that one then
-            tells everybody's pose and place.
+            With "crowd3dnet" the default network still finds people, camera and ground. Crowd3DNet then
+            gives everybody's pose and place.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
-        out: folder for all output files, which replace those of an earlier run; None writes nothing. A
-            killed run, started again with the same folder, goes on behind the last finished tiles and ends
-            with the same bytes.
-        progress: told of every stage and step, see `crowd3d.progress.Progress`.
-        keypoints: file of the user's own 2D poses, which replace the detector; its formats are in
-            `crowd3d.data.keypoint_files`.
+        out: folder for all output files, which replace those of an earlier run; None writes nothing. If a
+            run is killed and started again with the same folder, it continues after the last finished tiles
+            and ends with the same bytes.
+        progress: is called at every stage and step, see `crowd3d.progress.Progress`.
+        keypoints: file with the user's own 2D poses, used instead of the detector; the formats are described
+            in `crowd3d.data.keypoint_files`.
 
     Returns:
-        Scene, possibly without people; `diagnostics["warnings"]` says in words what is not to be trusted.
+        Scene, possibly without people; `diagnostics["warnings"]` says in words what not to trust.
 
     Raises:
         ImageError, CameraError, ConfigError, DataError, OutputError, ModelError, EnvironmentProblem.
@@ -131,7 +131,7 @@ def _known(
 
 
 def _writable(folder: Path) -> Path:
-    """Creates the folder, so that a run does not end after minutes with nowhere to write."""
+    """Create the folder and test it now, so that a run does not fail only at the end."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".crowd3d-probe"
@@ -144,7 +144,7 @@ def _writable(folder: Path) -> Path:
 
 @contextmanager
 def _journal(folder: Path | None) -> Iterator[tiling.Journal | None]:
-    """The record of finished tiles; it stays when a run is killed, and goes when the picture is at fault."""
+    """The record of finished tiles. It is kept when a run is killed, and deleted if the picture is bad."""
     if folder is None:
         yield None
         return
