@@ -1,4 +1,4 @@
-"""From keypoints to posed bodies that stand on the ground."""
+"""From 2D keypoints to posed 3D bodies that stand on the ground."""
 
 from crowd3d.lift.lifter import Lift, LiftResult, load
 

@@ -1,9 +1,9 @@
-"""How far away people are, judged by their size in the picture.
+"""Estimated depths: how far away people are, judged by their size in the picture.
 
-`lift.box_depth` has the formula: depth = gamma k, where k follows from the box and gamma from what the person
-in the box really measures. Three judges give gamma: the body fitted to the keypoints, whose posture tells what
-the box spans; RootNet, which looks at the crop; and rootnet-s, which measures the crop from top to bottom. All
-depths are over the focal length, so that they need not know it.
+`crowd3d.lift.box_depth` has the formula: depth = gamma k, where k follows from the box and gamma from the real
+extent of the person in the box. There are three estimators. The body fitted to the keypoints gives the extent
+from its pose. RootNet estimates gamma from the crop. rootnet-s estimates the height of the crop in metres. All
+depths are divided by the focal length, so the focal length need not be known.
 """
 
 from __future__ import annotations
@@ -31,24 +31,27 @@ from tiling import Tile
 
 FloatArray = npt.NDArray[np.float64]
 
-# Of the logarithm of the depth. By bodies: 0.08 in the middle and 0.105 root mean square over 261 people
-# found in renders (constant gamma: 0.08 and 0.145); RootNet: its published error on people in the wild.
+# Standard deviations of the logarithm of the depth. From bodies: median error 0.08 and root mean square 0.105
+# over 261 people found in renders (constant gamma: 0.08 and 0.145). RootNet: its published error on people in
+# the wild.
 BODY_LOG_SD, ROOTNET_LOG_SD = 0.10, 0.10
-_BORDER_PX = 2.0  # a box that ends so near the picture's border may go on beyond it
-_T_SD = 1.29  # standard deviation over scale of Student's t with the 5 degrees of rootnet-s
+_BORDER_PX = 2.0  # a box that ends so near the picture's border may continue beyond it
+# Standard deviation over scale of Student's t with the 5 degrees of freedom of rootnet-s.
+_T_SD = 1.29
 _BATCH = 32
-_MOST_SD = 3.0  # a judged depth farther off than that is of somebody else's size: it counts less
+# A depth that differs by more than this is probably of another person's size and counts less.
+_MOST_SD = 3.0
 
 
 @dataclass(frozen=True)
 class Depths:
-    """Judged depths, one row a person.
+    """Estimated depths, one row a person.
 
     Attributes:
-        over_focal: (N,) metres of depth per pixel of focal length; NaN where nothing is known.
+        over_focal: (N,) metres of depth per pixel of focal length; NaN if unknown.
         log_sd: (N,) standard deviation of its logarithm.
-        is_new: whether pixels were asked that the body fit has not seen, so that it may be weighed against
-            the place that this fit gives; a fit cannot be its own witness.
+        is_new: whether the depths come from pixels, not only from the body fit. Only then are they independent
+            of the place that the body fit gives, and may be combined with it.
     """
 
     over_focal: FloatArray
@@ -57,7 +60,7 @@ class Depths:
 
 
 def extents_m(vertices_m: FloatArray, box_px: FloatArray, camera: Camera) -> FloatArray:
-    """(N,) what bodies span along the longer side of their box, seen where they are seen.
+    """(N,) extents in metres of bodies along the longer side of their boxes, seen along the boxes' rays.
 
     Args:
         vertices_m: (N, V, 3) turned into the camera frame, any origin; box_px: (N, 4) xyxy.
@@ -69,9 +72,10 @@ def extents_m(vertices_m: FloatArray, box_px: FloatArray, camera: Camera) -> Flo
 
 
 def depths_of_bodies(vertices_m: FloatArray, people: Detections, camera: Camera) -> Depths:
-    """From the bodies fitted to people's keypoints; arguments of `extents_m`.
+    """Depths from the bodies fitted to people's keypoints; `vertices_m` as for `extents_m`.
 
-    Of somebody whom the picture's border cuts, the box does not show what the body spans: unknown.
+    The depth is unknown if the picture's border cuts the person, because then the box does not show the whole
+    body.
     """
     limit = np.array([camera.width, camera.height]) - _BORDER_PX
     whole = (people.box_px[:, :2] > _BORDER_PX).all(axis=1) & (people.box_px[:, 2:] < limit).all(
@@ -83,7 +87,7 @@ def depths_of_bodies(vertices_m: FloatArray, people: Detections, camera: Camera)
 
 
 def depths_of_rootnet(people: Detections, crops: Crops) -> Depths:
-    """From RootNet's look at every crop.
+    """Depths from RootNet, which sees the crop of every person.
 
     Raises:
         ModelError: its weights are not installed.
@@ -100,9 +104,9 @@ def depths_of_rootnet(people: Detections, crops: Crops) -> Depths:
 
 
 def depths_of_rootnet_s(people: Detections, fitted: Fitted, crops: Crops) -> Depths:
-    """From rootnet-s, which tells what each person's upright window measures from top to bottom.
+    """Depths from rootnet-s, which gives the height in metres of each person's upright window.
 
-    Unknown of those with too few keypoints, and of those outside the picture.
+    Unknown for people with too few keypoints and for people outside the picture.
 
     Raises:
         ModelError: its weights are not installed.
@@ -129,7 +133,7 @@ def depths_of_rootnet_s(people: Detections, fitted: Fitted, crops: Crops) -> Dep
 def _along_axis(
     height_m: FloatArray, box_px: FloatArray, tiles: Sequence[Tile], fitted: Fitted
 ) -> FloatArray:
-    """(N,) depth over focal length at the middle of boxes, in whose windows so much is seen there."""
+    """(N,) depth over focal length at the middle of each box, from the height (N,) of its window in metres."""
     camera, view = fitted.camera, person_windows.window_of(fitted, 0)
     rays = camera.rays((box_px[:, :2] + box_px[:, 2:]) / 2)
     depth = [view.depth_m(tile, h) for tile, h in zip(tiles, height_m, strict=True)]
@@ -154,17 +158,19 @@ def weighed_places(
     depths: Depths,
     focal_px: float,
 ) -> tuple[FloatArray, FloatArray]:
-    """How far each person moves along the ground, and the covariance then, by a Kalman update in log depth.
+    """Combine places on the ground with estimated depths, by a Kalman update in log depth.
 
-    The ground says where somebody is with a covariance, the picture's size how deep with a variance; both are
-    weighed by their information, so that far people, whom the ground places badly, move most.
+    The ground gives each place with a covariance, the size in the picture gives a depth with a variance. Both
+    are weighted by their information. So far people, whose place on the ground is least certain, move most.
 
     Args:
-        feet_m: (N, 3) on the ground; covariance_m2: (N, 3, 3) theirs; torso_m: (N, 3) above them.
-        focal_px: of the camera.
+        feet_m: (N, 3) foot points on the ground; covariance_m2: (N, 3, 3) their covariances.
+        torso_m: (N, 3) torso centres above them.
+        depths: estimated depths; NaN moves nobody.
+        focal_px: focal length of the camera.
 
     Returns:
-        (N, 3) moves in metres, zero where nothing is known; (N, 3, 3) covariances.
+        (N, 3) moves in metres, zero if the depth is unknown; (N, 3, 3) covariances after the update.
     """
     known = np.isfinite(depths.over_focal) & (torso_m[:, 2] > 0)
     judged = np.where(known, depths.over_focal, 1.0) * focal_px

@@ -1,9 +1,10 @@
-"""Several opinions of one person's pose become one: looks from several tiles, another network, a heading.
+"""Fusing estimates of a person's pose: looks from several tiles, another network, and a heading.
 
-Each opinion is a matrix-Fisher density of every joint's rotation. Independent opinions multiply, and then their
-parameters simply add, if they are told in one frame: the camera's for the root, the parent's for every other
-joint. But looks at the same pixels are not independent, nor are networks that learned the same poses. So each
-parameter is added with a weight, and the weights say how many independent opinions all are worth together.
+Each estimate is a matrix-Fisher density of every joint's rotation. Densities of independent estimates multiply,
+which means that their parameters add, if they are given in the same frame: the camera frame for the root, the
+parent's frame for every other joint. But looks at the same pixels are not independent, and neither are networks
+that learned the same poses. So the parameters are added with weights. The sum of the weights is the number of
+independent estimates that all estimates together are worth.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from crowd3d.maths.upright import to_camera, to_upright
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.detections import Detections, PeopleSeen
 
-# Of the lift's errors for two looks at one person: 0.77 over 14 joints of 265 people found in renders; with it
-# the 90 % angles of fused poses hold the truth as often as they say.
+# Correlation of the lift's errors for two looks at the same person: 0.77 over 14 joints of 265 people found in
+# renders. With it, the 90 % angles of fused poses contain the truth as often as they claim.
 LOOK_CORRELATION = 0.75
-EXPERT_SHARE = 0.5  # of another network's posterior in the pool, against the lift's
-# Of the lift's certainty about the root, what people found in renders bear out: with it 90 % angles hold .92 in
-# sharp pictures and .82 in poor ones, without it .87 and .72.
+EXPERT_SHARE = 0.5  # weight of another network's posterior in the pool; the lift's has the rest
+# Factor on the lift's concentration of the root, found on people in renders. With it, 90 % angles contain the
+# truth in .92 of cases in sharp pictures and .82 in poor ones; without it, .87 and .72.
 ROOT_TRUST = 0.5
 
 
@@ -39,14 +40,15 @@ def fuse_looks(
     lifter: Lift,
     correlation: float = LOOK_CORRELATION,
 ) -> LiftResult:
-    """The same people, their rotations from all looks: F = sum_k w_k F_k.
+    """Fuse the rotations that each look at a person gives: F = sum_k w_k F_k.
 
     Args:
-        lifted: from the keypoints of all looks joined; shape and range stay those.
-        people: whom; those without looks (`PeopleSeen`) stay as they are.
+        lifted: N people lifted from the joined keypoints; their shape and range are kept.
+        people: the same people; if they are not `PeopleSeen`, there are no looks and nothing changes.
         normal: (3,) upward direction in the camera frame.
-        R_upright_cam: (N, 3, 3) frames of `lifted`.
-        correlation: of the errors of two looks, see `fusion_weights`.
+        R_upright_cam: (N, 3, 3) from the camera frame to the upright frames of `lifted`.
+        lifter: lifts each look.
+        correlation: correlation of the errors of two looks, see `fusion_weights`.
     """
     if not isinstance(people, PeopleSeen) or len(people) == 0:
         return lifted
@@ -65,13 +67,13 @@ def fuse_looks(
 
 
 def pool_expert(lifted: LiftResult, expert: Tensor, share: float = EXPERT_SHARE) -> LiftResult:
-    """The lift's posterior and another network's of the same people: F = (1 - share) F_lift + share F.
+    """Pool the lift's posterior with another network's: F = (1 - share) F_lift + share F_expert.
 
-    Both networks know how people hold themselves. A plain sum would count that knowledge twice; weights that
+    Both networks have learned the same prior of poses. A plain sum would count that prior twice; weights that
     add up to one (a logarithmic pool) do not.
 
     Args:
-        expert: (N, 24, 3, 3) in the frames of `lifted`; zero for people of whom it says nothing.
+        expert: (N, 24, 3, 3) in the frames of `lifted`; zero for people without an answer, who do not change.
     """
     expert = expert.to(lifted.fisher)
     says = (expert.flatten(1).abs().sum(dim=1) > 0).to(expert)[:, None, None, None]
@@ -79,10 +81,11 @@ def pool_expert(lifted: LiftResult, expert: Tensor, share: float = EXPERT_SHARE)
 
 
 def told_heading(lifted: LiftResult, people: Detections) -> LiftResult:
-    """The same people after it was seen where they face: w F_root + kappa d l^T, l the body's forward axis.
+    """Add the heading to the posterior of the root: w F_root + kappa d l^T.
 
-    Conjugacy of a seen direction as in `posterior.observe_bones`; d lies on the level, in the upright frame,
-    kappa is the heading's own concentration.
+    w is `ROOT_TRUST`, l the body's forward axis, d the horizontal direction of the heading in the upright frame
+    and kappa the concentration of the heading. A seen direction is conjugate to the matrix Fisher density, as
+    in `posterior.observe_bones`.
     """
     root = ROOT_TRUST * lifted.fisher[:, 0]
     if isinstance(people, PeopleSeen):
@@ -93,7 +96,7 @@ def told_heading(lifted: LiftResult, people: Detections) -> LiftResult:
 
 
 def turned_root(fisher: Tensor, R: Tensor) -> Tensor:
-    """Parameters (N, 24, 3, 3) whose root is told in another frame: R (N, 3, 3) F_root."""
+    """The parameters (N, 24, 3, 3) with the root turned into another frame: R F_root, R (N, 3, 3)."""
     return _with_root(fisher, R.to(fisher) @ fisher[:, 0])
 
 
@@ -109,15 +112,16 @@ _TINY = 1e-12
 
 
 def fusion_weights(trust: npt.NDArray[np.float64], correlation: float) -> npt.NDArray[np.float64]:
-    """(N, L) factors on what each look says, so that looks at the same pixels are not counted as many.
+    """(N, L) weights of looks for fusion, so that correlated looks do not count as independent ones.
 
-    The mean of looks with weights t and errors of equal variance, correlated by rho, has the variance
-    sum_ij t_i t_j rho_ij / (sum t)^2 of one look; its inverse is how many independent looks they are worth,
-    and the factors add up to that.
+    Take looks with weights t and errors of equal variance and correlation rho. The variance of their mean is
+    that of one look times sum_ij t_i t_j rho_ij / (sum t)^2. The inverse of this factor is the number of
+    independent looks that they are worth, and the weights add up to that number.
 
     Args:
         trust: (N, L), 0 where there is no look.
-        correlation: rho between the errors of two looks; 1 makes them worth one, 0 worth L equal ones.
+        correlation: rho between the errors of two looks. With 1 they are worth a single look, with 0 and equal
+            trust they are worth L looks.
     """
     total = trust.sum(axis=1, keepdims=True)
     share = trust / np.maximum(total, _TINY)

@@ -1,9 +1,8 @@
-"""Fit lifted poses to keypoints: damped Gauss-Newton, everybody at once, analytic derivatives.
+"""Fit lifted poses to keypoints: damped Gauss-Newton, all people at once, analytic derivatives.
 
-Minimised for each person is robust reprojection in the virtual camera, minus the log-density of the
-network's matrix Fisher on every joint, plus the prior of the range. A step that does not lower this
-sum is not taken, so neither the reprojection nor the pose can become worse than the network's by
-this measure.
+For each person it minimises a sum of three terms: the robust reprojection error in the virtual camera, the
+negative log-density of the network's matrix Fisher distribution for every joint, and the prior of the range. A
+step that does not lower this sum is not taken. So by this sum the result is never worse than where it started.
 """
 
 from __future__ import annotations
@@ -18,14 +17,15 @@ from crowd3d.body.tree import TORSO_KEYPOINTS
 from crowd3d.maths.rotation import skew, small_turns
 from crowd3d.models.lift_net import MIN_SCORE
 
-# Joints that move COCO keypoints; ankles, toes, wrists and hands do not. The root stays: where somebody faces,
-# other evidence may have said, and the keypoints were heard already (renders: limbs lie on the true keypoints
-# as well, MPJPE 80.2 -> 79.3 mm in sharp pictures, 111.3 -> 109.4 in poor ones).
+# Joints that move COCO keypoints; ankles, toes, wrists and hands do not. The root is fixed: other evidence may
+# have determined the heading, and the keypoints were already used for it. (In renders, with a fixed root limbs
+# lie equally well on the true keypoints, and MPJPE goes from 80.2 to 79.3 mm in sharp pictures, 111.3 to 109.4
+# in poor.)
 _MOVING = (1, 2, 3, 4, 5, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19)
-# Error of a keypoint relative to the mean: detectors place hips worst and faces best.
+# Error of each keypoint relative to the mean error: detectors are worst at hips and best at faces.
 _SPREAD = (0.7, 0.7, 0.7, 0.8, 0.8, 0.9, 0.9, 1.0, 1.0, 1.1, 1.1, 1.3, 1.3, 1.0, 1.0, 1.0, 1.0)
-_SURE = 0.5  # score of a keypoint that is taken at its full precision
-_MIN_DEPTH = 0.05  # metres
+_SURE = 0.5  # keypoints with at least this score get their full precision
+_MIN_DEPTH = 0.05  # metres; smaller depths are raised to this before dividing
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,15 @@ class RefineOptions:
     """Numbers of the fit."""
 
     iterations: int = 8
-    keypoint_sd: float = 0.025  # of a mean keypoint with a good score, in statures
+    keypoint_sd: float = 0.025  # of an average keypoint with a good score, in statures
     cutoff: float = 2.0  # standard deviations beyond which a keypoint is an outlier (Geman-McClure)
     prior: float = 2.5  # weight of the Fisher density, fitted on validation motion
-    damping: float = 0.1  # first one, relative to the diagonal
+    damping: float = 0.1  # initial value, relative to the diagonal
 
 
 @dataclass(frozen=True)
 class _State:
-    """A guess for N people: local rotations, place of the torso centre in the virtual camera."""
+    """Current estimate for N people: local rotations, and place of the torso centre in the virtual camera."""
 
     rotations: Tensor
     place: Tensor  # (N, 3): tangents u, v and log of the depth in metres
@@ -49,7 +49,7 @@ class _State:
 
 @dataclass(frozen=True)
 class _Problem:
-    """What does not change from step to step."""
+    """Everything that stays the same in all steps."""
 
     rig: Rig
     betas: Tensor
@@ -83,12 +83,14 @@ def fit_keypoints(
     range_log_sd: Tensor,
     options: RefineOptions,
 ) -> tuple[Tensor, Tensor]:
-    """Rotations and range after the fit.
+    """Fit rotations and range of N people to their keypoints.
 
     Args:
-        keypoints: (N, 17, 3) tangents and scores; elevation: (N,).
-        rotations, fisher: (N, 24, 3, 3), root in the upright frame; betas: (N, 10).
-        range_statures, range_log_sd: (N,).
+        rig: of the body that is fitted.
+        keypoints: (N, 17, 3) tangents and scores in the virtual cameras, see `crowd3d.maths.upright`.
+        elevation: (N,) radians below the horizon of the virtual cameras' axes.
+        rotations, fisher: (N, 24, 3, 3) of the lift, root in the upright frame; betas: (N, 10).
+        range_statures, range_log_sd: (N,) distance in statures and standard deviation of its logarithm.
 
     Returns:
         rotations (N, 24, 3, 3), range_statures (N,).
@@ -117,7 +119,7 @@ def fit_keypoints(
 
 
 def _start(problem: _Problem, rotations: Tensor) -> _State:
-    """The network's pose, moved sideways until its projection has the keypoints' weighted mean."""
+    """The network's pose, moved sideways so that its projection has the same weighted mean as the keypoints."""
     zero = torch.zeros_like(problem.log_depth)
     state = _State(rotations, torch.stack([zero, zero, problem.log_depth], dim=-1))
     projected, _ = _project(problem, state, pose_rig(problem.rig, rotations, problem.betas))
@@ -137,7 +139,7 @@ def _project(problem: _Problem, state: _State, posed: Posed) -> tuple[Tensor, Te
 
 
 def _energy(problem: _Problem, state: _State, posed: Posed) -> Tensor:
-    """(N,) what is minimised."""
+    """(N,) the sum that is minimised."""
     projected, _ = _project(problem, state, posed)
     squared = ((projected - problem.uv).norm(dim=-1) * problem.precision) ** 2
     robust = squared / (1 + squared / problem.cutoff**2)
@@ -148,7 +150,7 @@ def _energy(problem: _Problem, state: _State, posed: Posed) -> Tensor:
 
 
 def _descend(problem: _Problem, state: _State, options: RefineOptions) -> _State:
-    """Levenberg-Marquardt, every person with a damping of their own."""
+    """Levenberg-Marquardt, with a separate damping for each person."""
     posed = pose_rig(problem.rig, state.rotations, problem.betas)
     energy = _energy(problem, state, posed)
     damping = torch.full_like(energy, options.damping)
@@ -182,20 +184,21 @@ def _choose(which: Tensor, a: Tensor, b: Tensor) -> Tensor:
 
 
 def _apply(state: _State, posed: Posed, step: Tensor) -> _State:
-    """Turn every moving joint, with all that hangs on it, by its part of the step."""
+    """Turn every moving joint by its part of the step; all joints below it in the tree turn along."""
     moving = list(_MOVING)
     turns = small_turns(step[:, :-3].reshape(-1, len(moving), 3).clamp(-0.6, 0.6))
-    # In the upright frame a turn acts from the left of the world rotation: W R^-1 is the parent's.
+    # A turn in the upright frame multiplies the world rotation W from the left; W R^-1 is the parent's
+    # rotation.
     parent = posed.world[:, moving] @ state.rotations[:, moving].transpose(-1, -2)
     turned = parent.transpose(-1, -2) @ turns @ parent @ state.rotations[:, moving]
     rotations = state.rotations.clone()
-    # One Newton step to the nearest rotation: the chain of products would multiply rounding errors.
+    # One Newton step towards the nearest rotation; otherwise rounding errors would grow with every product.
     rotations[:, moving] = 1.5 * turned - 0.5 * turned @ turned.transpose(-1, -2) @ turned
     return _State(rotations, state.place + step[:, -3:].clamp(-0.5, 0.5))
 
 
 def _normal_equations(problem: _Problem, state: _State, posed: Posed) -> tuple[Tensor, Tensor]:
-    """Gauss-Newton matrix (N, P, P) and gradient (N, P), P = 3 per moving joint + place."""
+    """Gauss-Newton matrix (N, P, P) and gradient (N, P); P is 3 for each moving joint and 3 for the place."""
     projected, seen = _project(problem, state, posed)
     residual = (projected - problem.uv) * problem.precision[..., None]
     squared = (residual**2).sum(-1)
@@ -218,10 +221,10 @@ def _normal_equations(problem: _Problem, state: _State, posed: Posed) -> tuple[T
 
 
 def _point_jacobian(problem: _Problem, state: _State, posed: Posed, seen: Tensor) -> Tensor:
-    """(N, 17, 3, P) derivative of the points in the virtual camera.
+    """(N, 17, 3, P) derivatives of the points in the virtual camera.
 
-    Turning joint j by w moves point k by w x (S_kj - b_kj p_j), where S and b sum the parts of the
-    point that hang on j.
+    A turn of joint j by w moves point k by w x (S_kj - b_kj p_j). S is the sum of the parts of the point that
+    hang on j or on joints below it, b the sum of their weights, and p_j the place of joint j.
     """
     moving = list(_MOVING)
     below = descendants(problem.rig)[moving].to(seen)

@@ -1,16 +1,15 @@
-"""The lift: from 2D keypoints to posed bodies. `load()` gives a Lift, which turns keypoints into LiftResults.
+"""The lift: from 2D keypoints to posed bodies. `load()` gives a Lift, which turns keypoints into a LiftResult.
 
 Frames are those of `crowd3d.maths.upright`.
 
-The embedded weights read keypoints, their scores and the elevation of the ray; no pixel. A feature of
-the picture could tell what keypoints cannot: which way somebody faces whose left and right the
-detector has confused, and girth. But the lift learns from motion capture, which has no photographs;
-the only pictures whose 3D pose is known and that may train what is shipped are renders, and what a
-network sees in a render of a back or a face is not what it sees in a photograph: such an input would
-make benchmarks on renders better and photographs worse. (Measured with heads on the features of the
-one-stage network: held-out renders 84.1 -> 76.2 mm PA-MPJPE, photographs 69.5 -> 76.4 mm.) A network
-built with `LiftNet(appearance=A)` takes a feature of length A beside the keypoints, for whoever has
-photographs with poses to train on.
+The embedded weights read keypoints, their scores and the elevation of the ray, but no pixels. Features of the
+picture could show what keypoints cannot: the heading of a person whose left and right were exchanged by the
+detector, and girth. But the lift is trained on motion capture, which has no photographs. The only pictures with
+known 3D pose that may be used to train the shipped weights are renders, and renders of backs and faces look
+different from photographs. Such features would make benchmarks on renders better and photographs worse.
+(Measured with heads on the features of the one-stage network: held-out renders 84.1 -> 76.2 mm PA-MPJPE,
+photographs 69.5 -> 76.4 mm.) A network built with `LiftNet(appearance=A)` takes a feature of length A besides
+the keypoints, for users who have photographs with poses to train on.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 
 ARCHITECTURE = "crowd3d-lift-1"
 _CHUNK = 2048  # people per pass, to bound memory
-_REFINE_CHUNK = 256  # the normal equations of so many people fit a cache
+_REFINE_CHUNK = 256  # people per chunk: their normal equations fit into the processor's cache
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ class Lift:
 
     Args:
         net: the network, in evaluation mode.
-        facts: what is known of its training (recipe, seed, measurements).
+        facts: information about its training (recipe, seed, measurements).
     """
 
     def __init__(self, net: lift_net.LiftNet, facts: dict[str, Any] | None = None) -> None:
@@ -91,7 +90,7 @@ class Lift:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Torch device of the weights."""
         return self.net.temperature.device
 
     @torch.no_grad()
@@ -105,12 +104,15 @@ class Lift:
 
         Args:
             keypoints_upright: (N, 17, 3) tangents and scores from `to_upright`.
-            elevation_rad: (N,).
-            appearance: (N, A) feature of the picture, for a network trained with one.
+            elevation_rad: (N,) from `to_upright`.
+            appearance: (N, A) features of the picture, for a network trained with them.
 
         Returns:
             LiftResult on the CPU, in float32. People without keypoints get a broad posterior, never
             NaN.
+
+        Raises:
+            ValueError: the shapes are wrong.
         """
         keypoints = as_floats(keypoints_upright).to(self.device, torch.float32)
         elevation = as_floats(elevation_rad).to(self.device, torch.float32)
@@ -142,17 +144,17 @@ class Lift:
         options: RefineOptions | None = None,
         rig: Rig | None = None,
     ) -> LiftResult:
-        """Lay limbs onto their keypoints where the posterior leaves room.
+        """Fit the limbs to their keypoints, as far as the posterior allows.
 
         Args:
-            result: what the call returned for the same keypoints.
+            result: result of the call for the same keypoints.
             keypoints_upright, elevation_rad: as for the call.
-            rig: of the body that will be shown; the embedded one by default.
+            options: numbers of the fit.
+            rig: rig of the body that will be shown; the embedded one by default.
 
         Returns:
-            LiftResult with new rotations and ranges; every Fisher parameter is turned so that its
-            mode is the new rotation, its concentration stays, because the keypoints were already
-            counted once.
+            LiftResult with new rotations and ranges. Every Fisher parameter is turned so that its mode is the
+            new rotation. Its concentration stays the same, because the keypoints were already used once.
         """
         if len(result) == 0:
             return result
@@ -170,7 +172,7 @@ class Lift:
         return LiftResult.cat(parts)
 
     def _lift(self, keypoints: Tensor, elevation: Tensor, appearance: Tensor | None) -> LiftResult:
-        """One pass: the person and its mirror image, averaged: left and right are treated alike."""
+        """One pass. Answers for the person and the mirror image are averaged, to treat left and right alike."""
         straight = lift_net.normalise(keypoints, elevation)
         mirrored = lift_net.normalise(lift_net.mirror_keypoints(keypoints), elevation)
         a, b = self.net(straight.features, appearance), self.net(mirrored.features, appearance)
@@ -192,7 +194,7 @@ class Lift:
 def _chunks(
     result: LiftResult, keypoints: Tensor, elevation: Tensor
 ) -> Iterator[tuple[LiftResult, Tensor, Tensor]]:
-    """Pieces of bounded size."""
+    """Split result, keypoints and elevation into chunks of at most `_REFINE_CHUNK` people."""
     for i in range(0, len(result), _REFINE_CHUNK):
         at = slice(i, i + _REFINE_CHUNK)
         piece = LiftResult(**{f.name: getattr(result, f.name)[at] for f in fields(LiftResult)})
@@ -202,7 +204,7 @@ def _chunks(
 def _refined(
     result: LiftResult, keypoints: Tensor, elevation: Tensor, rig: Rig, options: RefineOptions
 ) -> LiftResult:
-    """One piece of `Lift.refine_pose`."""
+    """`Lift.refine_pose` for one chunk of people."""
     rotations, range_statures = fit_keypoints(
         rig,
         keypoints,

@@ -1,4 +1,4 @@
-"""From people in pixels to bodies on the ground: pose from the lift, place from the rays."""
+"""From people in pixels to bodies on the ground: poses from the lift, places from keypoint rays and ground."""
 
 from __future__ import annotations
 
@@ -40,14 +40,16 @@ def lift_people(
     crops: Crops | None = None,
     depths: Depths | None = None,
 ) -> People:
-    """Everybody as a posed body on the ground, on the plane that is where they are seen to stand.
+    """Lift everybody to a posed body and set it on the plane in whose region the feet are seen.
 
-    Rows keep the order of `people`; somebody who cannot stand on the ground where the picture shows them (rays
-    above the horizon) is left out.
+    Rows keep the order of `people`. People who cannot stand on the ground where they are seen (rays above the
+    horizon) are left out.
 
     Args:
-        crops: the picture, for what `config.fuse_looks` may ask of it.
-        depths: judged ones, to be weighed against the ground where pixels were asked for them.
+        people: N people in the picture; fitted: camera and ground.
+        body: body model of the result; lifter: the lift.
+        crops: the picture, needed if `config.pose_expert` asks for a network that looks at crops.
+        depths: estimated depths; combined with the places only if `Depths.is_new`, and not in panoramas.
     """
     if len(people) == 0:
         return People.empty()
@@ -86,7 +88,7 @@ def lift_poses(
     config: Config,
     crops: Crops | None = None,
 ) -> LiftResult:
-    """Pose and shape of everybody, the root in the camera frame; arguments as of `lift_people`."""
+    """Pose and shape of everybody, the root in the camera frame; arguments as for `lift_people`."""
     camera, normal = fitted.camera, fitted.planes[0].normal
     rays = camera.rays(people.keypoints_px[..., :2])
     keypoints, elevation_rad, R_upright_cam = to_upright(rays, people.keypoints_px[..., 2], normal)
@@ -110,10 +112,12 @@ def judged_depths(
     config: Config,
     crops: Crops | None = None,
 ) -> Depths | None:
-    """What `config.depth_prior` says of everybody's distance; None where it is not asked.
+    """Everybody's depth from the estimator named by `config.depth_prior`; None if it is "none".
+
+    Without `crops`, the body is used as the estimator, whichever is named.
 
     Raises:
-        ModelError: RootNet is asked, and its weights are not installed.
+        ModelError: the weights of the estimator are not installed.
     """
     if config.depth_prior == "none" or len(people) == 0:
         return None
@@ -129,10 +133,10 @@ def judged_depths(
 def _weighed(
     placed: optim.Placement, offset_m: FloatArray, depths: Depths, fitted: Fitted
 ) -> optim.Placement:
-    """Places moved along the ground to where ground and judged depths agree best.
+    """Move places along the ground to where ground and estimated depths agree best.
 
-    Only each person's own uncertainty is weighed. What the camera is wrong by moves everybody alike; weighed
-    person by person, it would become differences between people that are not there.
+    Only each person's own uncertainty (`own_cov_m2`) is used as the weight. Errors of the camera move everybody
+    alike; if they were used for each person, they would create false differences between people.
     """
     torso, normal, focal_px = placed.torso_m, fitted.planes[0].normal, fitted.camera.focal_px
     feet = feet_m(torso, normal, offset_m)

@@ -1,4 +1,4 @@
-"""ProPose as a second opinion: the posterior of every rotation from a person's crop, in the scene's camera."""
+"""ProPose as a second estimate of the pose: posteriors of all rotations from a person's crop."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from crowd3d.scene.camera import Camera
 from crowd3d.scene.detections import Detections
 
 _FACE = [0, 2, 1, 4, 3]  # COCO's nose, right eye, left eye, right ear, left ear
-_FOOT_PARENTS = list(PARENTS[29:])  # toes and heels, of which the posterior takes no bone
+_FOOT_PARENTS = list(PARENTS[29:])  # of toes and heels, whose bones the posterior does not use
 
 
 def posterior_of_crops(people: Detections, camera: Camera, crops: Crops, body: BodyModel) -> Tensor:
     """(N, 24, 3, 3) matrix-Fisher parameters: root in the camera frame, others relative to their parents.
 
-    Zero for people outside the picture, and for everybody in a panorama: the network knows flat pictures only.
+    Zero for people outside the picture, and for everybody in a panorama, because the network was made for
+    perspective pictures only.
 
     Raises:
         ModelError: the weights are not installed.
@@ -34,7 +35,7 @@ def posterior_of_crops(people: Detections, camera: Camera, crops: Crops, body: B
     boxes, rows = boxes_of_people(people.box_px, crops.size_px)
 
     def keep(seen: Prediction) -> tuple[Tensor, ...]:
-        # In double precision: the posterior turns by decompositions of nearly equal singular values.
+        # Double precision, because the posterior uses decompositions with nearly equal singular values.
         return tuple(t.double().cpu() for t in (seen.prior, seen.joints, seen.spread))
 
     answers = crops.ask(models.shared("propose"), boxes, INPUT_PX, keep)
@@ -49,12 +50,12 @@ def posterior_of_crops(people: Detections, camera: Camera, crops: Crops, body: B
 
 
 def rest_joints(body: BodyModel) -> Tensor:
-    """(1, 35, 3) ProPose's points of the mean body at rest, metres: joints, face, and feet at their ankles."""
+    """(1, 35, 3) ProPose's points on the mean body at rest, metres: joints, face, and feet at the ankles."""
     pose, betas = torch.zeros(1, N_JOINTS, 3), torch.zeros(1, 10)
     with torch.no_grad():
         rest = body(pose, betas)
         face = body.keypoints(rest.vertices)[:, _FACE]
-    # A tiny step off the ankle: these bones are never looked at, but have to have a direction.
+    # A small step away from the ankle: these bones are never used, but need a direction.
     feet = rest.joints[:, _FOOT_PARENTS] + torch.tensor([0.0, -0.05, 0.0])
     return torch.cat([rest.joints, face, feet], dim=1).double()
 

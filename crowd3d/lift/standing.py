@@ -1,4 +1,4 @@
-"""Bodies set on the ground where their keypoints are seen."""
+"""Setting posed bodies on the ground so that they agree with the keypoints in the picture."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PosedBodies:
-    """Bodies at the origin, turned into the camera frame; metres."""
+    """N posed bodies at the origin, turned into the camera frame; metres."""
 
     vertices: FloatArray
     keypoints: FloatArray  # (N, 17, 3)
@@ -32,11 +32,12 @@ class PosedBodies:
 
 @dataclass(frozen=True)
 class Stood:
-    """Bodies of the size that their place on the ground gives them.
+    """N bodies on the ground, with the stature that follows from their place.
 
     Attributes:
-        placed: where they are; posed: as they are there.
-        betas: (N, 10); stature_m: (N,) theirs.
+        placed: places on the ground, with covariances.
+        posed: the posed bodies, with that stature.
+        betas: (N, 10) shape; stature_m: (N,) standing height.
     """
 
     placed: optim.Placement
@@ -55,15 +56,16 @@ def stand_on(
     body: BodyModel,
     config: Config,
 ) -> Stood:
-    """Sets bodies of given poses on their planes where their keypoints are.
+    """Set bodies of given poses on their planes where their keypoints are seen.
 
-    Twice: first for the scale, which becomes the body's own stature, so that what is written is a body of the
-    model and nothing else; then as that body.
+    Bodies are placed twice. The first time gives a scale for each body. The betas are changed to the scaled
+    stature, so that the result is a body of the model without an extra scale, and it is placed again.
 
     Args:
-        offset_m: of everybody's plane, or (N,).
-        rotations: (N, 24, 3, 3) local, the root in the camera frame; betas: (N, 10) to begin with.
+        offset_m: offset of everybody's plane: one number, or (N,).
+        rotations: (N, 24, 3, 3) local, the root in the camera frame; betas: (N, 10) initial shape.
         keypoints_px: (N, 17, 3); box_px: (N, 4) xyxy.
+        fitted: camera and planes; the normal of the first plane is used for all.
     """
     normal = fitted.planes[0].normal
     rays = fitted.camera.rays(keypoints_px[..., :2])
@@ -91,7 +93,7 @@ def stand_on(
 def pose_bodies(
     body: BodyModel, rotations: torch.Tensor, betas: torch.Tensor, normal: FloatArray
 ) -> PosedBodies:
-    """Bodies of local rotations (N, 24, 3, 3) and betas (N, 10) above a ground of that normal (3,)."""
+    """Pose bodies with local rotations (N, 24, 3, 3) and betas (N, 10) over a ground with `normal` (3,)."""
     with torch.inference_mode():
         vertices = body(rotations, betas).vertices
         keypoints = body.keypoints(vertices).double().numpy()
@@ -101,7 +103,7 @@ def pose_bodies(
 
 
 def pixels_per_radian(camera: Camera, box_px: FloatArray) -> FloatArray:
-    """(N,) how many pixels a small angle covers in the middle of each box (N, 4)."""
+    """(N,) pixels per radian in the middle of each box (N, 4), measured in horizontal direction."""
     center = (box_px[:, :2] + box_px[:, 2:]) / 2
     step = np.array([1.0, 0.0])
     a, b = camera.rays(center - step / 2), camera.rays(center + step / 2)
@@ -115,10 +117,11 @@ def body_rows(
     fisher: torch.Tensor,
     fitted: Fitted,
 ) -> dict[str, Any]:
-    """The fields of `People` that tell bodies and their places, one row a person.
+    """The fields of `People` that describe bodies and their places, one row a person.
 
     Args:
-        plane: (N,) on which each stands; rotations, fisher: (N, 24, 3, 3), the root in the camera frame.
+        plane: (N,) index of the plane on which each person stands.
+        rotations, fisher: (N, 24, 3, 3), the root in the camera frame.
     """
     camera, placed = fitted.camera, stood.placed
     normal, offset_m = fitted.planes[0].normal, offsets_m(fitted.planes)[plane]
