@@ -1,4 +1,4 @@
-"""Bodies for what Crowd3DNet says of people: posed, sized and placed; batched and differentiable."""
+"""Bodies from the output of Crowd3DNet: posed, sized and placed; batched and differentiable."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from crowd3d.body import BodyModel
 from crowd3d.models.crowd3dnet_decode import Parameters, Placement
 from optim.anthropometry import ADULT_STATURE_M
 
-SMALLEST_M, TALLEST_M = 0.9, 2.1  # of people who stand up from what the chain says
-_LEAST_TORSO_M = 0.1  # above the lowest point of a posed body; people lie that low
-_ROUNDS = 2  # leave a millimetre
-OPEN_BODY, SMPL_BODY = "open", "smpl"  # whose betas a network may speak
+# Limits of a stature that is computed from the height of the torso.
+SMALLEST_M, TALLEST_M = 0.9, 2.1
+# Smallest height of the torso over the lowest point of a posed body, as for lying people.
+_LEAST_TORSO_M = 0.1
+_ROUNDS = 2  # of the fixed point; the error left is a millimetre
+OPEN_BODY, SMPL_BODY = "open", "smpl"  # the bodies for whose betas a network may be trained
 
 
 class PatchBodies(NamedTuple):
-    """One row a person; metres, camera frame.
+    """Posed and placed bodies, one row a person; metres, camera frame.
 
     Attributes:
         betas: (N, 10) of the body used.
-        stature_m: (N,).
+        stature_m: (N,) standing height.
         transl_m: (N, 3) added to the raw output of the body.
         vertices: (N, V, 3); joints: (N, 24, 3); keypoints: (N, 17, 3) COCO.
     """
@@ -36,7 +38,7 @@ class PatchBodies(NamedTuple):
 
 
 def speaks_betas_of(body: BodyModel, trained_for: str) -> bool:
-    """Whether a network trained for "smpl" or "open" means this body by its betas."""
+    """Whether the betas of a network trained for "smpl" or "open" are betas of this body."""
     return (body.name == OPEN_BODY) == (trained_for == OPEN_BODY)
 
 
@@ -50,14 +52,15 @@ def stand(
     own_betas: bool,
     stature_m: float = ADULT_STATURE_M,
 ) -> PatchBodies:
-    """Everybody with the torso where the network puts it.
+    """Pose everybody and move the torso to where the network places it.
 
     Args:
-        told, placed: N rows, of `read_parameters` and `place`.
-        normal: (N, 3) unit, up; offset_m: (N,).
-        own_betas: take the network's betas, because they are of this body. Otherwise the pose is kept, and the
-            stature is the one with which the posed body reaches from the torso down to the ground.
-        stature_m: of a first body in that case.
+        told, placed: N rows of the network's output, from `read_parameters` and `place` of
+            `crowd3d.models.crowd3dnet_decode`.
+        normal: (N, 3) unit vector pointing up; offset_m: (N,) of the ground.
+        own_betas: use the network's betas, because they are betas of this body. Otherwise the pose is kept, and
+            the stature is chosen so that the posed body reaches from the torso down to the ground.
+        stature_m: initial stature in that case.
     """
     dtype = body.v_template.dtype
     rotations = told.rotations.to(dtype)
@@ -83,7 +86,7 @@ def stand(
 def _stature_m(
     body: BodyModel, rotations: Tensor, above_m: Tensor, normal: Tensor, start_m: Tensor
 ) -> Tensor:
-    """(N,) with which the torso centre is `above_m` over the lowest point: a fixed point of proportions."""
+    """(N,) statures with which the torso centre is `above_m` over the lowest point; fixed-point iteration."""
     stature = start_m
     for _ in range(_ROUNDS):
         vertices = body(rotations, body.betas_for_stature(stature)).vertices
@@ -93,6 +96,6 @@ def _stature_m(
 
 
 def _torso_height(body: BodyModel, vertices: Tensor, normal: Tensor) -> Tensor:
-    """(N,) of the torso centre above the lowest point."""
+    """(N,) height of the torso centre above the lowest vertex, along `normal` (N, 3)."""
     heights = torch.einsum("nvx,nx->nv", vertices, normal)
     return (body.torso(vertices) * normal).sum(1) - heights.amin(1)

@@ -1,4 +1,4 @@
-"""From looks at people in overlapping patches to one row a person."""
+"""Join what Crowd3DNet saw in overlapping patches: from one row a look to one row a person."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ from tiling import Tile, merge_detections, view_quality
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-# The published system calls two people one whose torso centres are nearer than a tenth of the patch's side, and
-# people are about half as tall as the patch.
-_TWIN_SHARE = 0.2  # of the height of the box
-_HVIP_SD = 0.02  # of the height of the box: how far a ground point is off, assumed
-_STEP = 1e-4
+# Two looks show the same person if their torso centres are nearer than this share of the height of their boxes.
+# The published system uses a tenth of the patch's side, and people are about half as tall as the patch.
+_TWIN_SHARE = 0.2
+# Assumed standard deviation of a ground point in pixels, as a share of the height of the box.
+_HVIP_SD = 0.02
+_STEP = 1e-4  # of numerical derivatives
 
 
 @dataclass
 class PatchLooks:
-    """One row a look; the same person may have several.
+    """One row a look, that is, a person as seen in one patch; the same person may have several.
 
     Attributes:
-        tile: (N,) index of the patch; score: (N,) 0..1; box_px: (N, 4) around the body.
-        keypoints_px: (N, 17, 2) the body's COCO keypoints.
-        pose, betas, transl_m, torso_m, hvip_px, stature_m: as in People.
-        is_cut: (N,) the box reaches an inner border of its patch.
+        tile: (N,) index of the patch; score: (N,) 0..1; box_px: (N, 4) xyxy around the body.
+        keypoints_px: (N, 17, 2) COCO keypoints of the body.
+        pose, betas, transl_m, torso_m, hvip_px, stature_m: as in `People`.
+        is_cut: (N,) whether the box reaches an inner border of its patch.
     """
 
     tile: npt.NDArray[np.int64]
@@ -56,7 +57,7 @@ class PatchLooks:
 
     @property
     def is_finite(self) -> BoolArray:
-        """(N,) whether every number of a row is."""
+        """(N,) whether all numbers of a row are finite."""
         good = np.ones(len(self), bool)
         for f in fields(self):
             values = getattr(self, f.name)
@@ -85,7 +86,7 @@ class PatchLooks:
 
     @classmethod
     def cat(cls, parts: Sequence[PatchLooks]) -> PatchLooks:
-        """All looks, in order."""
+        """All looks of several structs, in order."""
         parts = [cls.empty(), *parts]
         return cls(
             **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)}
@@ -93,7 +94,7 @@ class PatchLooks:
 
 
 def one_row_each(looks: PatchLooks, tiles: Sequence[Tile], fitted: Fitted) -> People:
-    """Everybody once, told by the best look, from top to bottom of the picture."""
+    """One row for each person: the best look at them, sorted from top to bottom of the picture."""
     looks = looks.filter(~looks.is_cut)
     if len(looks) == 0:
         return People.empty()
@@ -110,10 +111,12 @@ def one_row_each(looks: PatchLooks, tiles: Sequence[Tile], fitted: Fitted) -> Pe
 
 
 def _is_twin(people: PatchLooks, shown: Sequence[set[int]]) -> BoolArray:
-    """(N,) of people, best first: whose torso nearly coincides in the picture with that of a better one.
+    """(N,) whether a torso nearly coincides in the picture with that of a better person.
 
     Args:
-        shown: patches in which each is seen; two people seen in one patch were told apart by the network.
+        people: one row a person, the best first.
+        shown: patches in which each is seen. Two people seen in the same patch are not twins, because the
+            network found both.
     """
     torso_px = people.keypoints_px[:, list(TORSO_KEYPOINTS)].mean(axis=1)
     reach = _TWIN_SHARE * (people.box_px[:, 3] - people.box_px[:, 1])
@@ -153,10 +156,13 @@ def _to_people(looks: PatchLooks, fitted: Fitted) -> People:
 
 
 def ground_covariance(hvip_px: FloatArray, sd_px: FloatArray, fitted: Fitted) -> FloatArray:
-    """(N, 3, 3) of ground points seen at (N, 2) pixels that are off by (N,), and of camera and ground.
+    """(N, 3, 3) covariance of ground points in m^2, from errors of their pixels and of camera and ground.
 
-    Central differences of the ray's meeting with the plane, by the pixel and by the four numbers of
-    `Fitted.covariance`.
+    The derivatives of the point where the ray meets the plane are central differences: by the pixel and by the
+    four unknowns of `Fitted.covariance`.
+
+    Args:
+        hvip_px: (N, 2) pixels of the ground points; sd_px: (N,) standard deviations of these pixels.
     """
     camera, plane = fitted.camera, fitted.planes[0]
     half = np.array([0.5, 0.0]), np.array([0.0, 0.5])
@@ -177,7 +183,7 @@ def _meet(camera: Camera, plane: Plane, pixel: FloatArray) -> FloatArray:
 
 
 def _moved(camera: Camera, plane: Plane, parameter: int, step: float) -> tuple[Camera, Plane]:
-    """Camera and plane with log focal, pitch, roll or log offset changed."""
+    """Camera and plane after a step in unknown 0..3: log focal, pitch, roll or log offset."""
     if parameter == 0:
         return replace(camera, focal_px=camera.focal_px * float(np.exp(step))), plane
     if parameter == 3:

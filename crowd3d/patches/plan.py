@@ -1,4 +1,4 @@
-"""Where Crowd3DNet looks: patches of a picture, and where they lie in its camera."""
+"""Plan the patches that Crowd3DNet sees, and describe where they lie in the camera."""
 
 from __future__ import annotations
 
@@ -20,15 +20,14 @@ FloatArray = npt.NDArray[np.float64]
 
 # Shortest and tallest person as shares of a patch: about half of it, as the network was trained.
 _FILL = (0.35, 0.71)
-_OVERLAP = (
-    0.55,
-    1.05,
-)  # of neighbours, in heights of the tallest: everybody is in about four patches
-_BORDER_SHARE = 0.01  # of the patch: a box that ends so near an inner border is taken as cut
+# Overlap of neighbours, in heights of the tallest person: everybody is in about four patches.
+_OVERLAP = (0.55, 1.05)
+# A box that ends nearer than this share of the patch to an inner border counts as cut.
+_BORDER_SHARE = 0.01
 
 
 def plan_patches(source: ImageSource, camera: Camera, plane: Plane, config: Config) -> list[Tile]:
-    """Patches of 512 px in which people whom the ground allows are about half as tall."""
+    """Plan patches of 512 px in which people who stand on the ground are about half as tall as the patch."""
     return plan_tiles(
         source.width,
         source.height,
@@ -57,7 +56,7 @@ def touching(tiles: Sequence[Tile], box_px: FloatArray) -> list[Tile]:
 
 
 def patch_view(tiles: Sequence[Tile], camera: Camera, plane: Plane) -> PatchView:
-    """Where the tiles lie in the camera; double precision."""
+    """Camera, ground and place of the N tiles, as input of the network; double precision."""
     n = len(tiles)
     told = np.append(plane.normal, plane.offset_m)
     places = np.array([[t.x, t.y, t.side_w] for t in tiles], dtype=np.float64).reshape(n, 3)
@@ -74,7 +73,7 @@ def patch_view(tiles: Sequence[Tile], camera: Camera, plane: Plane) -> PatchView
 def is_cut(
     box_px: FloatArray, tile: npt.NDArray[np.int64], tiles: Sequence[Tile], size: tuple[int, int]
 ) -> npt.NDArray[np.bool_]:
-    """(N,) whether a box reaches a border of its patch beyond which the picture goes on."""
+    """(N,) whether a box reaches a border of its patch beyond which the picture continues."""
     if len(box_px) == 0:
         return np.zeros(0, bool)
     corners = np.array([[t.x, t.y, t.x + t.side_w, t.y + t.side_h] for t in tiles])[tile]

@@ -1,4 +1,4 @@
-"""Patches of a picture through Crowd3DNet: people with poses and places, in the one camera of the picture."""
+"""`PatchReader`: runs Crowd3DNet over patches of a picture and gives people with poses and places."""
 
 from __future__ import annotations
 
@@ -31,16 +31,17 @@ from tiling import Tile
 
 FloatArray = npt.NDArray[np.float64]
 
-_FEW_SHARE = 0.5  # of the people of the default network; fewer are worth a warning
+# A warning is given for fewer people than this share of those the default network found.
+_FEW_SHARE = 0.5
 
 
 @dataclass
 class PatchReader:
-    """The network on a device, and how it is fed.
+    """Crowd3DNet on a device, with its settings.
 
     Attributes:
-        network: from patches (B, 3, 512, 512), 0..255, and their PatchView to Maps.
-        trained_for: the body whose betas it speaks, "smpl" or "open".
+        network: maps patches (B, 3, 512, 512), 0..255, and their PatchView to Maps.
+        trained_for: the body to which the network's betas belong, "smpl" or "open".
     """
 
     network: nn.Module
@@ -69,11 +70,12 @@ class PatchReader:
         """Everybody whom the network sees, one row each, in reading order of the picture.
 
         Args:
-            fitted: camera and ground, on which the network is conditioned and people are placed.
-            near_px: (M, 4) boxes; patches that touch none of them are left out. None looks everywhere.
+            fitted: camera and ground; an input of the network, and used to place people.
+            body: body model of the result.
+            near_px: (M, 4) boxes; patches that touch none of them are left out. None reads all patches.
 
         Raises:
-            CameraError: a panorama or a lens with distortion, of which this network knows nothing.
+            CameraError: a panorama or a lens with distortion; the network was not made for these.
             tiling.ImageError, tiling.JournalError, tiling.PlanError.
         """
         check_camera(fitted.camera)
@@ -90,7 +92,7 @@ class PatchReader:
         body: BodyModel,
         config: Config,
     ) -> PatchLooks:
-        """Everything seen in any of the patches; `PatchLooks.tile` counts in `tiles`."""
+        """All looks at people in the given patches; `PatchLooks.tile` is an index into `tiles`."""
 
         def answer(pixels: Pixels, batch: Sequence[Tile]) -> Arrays:
             found = self._infer(pixels, batch, fitted, body, config)
@@ -123,7 +125,7 @@ class PatchReader:
         view = patch_view(batch, fitted.camera, fitted.planes[0])
         with torch.inference_mode():
             maps = self.network(rgb, PatchView(*(part.float().to(self.device) for part in view)))
-            # Decoded in double precision: single leaves a centimetre at a hundred metres.
+            # Decoded in double precision, because single precision has errors of 1 cm at 100 m.
             maps = type(maps)(*(part.cpu() for part in maps))
             centers = find_centers(maps.center, self.min_score, MAX_PEOPLE)
             told = read_parameters(maps, centers)
@@ -158,7 +160,7 @@ class PatchReader:
 
 
 def check_camera(camera: Camera) -> None:
-    """Raises CameraError where the camera is not of the one kind that the network knows."""
+    """Raise CameraError unless the camera is perspective and without distortion."""
     if camera.is_panorama:
         raise CameraError(
             f"crowd3dnet reads perspective pictures, not {camera.projection} ones; leave out --model"
@@ -171,10 +173,10 @@ def check_camera(camera: Camera) -> None:
 
 
 def doubts(people: People, n_found: int, body: BodyModel, trained_for: str) -> list[str]:
-    """What a reader should know of people whom Crowd3DNet told, in words.
+    """Warnings, in words, about people read by Crowd3DNet.
 
     Args:
-        n_found: how many the default network found in the same picture.
+        n_found: number of people that the default network found in the same picture.
     """
     found = []
     if len(people) < _FEW_SHARE * n_found:
