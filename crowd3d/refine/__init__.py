@@ -1,1 +1,1 @@
-"""Better poses and places, once everybody stands."""
+"""Better poses and places, after all people were lifted and set on the ground."""

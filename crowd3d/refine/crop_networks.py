@@ -1,4 +1,4 @@
-"""Networks that look at one person's crop, each as a function: People -> what it says of their pose."""
+"""The crop networks crowdnet-s and 3DCrowdNet, each as a function from People to their poses."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from crowd3d.scene.people import People
 from tiling import ImageSource
 
 _BATCH = 64
-# Concentration of what a network says that does not say how sure it is: about 8 degrees.
+# Concentration given to rotations of a network that does not say how sure it is: about 8 degrees.
 _KAPPA = 25.0
 
 
 class Answer(NamedTuple):
-    """What a network says of N people, the root turned into the camera frame.
+    """Poses of N people from a network, the root turned into the camera frame.
 
     Attributes:
-        rotations: (N, 24, 3, 3); fisher: (N, 24, 3, 3), whose modes they are.
+        rotations: (N, 24, 3, 3) modes of `fisher`; fisher: (N, 24, 3, 3) matrix-Fisher parameters.
     """
 
     rotations: Tensor
@@ -47,13 +47,14 @@ Expert = Callable[[People], Answer]
 
 
 def expert(name: str, source: ImageSource, fitted: Fitted, body: BodyModel) -> Expert:
-    """A network by name, ready to be asked about people of one picture.
+    """Load a network by name, for people of one picture.
 
     Args:
         name: "crowdnet-s" or "3dcrowdnet".
+        source: the picture; fitted: its camera and ground; body: the body of the people.
 
     Raises:
-        ConfigError: another name.
+        ConfigError: any other name.
         ModelError: its weights are not installed; the message tells where to get them.
     """
     if name == "crowdnet-s":
@@ -106,14 +107,14 @@ def _crowdnet3d(source: ImageSource, fitted: Fitted) -> Expert:
 def published_crops(
     source: ImageSource, people: People, fitted: Fitted
 ) -> tuple[Pixels, Tensor, Tensor, Tensor]:
-    """Crops and 2D poses as 3DCrowdNet was published with, and how its camera stands to the scene's.
+    """Input of 3DCrowdNet in its published form, and the rotation of its camera against the scene's.
 
-    Out of a perspective picture the crop is cut as it is, and the network's camera, which looks straight at the
-    person, is turned by the ray of the box. A panorama is seen through an upright window.
+    From a perspective picture, the crop is cut as it is. The network's camera looks straight at the person, so
+    it is turned by the ray of the box. From a panorama, the crop is an upright window.
 
     Returns:
-        pixels (N, 256, 256, 3), joints (N, 30, 2), amplitude (N, 30, 1), turn (N, 3, 3) from the network's
-        camera to the scene's.
+        pixels (N, 256, 256, 3), joints (N, 30, 2), amplitude (N, 30, 1), and turn (N, 3, 3), which turns
+        vectors from the network's camera frame into the scene's.
     """
     camera = fitted.camera
     if not camera.is_panorama:

@@ -1,10 +1,11 @@
-"""Crop networks at work in a scene: who is shown to them, and whose answer is believed.
+"""Refine poses with a crop network: choose who is shown to it, and which of its answers are accepted.
 
-A person is shown who overlaps another, is poorly seen, or whose body does not lie on the keypoints. The
-answer is stood on the ground like every other body; it replaces the present pose only if it explains that
-person's own sure keypoints at least as well, and the feet come no farther from the ground. Distances within
-a keypoint's own scatter count nothing: the present pose was fitted to the very same keypoints, errors and
-all, so that by plain distance even the true pose would lose to it (measured: 7 times in 8).
+A person is shown to the network if they overlap another person, are poorly seen, or if their body does not lie
+on the keypoints. The network's pose is set on the ground like every other body. It replaces the present pose
+only if it explains the person's sure keypoints at least as well and its feet are not farther from the ground.
+Distances smaller than a keypoint's usual scatter are not counted. The present pose was fitted to the same
+keypoints with their errors, so by plain distance even the true pose would lose against it (measured: 7 times in
+8).
 """
 
 from __future__ import annotations
@@ -34,13 +35,15 @@ from tiling import COCO_SIGMAS, ImageSource
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-_SURE_SCORE, _SURE_SHARE = 0.25, 0.7  # of a keypoint that judges: least score, share of the best
-_OVERLAP_IOU = 0.1
-_POOR_SCORE = 0.25  # mean over all 17
-# -log of the keypoint similarity: scatter of a good detector, what is simply wrong, and a bad fit.
+# A keypoint is sure if its score is at least the first number, and at least this share of the person's best
+# score.
+_SURE_SCORE, _SURE_SHARE = 0.25, 0.7
+_OVERLAP_IOU = 0.1  # from which two people overlap
+_POOR_SCORE = 0.25  # mean score over all 17 keypoints, below which a person is poorly seen
+# -log of the keypoint similarity: scatter of a good detector, limit for wrong keypoints, and a bad fit.
 _SCATTER, _WRONG, _BAD_FIT = 0.3, 1.5, 0.6
-_FEET_SLACK_M = 0.02
-_FIT_CHUNK = 256
+_FEET_SLACK_M = 0.02  # feet may come this much farther from the ground
+_FIT_CHUNK = 256  # people fitted at once
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,10 @@ class Judged:
     """How well N bodies agree with the picture and the ground.
 
     Attributes:
-        misfit: (N,) mean over the sure keypoints, by score, of d^2 / (2 A (2 sigma)^2) with COCO's sigma and
-            the box's area A, cut at scatter and at errors; infinite without enough sure keypoints.
-        feet_m: (N,) height of the lower foot above the plane, without its sign.
+        misfit: (N,) mean over the sure keypoints, weighted by score, of d^2 / (2 A (2 sigma)^2) with COCO's
+            sigma and the box's area A, clipped to _SCATTER.._WRONG, less _SCATTER; infinite without enough
+            sure keypoints.
+        feet_m: (N,) absolute height of the lower foot above the plane.
     """
 
     misfit: FloatArray
@@ -65,19 +69,19 @@ def refine_crops(
     config: Config,
     network_name: str,
 ) -> People:
-    """Everybody, with better poses where a crop network has one.
+    """Give people better poses from a crop network, where its poses are accepted.
 
     Args:
-        people: as lifted and placed, their betas of that body.
-        source: the picture they were found in.
+        people: lifted and placed people, with betas of `body`.
+        source: the picture in which they were found.
         network_name: "crowdnet-s" or "3dcrowdnet".
 
     Returns:
-        The same people in the same order. Of those whose new pose is accepted, pose, fisher, place and stature
-        are new.
+        The same people in the same order. If the new pose of a person is accepted, their pose, fisher, place
+        and stature change.
 
     Raises:
-        ConfigError: no such network.
+        ConfigError: there is no such network.
         ModelError: its weights are not installed.
     """
     ask = expert(network_name, source, fitted, body)
@@ -87,7 +91,7 @@ def refine_crops(
 def refine_with(
     people: People, ask: Expert, fitted: Fitted, body: BodyModel, config: Config
 ) -> tuple[People, BoolArray]:
-    """`refine_crops` with any function for the network; also (N,) whose pose is new."""
+    """`refine_crops` with any function as the network; also returns (N,) whether a new pose was accepted."""
     accepted = np.zeros(len(people), bool)
     rows = np.flatnonzero(candidates(people, fitted, body))
     if not len(rows):
@@ -104,13 +108,13 @@ def refine_with(
 
 
 def is_better(before: Judged, after: Judged) -> BoolArray:
-    """(N,) whose new body explains the own keypoints and stands at least as well."""
+    """(N,) whether the new body explains the person's keypoints and stands at least as well as before."""
     explains = np.isfinite(after.misfit) & (after.misfit <= before.misfit)
     return np.asarray(explains & (after.feet_m <= before.feet_m + _FEET_SLACK_M))
 
 
 def candidates(people: People, fitted: Fitted, body: BodyModel) -> BoolArray:
-    """(N,) who is worth a second look: overlapped, poorly seen, or not lying on the keypoints."""
+    """(N,) who is shown to the network: people who overlap, are poorly seen, or do not fit their keypoints."""
     if len(people) == 0:
         return np.zeros(0, bool)
     scores = people.keypoints_px[..., 2]
@@ -125,7 +129,7 @@ def candidates(people: People, fitted: Fitted, body: BodyModel) -> BoolArray:
 
 
 def overlapping(boxes_px: FloatArray) -> BoolArray:
-    """(N,) whose box (N, 4) xyxy shares at least a tenth of the union with another's."""
+    """(N,) whether a box (N, 4) xyxy has an IoU of at least `_OVERLAP_IOU` with another box."""
     boxes = shapely.box(*boxes_px.T)
     i, j = shapely.STRtree(boxes).query(boxes, predicate="intersects")
     both = shapely.area(shapely.intersection(boxes[i], boxes[j]))
@@ -137,7 +141,7 @@ def overlapping(boxes_px: FloatArray) -> BoolArray:
 
 
 def judge(people: People, fitted: Fitted, rig: Rig) -> Judged:
-    """How well bodies agree with their own keypoints and with the ground under them."""
+    """Measure how well bodies agree with their own keypoints and with the ground under them."""
     rotations = roma.rotvec_to_rotmat(torch.from_numpy(people.pose))
     posed = pose_rig(rig.to("cpu", torch.float64), rotations, torch.from_numpy(people.betas))
     points = posed.points.numpy() + people.transl_m[:, None]
@@ -156,7 +160,7 @@ def judge(people: People, fitted: Fitted, rig: Rig) -> Judged:
 
 
 def onto_keypoints(answer: Answer, people: People, fitted: Fitted, rig: Rig) -> Answer:
-    """The answer as the prior of a fit to the own keypoints, as after the lift."""
+    """Fit the network's poses to the people's keypoints, as after the lift; the answer is the prior."""
     rays = fitted.camera.rays(people.keypoints_px[..., :2])
     scores = people.keypoints_px[..., 2]
     normal, _ = _ground(people, fitted.planes)
@@ -189,7 +193,7 @@ def onto_keypoints(answer: Answer, people: People, fitted: Fitted, rig: Rig) -> 
 def stand(
     answer: Answer, people: People, fitted: Fitted, body: BodyModel, config: Config
 ) -> tuple[People, BoolArray]:
-    """The people in their new poses, set on the ground, and (N,) whether there is a place for them."""
+    """Set people in their new poses on the ground; also returns (N,) whether this was possible."""
     rotations, betas = answer.rotations.float(), torch.from_numpy(people.betas).float()
     offset_m = offsets_m(fitted.planes)[people.plane]
     stood = stand_on(
@@ -206,7 +210,7 @@ def _ground(people: People, planes: list[Plane]) -> tuple[FloatArray, FloatArray
 
 
 def _with_rows(people: People, rows: npt.NDArray[np.int64], new: People) -> People:
-    """The people, those rows replaced."""
+    """A copy of the people with the given rows replaced by `new`."""
     merged = {}
     for field in fields(people):
         merged[field.name] = getattr(people, field.name).copy()

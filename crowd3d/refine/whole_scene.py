@@ -1,4 +1,4 @@
-"""The whole scene at once: `refine_people` after lifting and placing, by `optim.refine_scene`."""
+"""Refine all people of a scene at once, after lifting and placing, with `optim.refine_scene`."""
 
 from __future__ import annotations
 
@@ -26,26 +26,28 @@ from optim.rotation import left_jacobian, rotation_matrix
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-# Root, spine, hips and knees: what is between the ground and the torso. Arms, heads and feet say
-# nothing about a place, and keep the pose of the lift.
+# Root, spine, hips and knees: the joints between the ground and the torso. Arms, head and feet say
+# nothing about the place, and keep the pose of the lift.
 JOINTS = (0, 3, 1, 2, 4, 5)
-_CROWN = 21  # of the rig's points the one that never touches the ground
-_LEAST_SD_RAD, _LARGEST_SD_RAD = 0.02, 0.8
+# Index of the crown in the rig's points; it is left out, because it never touches the ground.
+_CROWN = 21
+_LEAST_SD_RAD, _LARGEST_SD_RAD = 0.02, 0.8  # limits of the standard deviations of joint rotations
 
 
 def refine_people(
     people: People, fitted: Fitted, body: BodyModel, config: Config, *, move_camera: bool = False
 ) -> tuple[People, Fitted]:
-    """Everybody, the camera and the planes, moved to where all of them agree best.
+    """Move all people, and if asked camera and planes, to where everything agrees best.
 
     Args:
-        people: as lifted and placed, their betas of that body.
-        move_camera: whether camera and planes may follow the bodies. Lifted bodies of one picture
-            share errors, which pull the camera of renders away from the truth: off by default.
+        people: lifted and placed people, with betas of `body`.
+        move_camera: whether camera and planes may move with the bodies. Off by default, because
+            lifted bodies of the same picture share errors; in renders, these pulled the camera away from the
+            truth.
 
     Returns:
-        The same people in the same order and their camera; the arguments themselves where there is
-        nobody, or where the camera would become impossible.
+        The same people in the same order, and their camera and planes. The arguments themselves if
+        there are no people, or if the camera would become impossible.
     """
     if len(people) == 0:
         return people, fitted
@@ -86,11 +88,12 @@ def refine_people(
 
 @dataclass(frozen=True)
 class RigBodies:
-    """Bodies for `optim.refine_scene` from the rig of a body model.
+    """Bodies for `optim.refine_scene`, made from the rig of a body model.
 
     Attributes:
-        rotations: (N, 24, 3, 3) local, the root's in the camera frame.
-        betas: (N, 10).
+        rig: rig of the body model.
+        rotations: (N, 24, 3, 3) local rotations, the root in the camera frame.
+        betas: (N, 10) shape.
     """
 
     rig: Rig
@@ -99,18 +102,18 @@ class RigBodies:
 
     @classmethod
     def of(cls, body: BodyModel, rotations: Tensor, betas: Tensor) -> RigBodies:
-        """Of a body model, in double precision."""
+        """Make them from a body model, in double precision."""
         return cls(rig_of(body).to("cpu", torch.float64), rotations.double(), betas.double())
 
     def posed(self, pose: FloatArray) -> Tensor:
-        """(N, 24, 3, 3) local rotations after (N, 18) changes of pose, in radians."""
+        """(N, 24, 3, 3) local rotations after a change `pose` (N, 18), 3 radians for each of JOINTS."""
         turns = torch.from_numpy(rotation_matrix(pose.reshape(-1, len(JOINTS), 3)))
         rotations = self.rotations.clone()
         rotations[:, list(JOINTS)] = turns @ rotations[:, list(JOINTS)]
         return rotations
 
     def __call__(self, pose: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Keypoints, heels and toes about the torso centre (N, 21, 3), derivative (N, 21, 3, 18)."""
+        """(N, 21, 3) keypoints, heels, toes relative to the torso centre; their derivative (N, 21, 3, 18)."""
         rotations = self.posed(pose)
         body = pose_rig(self.rig, rotations, self.betas)
         parts = body.parts[:, :_CROWN]
@@ -133,12 +136,12 @@ class RigBodies:
 
 
 def pose_information(rotations: Tensor, fisher: Tensor) -> FloatArray:
-    """(N, 18, 18) inverse covariance of small turns from matrix-Fisher parameters.
+    """(N, 18, 18) inverse covariance of small turns of JOINTS, from matrix-Fisher parameters.
 
-    About its mode, -log p(exp(w) R) is w^T (tr(A) I - A) w / 2 with A = R F^T (Lee 2018).
+    Near its mode, -log p(exp(w) R) is w^T (tr(A) I - A) w / 2 with A = R F^T (Lee 2018).
 
     Args:
-        rotations, fisher: (N, 24, 3, 3), the rotations being the modes.
+        rotations, fisher: (N, 24, 3, 3); `rotations` are the modes of `fisher`.
     """
     A = rotations[:, list(JOINTS)].double() @ fisher[:, list(JOINTS)].double().transpose(-1, -2)
     A = (A + A.transpose(-1, -2)) / 2
@@ -153,16 +156,16 @@ def pose_information(rotations: Tensor, fisher: Tensor) -> FloatArray:
 
 
 def _movable(covariance: FloatArray, camera: Camera) -> FloatArray:
-    """Of a panorama the focal length stays: it says how a whole turn fits into the columns."""
+    """The covariance with the focal length of a panorama fixed; there it says how many columns a turn has."""
     keep = np.array([not camera.is_panorama, True, True, True])
     return np.asarray(covariance * np.outer(keep, keep))
 
 
 def _moved_camera(camera: Camera, fit: optim.RefinedScene) -> Camera:
-    """Raises CameraError where that is none."""
+    """The camera after the refinement; raises CameraError if it is impossible."""
     u, v = camera.focal_px * fit.center_shift + camera.center_px
     focal_px = camera.focal_px * float(np.exp(fit.log_focal))
-    # The lens bends pixels, and its coefficients count radii in focal lengths.
+    # The distortion in pixels stays the same; coefficients refer to radii in focal lengths, so they change.
     k1, k2 = (
         k * (focal_px / camera.focal_px) ** (2 * i + 2) for i, k in enumerate(camera.distortion)
     )
@@ -172,7 +175,7 @@ def _moved_camera(camera: Camera, fit: optim.RefinedScene) -> Camera:
 def _torso_heights(
     body: BodyModel, rotations: Tensor, betas: Tensor, planes: list[Plane], plane: IntArray
 ) -> FloatArray:
-    """(N,) of the torso centres above the lowest points of the meshes."""
+    """(N,) heights of the torso centres above the lowest points of the meshes, along the planes' normals."""
     heights = np.zeros(len(rotations))
     for k, ground in enumerate(planes):
         rows = np.flatnonzero(plane == k)
@@ -189,7 +192,7 @@ def _standing(
     camera: Camera,
     planes: list[Plane],
 ) -> People:
-    """Refined people as bodies of the model, their lowest points on the ground."""
+    """The refined people as bodies of the model, with their lowest points on the ground."""
     betas = body.betas_for_stature(torch.from_numpy(people.stature_m * fit.scale).float())
     height_m = _torso_heights(body, rotations, betas, planes, people.plane)
     up = np.array([plane.normal for plane in planes])[people.plane]
