@@ -1,1 +1,1 @@
-"""The order of the stages, and nothing else."""
+"""The order of the stages: which is called when, with which networks and settings."""

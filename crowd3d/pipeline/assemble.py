@@ -1,4 +1,4 @@
-"""From the people seen to a scene: bodies on the ground, and in words what not to trust."""
+"""From the people found in a picture to a Scene: bodies on the ground, diagnostics and warnings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from crowd3d.scene.scene import Scene
 from crowd3d.version import __version__
 
 BODY, LEVEL = "open", "crowd"
-_UNSURE_FOCAL_SD = 0.20  # of its logarithm
+_UNSURE_FOCAL_SD = 0.20  # of log focal; above it there is a warning
 
 
 def to_scene(
@@ -41,11 +41,13 @@ def to_scene(
     config: Config,
     crops: Crops | None = None,
 ) -> Scene:
-    """Lifts everybody onto the ground; says what was assumed where the picture was silent.
+    """Lift everybody onto the ground, with warnings about everything that had to be assumed.
 
     Args:
-        image_name: for the scene; seen: what was found in the picture; known: of its camera.
-        crops: the picture; without it, components that look at people's crops cannot be asked for.
+        image_name: name of the picture, for the scene.
+        seen: people, camera and ground found in the picture.
+        known: what was known about the camera before.
+        crops: the picture; needed by components that look at people's crops.
 
     Raises:
         ConfigError: a component of `config` needs the picture, and there are no crops.
@@ -78,7 +80,11 @@ def read_scene(
     reading: Reading,
     reader: PatchReader,
 ) -> Scene:
-    """The people whom Crowd3DNet reads around those found; the other arguments as of `to_scene`.
+    """Make a scene of the people that Crowd3DNet reads near the people found.
+
+    Args:
+        reading: the picture, with progress report and journal.
+        reader: Crowd3DNet; the other arguments are as for `to_scene`.
 
     Raises:
         CameraError: see `PatchReader.people`.
@@ -105,7 +111,7 @@ def read_scene(
 
 
 def _camera(seen: Seen, known: KnownCamera, config: Config) -> tuple[Fitted | None, list[str]]:
-    """Camera and ground, assumed where people did not determine them; None without people."""
+    """Camera and ground, assumed if people did not determine them; None without people. Also warnings."""
     if seen.fitted is not None:
         return seen.fitted, []
     if not len(seen.people):
@@ -121,9 +127,9 @@ def _camera(seen: Seen, known: KnownCamera, config: Config) -> tuple[Fitted | No
 def _with_depths(
     fitted: Fitted, seen: Seen, known: KnownCamera, config: Config, crops: Crops | None
 ) -> tuple[Fitted, Depths | None]:
-    """Camera and ground with judged depths among the evidence, and the depths, if they are asked for.
+    """Estimate depths if the configuration asks for them, and fit camera and ground again with them.
 
-    A camera that was given or assumed stays as it is.
+    A camera that was fixed before or assumed stays as it is. The depths are None if they are not asked for.
     """
     depths = judged_depths(seen.people, fitted, bodies.load(BODY, LEVEL), config, crops)
     if depths is not None and _was_fitted(seen):
@@ -133,7 +139,7 @@ def _with_depths(
 
 
 def _was_fitted(seen: Seen) -> bool:
-    """Whether the people of this picture determined its camera, which was not known before."""
+    """Whether camera and ground were fitted to the people of this picture."""
     return seen.fitted is not None and not seen.is_fixed
 
 
@@ -165,12 +171,12 @@ def _diagnostics(seen: Seen, fitted: Fitted | None, warnings: Sequence[str]) -> 
 
 
 def _doubts(seen: Seen, fitted: Fitted, known: KnownCamera) -> list[str]:
-    """`doubts` of a camera that was fitted to this picture; others were doubted before."""
+    """Warnings about a camera that was fitted to this picture; none for other cameras."""
     return doubts(fitted, len(seen.people), known) if _was_fitted(seen) else []
 
 
 def doubts(fitted: Fitted, n_people: int, known: KnownCamera) -> list[str]:
-    """What a reader of the numbers should know of a camera fitted to so many people, in words."""
+    """Warnings, in words, about a camera that was fitted to `n_people` people."""
     found = []
     focal_sd = float(np.sqrt(fitted.covariance[0, 0]))
     if known.camera is None and focal_sd > _UNSURE_FOCAL_SD:

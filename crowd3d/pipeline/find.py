@@ -1,4 +1,4 @@
-"""From a picture to the people in it: scout, plan, infer, merge, fit, until the camera stands still."""
+"""Find people, camera and ground of a picture: plan tiles, infer, merge and fit, until the camera is stable."""
 
 from __future__ import annotations
 
@@ -23,21 +23,23 @@ from crowd3d.scene.known import KnownCamera
 from crowd3d.scene.standing import on_levels, person_height_px, standing_height_px
 from tiling import Tile, plan_tiles, scout_tiles
 
-# A further round is pointless once predicted heights change by less than this fraction.
+# Another round is not needed once predicted heights change by less than this fraction.
 _SETTLED = 0.10
-_SEAM_SHARE = 1 / 8  # of a whole turn: as wide as anybody far enough away to be seen whole
+# Share of a whole turn that is covered twice. It is as wide as anybody who is far enough away to be seen
+# completely.
+_SEAM_SHARE = 1 / 8
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What is known of a picture after the last round.
+    """People, camera and ground found in a picture.
 
     Attributes:
         people: one row a person, in pixels.
-        fitted: camera and ground; None where the picture does not determine them.
-        n_tiles, n_detections: how much was looked at.
-        rounds: how many rounds of plan, infer, fit there were.
-        is_fixed: whether camera and ground were known before.
+        fitted: camera and ground; None if the people do not determine them.
+        n_tiles, n_detections: number of tiles that were read, and of detections in the last round.
+        rounds: number of rounds of plan, infer and fit.
+        is_fixed: whether camera and ground were known before, so that nothing was fitted.
         evidence: what else the camera was fitted to.
     """
 
@@ -52,11 +54,12 @@ class Seen:
 
 @dataclass
 class _Search:
-    """Looks for people in one picture, tile by tile, and remembers who was seen.
+    """The search for people in one picture, with the result of its first pass.
 
     Attributes:
-        scouts: tiles that show people of every size, whatever the camera.
-        scouted: everybody found in them; n_tiles: of all looks together.
+        scouts: tiles of the first pass, of several sizes, because the camera is not known yet.
+        scouted: all detections in them.
+        n_tiles: number of tiles read so far.
     """
 
     reading: Reading
@@ -71,7 +74,7 @@ class _Search:
     def begin(
         cls, reading: Reading, detector: Detector, known: KnownCamera, config: Config
     ) -> _Search:
-        """The first look, with scout tiles."""
+        """Start a search with the first pass, over the scout tiles."""
         width, height = reading.size_px
         scouts = scout_tiles(
             _planned_width(width, known.turn_px),
@@ -85,14 +88,15 @@ class _Search:
         return search
 
     def _at(self, tiles: Sequence[Tile], view: Windows, stage: str) -> Detections:
-        """Everybody in some tiles."""
+        """All detections in the given tiles."""
         self.n_tiles += len(tiles)
         return self.detector.detect(self.reading, tiles, view, stage)
 
     def closer(self, fitted: Fitted) -> Detections:
-        """Everybody in the scouts and in tiles that fit the people whom a camera lets expect.
+        """All detections in the scout tiles and in tiles planned for the given camera and ground.
 
-        A later plan replaces an earlier one, so that nobody counts twice for being looked at twice.
+        Detections of earlier plans are not kept. Otherwise the evidence for a person would grow with each
+        round.
         """
         tiles = _plan(self.reading.size_px, fitted, self.config)
         closer = self._at(tiles, windows(fitted.camera, fitted.planes[0].normal), "infer")
@@ -100,7 +104,7 @@ class _Search:
         return Detections.cat([self.scouted, closer])
 
     def settled(self, people: Detections, fitted: Fitted | None) -> Detections:
-        """People with left and right as a second look has them."""
+        """The people after the second look (see `crowd3d.detect.sides`), if the configuration asks for it."""
         if not (self.config.second_look and isinstance(people, PeopleSeen)):
             return people
         device = self.detector.device
@@ -114,11 +118,11 @@ def find_people(
     config: Config,
     fixed: Fitted | None = None,
 ) -> Seen:
-    """Everybody in a picture, and the camera and ground they agree on.
+    """Find everybody in a picture, and camera and ground.
 
     Args:
-        known: of the camera.
-        fixed: camera and ground as they are known already; nothing is fitted then.
+        known: what is known about the camera.
+        fixed: camera and ground, if both are known already; nothing is fitted then.
 
     Raises:
         CameraError: the given camera contradicts the picture.
@@ -143,14 +147,14 @@ def find_people(
         people = selection.unplaced_people(found, config, known.turn_px)
     else:
         fitted = fit_principal_point(fitted, people, known, config, evidence)
-        # Chosen again: who fits the ground depends on the camera, and this one is better than the one before.
+        # Selected again, because the selection depends on the camera, and this is the best one.
         people = selection.placed_people(found, fitted, config)
     people = search.settled(people, fitted)
     return Seen(people, fitted, search.n_tiles, len(found), rounds, evidence=evidence)
 
 
 def _height_change(people: Detections, before: Fitted, after: Fitted) -> float:
-    """Largest relative change of a predicted height where people are; it decides the size of tiles."""
+    """Largest change of log predicted heights where people are; these heights decide the size of tiles."""
     foot_px = np.stack([people.box_px[:, [0, 2]].mean(axis=1), people.box_px[:, 3]], axis=1)
     heights = [
         on_levels(f.planes, foot_px, partial(person_height_px, f.camera, foot_px=foot_px))
@@ -161,7 +165,7 @@ def _height_change(people: Detections, before: Fitted, after: Fitted) -> float:
 
 
 def _plan(size_px: tuple[int, int], fitted: Fitted, config: Config) -> list[Tile]:
-    """Tiles in which everybody whom the ground allows fills the right part."""
+    """Plan tiles in which people who stand on the ground fill the right part of the tile."""
     camera, planes = fitted.camera, fitted.planes
     return plan_tiles(
         _planned_width(size_px[0], camera.turn_px),
@@ -175,5 +179,5 @@ def _plan(size_px: tuple[int, int], fitted: Fitted, config: Config) -> list[Tile
 
 
 def _planned_width(width: int, turn_px: float | None) -> int:
-    """Columns to cover: of a whole turn some twice, so that people on the seam are whole in a tile."""
+    """Columns to cover with tiles; in a whole turn some twice, so that people on the seam are whole in one."""
     return width if turn_px is None else width + math.ceil(_SEAM_SHARE * turn_px)

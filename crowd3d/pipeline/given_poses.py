@@ -1,4 +1,4 @@
-"""A user's own 2D poses in place of the detector."""
+"""Use the user's own 2D poses instead of the detector, and fit camera and ground to them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ from tiling import ImageSource
 def people_of_poses(
     found: Detections, source: ImageSource, known: KnownCamera, config: Config
 ) -> Seen:
-    """Camera and ground that the given people agree on; everybody stays, as the user wants it.
+    """Fit camera and ground to the given people. All of them are kept, because the user chose them.
 
     Args:
         found: one row a person, see `crowd3d.data.keypoint_files`.
-        known: of the picture's camera.
+        source: the picture.
+        known: what is known about its camera.
 
     Raises:
-        DataError: most people are outside the picture, so that the poses are of another one.
+        CameraError: the given camera contradicts the picture.
+        DataError: most people are outside the picture, so the poses belong to another one.
     """
     _check_place(found, source)
     people = found.filter(np.lexsort((found.box_px[:, 0], found.box_px[:, 1])))

@@ -1,4 +1,4 @@
-"""Which networks a run uses, whether their weights and pixels are there, and the networks themselves."""
+"""Choose the networks of a run, check that their weights are installed, and build them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from crowd3d.picture.crops import Crops
 
 DEFAULT, READER = "crowd3d-s", "crowd3dnet"
 EMBEDDED = "embedded"
-# Key and value of the configuration -> networks whose weights it takes; all of them look at crops.
+# Key and value of the configuration -> networks that it needs; all of them look at crops.
 _ON_CROPS = {
     ("depth_prior", "rootnet"): ("rootnet",),
     ("depth_prior", "rootnet-s"): ("rootnet-s",),
@@ -32,11 +32,11 @@ _ON_CROPS = {
 
 @dataclass(frozen=True)
 class Choice:
-    """Weights of both jobs.
+    """The weights chosen for finding people and for reading their poses.
 
     Attributes:
-        detector: of the network that finds people, on whom camera and ground are fitted.
-        reader: of the network that then tells poses and places; None where the lift does.
+        detector: weights of the network that finds people; camera and ground are fitted to these people.
+        reader: weights of Crowd3DNet, which then gives poses and places; None if the lift does this.
     """
 
     detector: str | Path = EMBEDDED
@@ -44,10 +44,10 @@ class Choice:
 
 
 def choose(model: str | Path | None) -> Choice:
-    """What `model` stands for: a network's name, a .safetensors file of one, or None.
+    """The choice of weights for `model`: the name of a network, a .safetensors file, or None.
 
     Raises:
-        ModelError: not a network of the whole pipeline, or weights that are not there.
+        ModelError: `model` is not a network for the whole pipeline, or the file cannot be read.
     """
     if model is None or str(model) in (DEFAULT, EMBEDDED):
         return Choice()
@@ -64,10 +64,11 @@ def choose(model: str | Path | None) -> Choice:
 
 
 def build_detector(model: str | Path | None, device: str, settings: Config) -> Detector:
-    """The one-stage network with a run's settings; None stands for the embedded weights.
+    """Build the detector with the settings of a run; `model` None stands for the embedded weights.
 
     Raises:
-        ModelError: not weights of that network.
+        ModelError: `model` is not the one-stage network.
+        EnvironmentProblem: the device cannot be used.
     """
     chosen = choose(model)
     if chosen.reader is not None:
@@ -79,15 +80,16 @@ def build_detector(model: str | Path | None, device: str, settings: Config) -> D
 
 
 def build_reader(weights: str | Path, device: str, settings: Config) -> PatchReader:
-    """Crowd3DNet with a run's settings.
+    """Build Crowd3DNet with the settings of a run.
 
     Args:
-        weights: "embedded" for those imported by `crowd3d models import`, or a .safetensors file. Its metadata
-            may say "body": "open" if its betas are those of the embedded body.
+        weights: "embedded" for the weights imported by `crowd3d models import`, or a .safetensors file. Its
+            metadata may say "body": "open" if its betas belong to the embedded body.
 
     Raises:
-        ModelError: weights that are missing, damaged or of another network; it says where they are had.
-        ConfigError: the configuration asks something of poses that only lifted ones get.
+        ModelError: the weights are missing, damaged or of another network; the message says where to get them.
+        ConfigError: the configuration asks for a component that only works on lifted poses.
+        EnvironmentProblem: the device cannot be used.
     """
     _check_reader(settings)
     device = choose_device(device)
@@ -104,7 +106,7 @@ def build_reader(weights: str | Path, device: str, settings: Config) -> PatchRea
 
 
 def choose_device(name: str) -> str:
-    """The torch device for "auto" or a given name; raises EnvironmentProblem if it is not there."""
+    """The torch device for "auto" or a given name; raises EnvironmentProblem if it cannot be used."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -118,7 +120,7 @@ def choose_device(name: str) -> str:
 
 
 def networks_of(config: Config) -> list[str]:
-    """Names of the networks that the optional components of a run take."""
+    """Names of the networks needed by the optional components of a run."""
     return [
         name
         for (key, value), names in _ON_CROPS.items()
@@ -128,21 +130,21 @@ def networks_of(config: Config) -> list[str]:
 
 
 def check_weights(config: Config) -> None:
-    """Nothing, if the weights of everything that is asked for are there.
+    """Check that the weights of all optional components of a run are installed.
 
     Raises:
         ModelError: some are not; the message tells where to get them.
     """
     for name in networks_of(config):
         if not catalog.is_installed(name):
-            models.build(name)  # tells where they are had
+            models.build(name)  # raises, and says where to get them
 
 
 def check_crops(config: Config, crops: Crops | None) -> None:
-    """Nothing, if there is a picture for everything that looks at it.
+    """Check that there is a picture if a component needs to look at it.
 
     Raises:
-        ConfigError: there is none, and something does.
+        ConfigError: a component needs the picture, and `crops` is None.
     """
     for key, value in _ON_CROPS:
         if crops is None and getattr(config, key) == value:

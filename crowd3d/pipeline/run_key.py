@@ -1,4 +1,4 @@
-"""What a result depends on, in two digests: runs of the same keys give the same scene."""
+"""Two digests of everything that a result depends on; runs with the same digests give the same scene."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from crowd3d.version import __version__
 
 
 def run_of(picture: str, **given: Any) -> dict[str, str]:
-    """What `scene.json` tells of the run that made it.
+    """The two digests as they are written to `scene.json`.
 
     Args:
-        picture: `tiling.ImageSource.identity`; given: as `settings_key` takes it.
+        picture: `tiling.ImageSource.identity`; given: arguments for `settings_key`.
     """
     return {"picture": picture, "settings": settings_key(**given)}
 
@@ -34,15 +34,16 @@ def settings_key(
     model: str | Path | None,
     keypoints: str | Path | None,
 ) -> str:
-    """SHA-256 of all that the result depends on, besides the picture; arguments of `crowd3d.reconstruct`.
+    """SHA-256 of everything that the result depends on, except the picture.
 
-    Not of the device, so that machines with and without a GPU can share a batch; nor of the limit of pixels, so
-    that a refused picture can be let in without doing the others again.
+    The arguments are those of `crowd3d.reconstruct`. The device is not included, so that machines with and
+    without a GPU can share a batch. Nor is the limit of pixels, so that it can be raised for a refused picture
+    without doing the others again.
 
     Raises:
-        DataError: a file that was given is not there.
-        ModelError: not a network of the whole pipeline.
-        EnvironmentProblem: weights that have to be imported are not there.
+        DataError: a given file cannot be read.
+        ModelError: `model` is not a network for the whole pipeline.
+        EnvironmentProblem: weights that must be imported are not installed.
     """
     numbers = dataclasses.asdict(config)
     del numbers["max_pixels"]
@@ -70,7 +71,7 @@ def _of_camera(camera: Camera | CameraHint | str | Path | None) -> dict[str, Any
 
 
 def _weights(config: Config, model: str | Path | None) -> list[Any]:
-    """The files of the networks that a run may take."""
+    """The weight files of all networks that a run may use."""
     chosen = choose(model)
     embedded = sorted((resources.files("crowd3d") / "weights").iterdir(), key=lambda f: f.name)
     files: list[Any] = [file for file in embedded if file.name.endswith(".safetensors")]
@@ -79,7 +80,7 @@ def _weights(config: Config, model: str | Path | None) -> list[Any]:
         file = catalog.weights_file(name)
         if file is None:
             try:
-                models.build(name)  # tells where they are had
+                models.build(name)  # raises, and says where to get them
             except ModelError as error:
                 raise EnvironmentProblem(str(error)) from None
         files.append(file)
@@ -87,7 +88,7 @@ def _weights(config: Config, model: str | Path | None) -> list[Any]:
 
 
 def _digest(path: Any) -> str | None:
-    """Of a file as `digest_of` has it, or of all files in a folder; raises DataError."""
+    """Digest of a file (`digest_of`), or of all files in a folder; None for None. Raises DataError."""
     if path is None:
         return None
     path = Path(path) if isinstance(path, str) else path
