@@ -1,1 +1,1 @@
-"""Many pictures: folders of them, shards of a cluster, the LargeCrowd benchmark."""
+"""Reconstructing many pictures: folders, shards for several machines, and the LargeCrowd benchmark."""

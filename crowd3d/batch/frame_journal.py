@@ -1,4 +1,4 @@
-"""Finished frames of a long run, one file each, so that a killed run goes on where it was."""
+"""Journal of finished frames, one file each, so that a killed run can continue where it stopped."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from crowd3d.files import atomic
 
 @dataclass(frozen=True)
 class Record:
-    """What a finished frame left.
+    """The result of a finished frame.
 
     Attributes:
-        text: its entry, JSON on one line.
-        n_people: in that entry; warnings: of that frame.
+        text: its entry of `predict.json`, JSON on one line.
+        n_people: number of people in that entry.
+        warnings: warnings for that frame.
     """
 
     text: str
@@ -26,14 +27,14 @@ class Record:
 
 
 class FrameJournal:
-    """A folder beside the output, with a file for each finished frame and the tiles of unfinished ones.
+    """A folder beside the output, with a file for each finished frame and the tiles of unfinished frames.
 
     Args:
-        out: the file that the run writes in the end; the folder is called like it, with `.journal` added.
-        resume: whether finished frames of an earlier run count.
+        out: the file that the run writes at the end; the folder has the same name with `.journal` added.
+        resume: whether to use the finished frames of an earlier run.
 
     Raises:
-        OutputError: there are finished frames, and `resume` is not set; or the folder cannot be made.
+        OutputError: the folder exists and `resume` is not set, or it cannot be made, or `out` is a folder.
     """
 
     def __init__(self, out: Path, *, resume: bool) -> None:
@@ -50,7 +51,7 @@ class FrameJournal:
             raise OutputError(f"cannot write beside {out}: {error.strerror}") from None
 
     def get(self, name: str, key: str) -> Record | None:
-        """The record of a frame, unless it is of other settings or another picture."""
+        """The record of a frame; None if there is none for this key. Raises OutputError if it is damaged."""
         try:
             head, _, text = self._path(name).read_text(encoding="utf-8").partition("\n")
             values = json.loads(head)
@@ -63,7 +64,7 @@ class FrameJournal:
         return record if is_same else None
 
     def put(self, name: str, key: str, record: Record) -> None:
-        """Keeps a finished frame; raises OutputError."""
+        """Store a finished frame under a key of its settings and picture; raises OutputError."""
         head = json.dumps({"key": key, "people": record.n_people, "warnings": record.warnings})
         atomic.write_text(self._path(name), f"{head}\n{record.text}\n")
 
@@ -72,11 +73,11 @@ class FrameJournal:
         return self.folder / "tiles" / scene.replace("/", "_")
 
     def forget_tiles(self, scene: str) -> None:
-        """The scene is finished, its tiles are not needed any more."""
+        """Delete the tiles of a scene; call it when the scene is finished."""
         shutil.rmtree(self.tiles(scene), ignore_errors=True)
 
     def remove(self) -> None:
-        """The run is finished, its file is written."""
+        """Delete the journal; call it when the output file is written."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""A folder of crowd pictures to one `predict.json`: scene by scene, frame by frame, resumable."""
+"""Reconstruct a folder of crowd pictures into one `predict.json`, scene by scene; can be resumed."""
 
 from __future__ import annotations
 
@@ -40,21 +40,22 @@ from crowd3d.scene.known import KnownCamera
 from crowd3d.scene.scene import Scene
 from crowd3d.version import __version__
 
-# Frames whose people fit the camera of a scene; more frames of the same people add little.
+# Number of frames whose people are used to fit the camera of a scene; more frames of the same people add
+# little.
 _CAMERA_FRAMES = 12
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may choose for a run.
+    """Options of a run that the user may choose.
 
     Attributes:
-        static_camera: all frames of a scene share one camera and ground, from the people of up to twelve of
-            its frames.
+        static_camera: all frames of a scene share one camera and ground, fitted to the people of up to
+            `_CAMERA_FRAMES` of its frames.
         minimal: leave out hvip2d and hvip3d, as GigaCrowd submissions do.
-        ground: folder with SCENE/ground.npy and SCENE/cam_para.npy to use as they are, of several planes the
-            first; None = from the people.
-        body: `.npz` in the SMPL layout, in whose parameters to answer; None = the body `open`.
+        ground: folder with SCENE/ground.npy and SCENE/cam_para.npy, which are used as they are; of several
+            planes, only the first is used. None = fit them to the people.
+        body: `.npz` in the SMPL layout, in whose parameters the result is written; None = the body `open`.
     """
 
     static_camera: bool = False
@@ -65,10 +66,10 @@ class Options:
 
 @dataclass
 class Summary:
-    """What a run did.
+    """Counts and warnings of a run.
 
     Attributes:
-        warnings: what not to trust, each beginning with the name of the picture.
+        warnings: what not to trust; each warning begins with the name of the picture.
     """
 
     n_scenes: int = 0
@@ -91,11 +92,12 @@ def predict_folder(
 ) -> Summary:
     """Reconstruct every picture below a folder and write one `predict.json`.
 
-    The file appears when everything is done. Until then a folder `OUT.journal` keeps the finished frames; a run
-    that was killed goes on with `resume` and ends with the same bytes.
+    The file appears when everything is done. Until then, the folder `OUT.journal` keeps the finished frames. A
+    killed run continues with `resume` and ends with the same bytes.
 
     Args:
-        root: as `crowd3d.data.folders.find_scenes` reads it; split: likewise.
+        root, split: as for `crowd3d.data.folders.find_scenes`.
+        out: the file to write.
         resume: use the finished frames of an earlier run that was killed.
         config, model, device, progress: as for `crowd3d.reconstruct`.
 
@@ -123,7 +125,7 @@ def predict_folder(
 
 
 class _Runner:
-    """The parts of a run that all its frames share."""
+    """Everything that all frames of a run share, and the loops over frames."""
 
     def __init__(
         self,
@@ -147,7 +149,7 @@ class _Runner:
         }
 
     def scene(self, scene: SceneFolder) -> Iterator[tuple[Path, Record]]:
-        """Every frame of a scene with its record, in order."""
+        """Yield every frame of a scene with its record, in order."""
         ground = self._ground(scene)
         chosen: list[Path] = []
         if self.options.static_camera and ground is None:
@@ -174,14 +176,14 @@ class _Runner:
         self.journal.forget_tiles(scene.name)
 
     def _ground(self, scene: SceneFolder) -> Fitted | None:
-        """Camera and ground of a scene that the user gave."""
+        """Camera and ground of a scene as given by the user; None if they are not given."""
         if self.options.ground is None:
             return None
         with self._open(scene.pictures[0]) as source:
             return read_fitted(self.options.ground / scene.name, (source.width, source.height))
 
     def _shared(self, scene: SceneFolder, chosen: list[Path]) -> tuple[Fitted | None, list[str]]:
-        """One camera and ground for the people of several frames together, and what to doubt in it."""
+        """One camera and ground for the people of several frames together, and warnings about them."""
         frames: list[Seen] = []
         sizes = {}
         for index, picture in enumerate(chosen):
@@ -248,7 +250,7 @@ class _Runner:
 
 
 class _Labelled:
-    """Progress that names the frame in front of the stage."""
+    """A progress report that puts the name of the frame in front of the stage."""
 
     def __init__(self, report: Reporter, label: str) -> None:
         self._report, self._label = report, label
@@ -261,7 +263,7 @@ class _Labelled:
 
 
 def _spread(pictures: list[Path], count: int) -> list[Path]:
-    """At most so many of them, evenly from first to last."""
+    """At most `count` of the pictures, evenly spread from the first to the last."""
     if len(pictures) <= count:
         return pictures
     return [pictures[round(i * (len(pictures) - 1) / (count - 1))] for i in range(count)]

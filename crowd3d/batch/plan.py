@@ -1,4 +1,4 @@
-"""Which pictures a batch has, where their results go, and which share of them is whose."""
+"""Plan a batch: which pictures it has, where their results go, and how it is divided into shares."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Task:
     """One picture of a batch.
 
     Attributes:
-        picture: its file.
-        name: the same from where the search began, with / between folders.
-        folder: for its result.
+        picture: its file, absolute.
+        name: its path relative to where the search began, with / between folders.
+        folder: folder for its result, absolute.
     """
 
     picture: Path
@@ -27,16 +27,16 @@ class Task:
 
 
 def plan(given: Iterable[Path], out: Path) -> list[Task]:
-    """The pictures that are meant, and where their results go, in natural order of their names.
+    """List the pictures of a batch and the folders for their results, in natural order of the names.
 
     Args:
-        given: pictures, and folders to be searched with all below them. Hidden files are left out, and
-            pictures that a run has written.
-        out: a picture ROOT/a/b.jpg has its result in out/a/b.
+        given: pictures, and folders, which are searched with all their subfolders. Hidden files and pictures
+            that a run has written are left out.
+        out: folder for all results; the result of a picture ROOT/a/b.jpg goes to out/a/b.
 
     Raises:
-        DataError: something is not there, or holds no picture.
-        OutputError: two results would have one folder.
+        DataError: a picture or folder does not exist, or a folder has no pictures.
+        OutputError: two results would go to the same folder.
     """
     tasks: dict[Path, Task] = {}
     for start in given:
@@ -63,7 +63,7 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def share(tasks: Sequence[Task], index: int, count: int) -> list[Task]:
-    """Every `count`-th task, from the `index`-th on, 1-based: the shares are disjoint, and together all."""
+    """Every `count`-th task, starting with number `index` (1-based). The shares are disjoint and complete."""
     return list(tasks[index - 1 :: count])
 
 
@@ -85,7 +85,7 @@ def _is_output(picture: Path, out: Path) -> bool:
 
 
 def refuse_twins(tasks: Iterable[Task]) -> None:
-    """Files of 2D poses know a picture by its file name alone."""
+    """Raise DataError if two pictures have the same file name, by which files of 2D poses find a picture."""
     seen: dict[str, Path] = {}
     for task in tasks:
         other = seen.setdefault(task.picture.name, task.picture)

@@ -1,8 +1,8 @@
-"""What each picture of a batch leaves beside its result, and the table made of that.
+"""Records: a small file beside the result of each picture of a batch, and the table made from all of them.
 
-A record says for which picture and settings the result holds, so that a run, started again, does only what is
-missing. The table is made of nothing but the records, so that it does not matter which process of which machine
-made them, and in which order.
+A record says for which picture and settings the result is valid. So a run that is started again does only what
+is missing. The table is made from the records only. So it does not matter which process on which machine made
+the records, and in which order.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Job:
-    """What all pictures of a batch share; the arguments of `crowd3d.reconstruct`."""
+    """The arguments of `crowd3d.reconstruct` that all pictures of a batch share."""
 
     camera: CameraHint
     config: Config
@@ -53,7 +53,7 @@ class Job:
     keypoints: Path | None = None
 
     def plain(self) -> dict[str, Any]:
-        """For another process, which may run in another folder."""
+        """Plain values with absolute paths, for another process, which may run in another folder."""
         values = dataclasses.asdict(self)
         camera, keypoints = self.camera.camera_json, self.keypoints
         values["camera"]["camera_json"] = None if camera is None else camera.absolute()
@@ -64,29 +64,29 @@ class Job:
 
     @classmethod
     def of(cls, plain: dict[str, Any]) -> Job:
-        """What `plain` was made of."""
+        """The inverse of `plain`."""
         camera, config = CameraHint(**plain["camera"]), Config(**plain["config"])
         return cls(**{**plain, "camera": camera, "config": config})
 
 
 def settings_key(job: Job) -> str:
-    """SHA-256 of all that the results depend on, besides the pictures.
+    """SHA-256 of everything that the results depend on, except the pictures; also checks the camera.
 
     Raises:
-        CameraError: the camera cannot be.
-        DataError, ModelError, EnvironmentProblem: as `crowd3d.pipeline.run_key.settings_key`.
+        CameraError: the camera is impossible.
+        DataError, ModelError, EnvironmentProblem: as for `crowd3d.pipeline.run_key.settings_key`.
     """
     if job.camera.camera_json is not None:
         Camera.from_json(job.camera.camera_json)
     else:
-        job.camera.resolve(2000, 1000)  # a whole sphere too has this shape
+        job.camera.resolve(2000, 1000)  # any size that a whole sphere may have, too
     return run_key.settings_key(
         camera=job.camera, config=job.config, model=job.model, keypoints=job.keypoints
     )
 
 
 def is_done(task: Task, settings: str, max_pixels: int) -> bool:
-    """Whether the result of this picture with these settings is there."""
+    """Whether the result for this picture and these settings is complete."""
     record = read_record(task.folder)
     if record.get("settings") != settings or record.get("error") != "":
         return False
@@ -97,9 +97,9 @@ def is_done(task: Task, settings: str, max_pixels: int) -> bool:
 
 
 def table(tasks: Iterable[Task], settings: str, out: Path) -> str:
-    """`batch.csv`: a line for each picture that was done or tried with these settings.
+    """The text of `batch.csv`: a line for each picture that was done or tried with these settings.
 
-    Always the same bytes, but for the seconds.
+    The same results give the same bytes, except for the seconds.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
@@ -115,8 +115,8 @@ def table(tasks: Iterable[Task], settings: str, out: Path) -> str:
 def write_table(tasks: Sequence[Task], settings: str, out: Path) -> None:
     """Write `batch.csv`; raises OutputError.
 
-    Others may finish meanwhile and write it too. Whoever writes last looks again afterwards, so that no picture
-    is missing in the end.
+    Other runs may finish pictures and write the table at the same time. So each run checks the records again
+    after writing, and repeats until the table is up to date. At the end no picture is missing.
     """
     written, wanted = "", table(tasks, settings, out)
     while written != wanted:
@@ -125,7 +125,7 @@ def write_table(tasks: Sequence[Task], settings: str, out: Path) -> None:
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """What a picture left in its folder; empty if nothing, or nothing that can be read."""
+    """The record in the folder of a picture; empty if there is none or it cannot be read."""
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -138,7 +138,7 @@ def write_record(folder: Path, record: dict[str, Any]) -> None:
 
 
 def forget(folder: Path) -> None:
-    """From now on the folder may hold a result of other settings than its record says."""
+    """Delete the record of a folder, before a new result is written there; raises OutputError."""
     try:
         (folder / RECORD).unlink(missing_ok=True)
     except OSError as error:
@@ -146,7 +146,7 @@ def forget(folder: Path) -> None:
 
 
 def facts(scene: Scene) -> dict[str, Any]:
-    """What the table tells of a scene."""
+    """The values of a scene for the table."""
     plane = scene.planes[0] if scene.planes else None
     return {
         "people": len(scene.people),

@@ -1,4 +1,4 @@
-"""Many pictures, each into its own folder: only what is not done yet, and whatever happens to one of them."""
+"""Run a batch: reconstruct all pictures that are not done yet; if one fails, the others are still done."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from crowd3d.progress import Reporter
 from crowd3d.scene.summary import closing_line
 
 DONE, FAILED, STOPPED = "done", "failed", "stopped"
-# What is wrong with the machine or the installation, and so with every picture.
+# Errors of the machine or the installation, which would repeat for every picture.
 _STOPPING = (EnvironmentProblem, OutputError, ModelError, BodyError)
 
 
 @dataclass
 class Summary:
-    """What a run did: pictures of its share, those done before, now, and in vain."""
+    """Numbers of pictures: in the share of this run, done before, done now, and failed."""
 
     total: int
     before: int
@@ -49,14 +49,16 @@ def run(
     """Reconstruct what is not done yet, and write the table of everything that is done.
 
     Args:
-        tasks: of the whole batch; shard: which share of them is this run's.
+        tasks: tasks of the whole batch; shard: the share of this run, (1-based index, number of shares).
+        job: arguments for every picture.
         out: folder for the table.
-        workers, threads, ray: as of `crowd3d.batch.workers.spread`.
-        tell: told DONE or FAILED, and a line, whenever a picture is finished.
+        workers, threads, ray: as for `crowd3d.batch.workers.spread`.
+        progress: is called when a picture is finished.
+        tell: called with DONE or FAILED, and a line of text, when a picture is finished.
 
     Raises:
-        As `crowd3d.batch.records.settings_key`; EnvironmentProblem also if the machine stops the batch.
-        What is finished stays.
+        Errors of `crowd3d.batch.records.settings_key`; EnvironmentProblem also if the machine stops the batch.
+        Finished results are kept.
     """
     if job.keypoints is not None:
         refuse_twins(tasks)
@@ -83,7 +85,7 @@ def run(
                 if progress is not None:
                     progress.advance()
     except BaseException:
-        with suppress(OutputError):  # what came first is the cause
+        with suppress(OutputError):  # the first error is the one to report
             records.write_table(tasks, settings, out)
         raise
     records.write_table(tasks, settings, out)
@@ -93,7 +95,7 @@ def run(
 def work(
     job: dict[str, Any], settings: str, picture: str, name: str, folder: str
 ) -> tuple[str, str]:
-    """One picture, in whatever process: DONE, FAILED or STOPPED, and a line on it. Raises nothing."""
+    """Reconstruct one picture, in any process: DONE, FAILED or STOPPED, and a line of text. Raises nothing."""
     try:
         return _work(Job.of(job), settings, Task(Path(picture), name, Path(folder)))
     except Crowd3dError as error:
@@ -120,7 +122,7 @@ def _work(job: Job, settings: str, task: Task) -> tuple[str, str]:
         )
     except _STOPPING:
         raise
-    except Exception as error:  # whatever it is, the other pictures shall not suffer
+    except Exception as error:  # any error, because the other pictures must still be done
         record["error"] = _line(error).replace(str(task.picture), task.name)
         if not isinstance(error, Crowd3dError | MemoryError):
             record["traceback"] = traceback.format_exc()

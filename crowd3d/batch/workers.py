@@ -1,7 +1,7 @@
-"""One function over many arguments: in this process, in several, or over a Ray cluster.
+"""Call one function with many arguments: in this process, in several processes, or on a Ray cluster.
 
-Arguments and results are plain values, because they travel between processes and machines. Results come in the
-order in which they are ready.
+Arguments and results are plain values, because they are sent between processes and machines. Results come in
+the order in which they are ready.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Result = tuple[str, str]
 Function = Callable[..., Result]
 Results = Generator[Result, None, None]
 
-# Read by torch and every BLAS, and by libvips, when a process starts.
+# The first is read by torch and every BLAS, the second by libvips, when a process starts.
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "VIPS_CONCURRENCY")
 
 
@@ -39,33 +39,33 @@ def spread(
     ray: str | None = None,
     gpu: bool = False,
 ) -> Results:
-    """The results of a function that can be imported by name, of all calls.
-
-    Whoever stops early closes the iterator, which ends the workers at once.
+    """Yield the result of each call. Close the generator to stop early; this ends the workers at once.
 
     Args:
-        workers: calls at a time; None for one, with Ray for as many as the cluster has room for.
-        threads: of each worker; None for an equal share of this process's, with Ray for one. Another number
-            changes the last bits of what the networks tell.
-        ray: address of a Ray cluster, "auto" for the one that this machine belongs to.
-        gpu: whether each call takes a GPU of the cluster, if that has any.
+        function: must be importable by name, because workers import it.
+        calls: arguments of each call.
+        workers: number of calls at a time. None: one; with Ray, as many as the cluster has room for.
+        threads: threads of each worker. None: an equal share of this process's threads; with Ray, one. Another
+            number changes the last bits of the networks' results.
+        ray: address of a Ray cluster, "auto" for the cluster of this machine; None without Ray.
+        gpu: whether each call takes a GPU of the cluster, if it has any.
 
     Raises:
-        EnvironmentProblem: Ray is missing or not there, or a worker was killed.
+        EnvironmentProblem: Ray is not installed, the cluster is not there, or a worker was killed.
     """
     if ray is not None and calls:
         return _on_ray(function, calls, ray, workers, threads or 1, gpu)
     wanted = workers or 1
     if not calls or (wanted == 1 and threads is None):
         return (function(*call) for call in calls)
-    # Their share does not depend on how much is left to do, so that a run goes on as it began.
+    # The share of threads does not depend on how many calls are left, so a resumed run gives the same results.
     each = threads or max(1, torch.get_num_threads() // wanted)
     return _in_processes(function, calls, min(wanted, len(calls)), each)
 
 
 def _in_processes(function: Function, calls: Calls, workers: int, threads: int) -> Results:
     others = set(multiprocessing.active_children())
-    # Spawned: a fork of a process whose libraries have threads may hang.
+    # Spawned, because a forked process may hang if its libraries have threads.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(threads,))
     with _environment(threads):
@@ -86,7 +86,7 @@ def _in_processes(function: Function, calls: Calls, workers: int, threads: int) 
 
 
 def _begin(threads: int) -> None:
-    """In a new worker: it ends when its parent says so, or is gone, and not by itself at Ctrl-C."""
+    """Set up a new worker. It ignores Ctrl-C, and ends when its parent ends it or has died."""
     _limit(threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -106,7 +106,7 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def _environment(threads: int) -> Iterator[None]:
-    """The number of threads for processes that are started meanwhile."""
+    """Set the number of threads for processes that are started inside the `with` block."""
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
     os.environ.update({name: str(threads) for name in _THREAD_VARIABLES})
     try:
@@ -122,7 +122,7 @@ def _environment(threads: int) -> Iterator[None]:
 def _on_ray(
     function: Function, calls: Calls, address: str, workers: int | None, threads: int, gpu: bool
 ) -> Results:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing goes out unasked
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray must not send usage data
     try:
         import ray
     except ImportError:
@@ -152,4 +152,4 @@ def _on_ray(
         reason = str(error).strip().splitlines()[-1]
         raise EnvironmentProblem(f"Ray: {reason}") from None
     finally:
-        ray.shutdown()  # ends what this run has started in the cluster
+        ray.shutdown()  # ends all calls that this run has started in the cluster
