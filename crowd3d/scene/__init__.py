@@ -1,6 +1,7 @@
-"""The types that travel: camera, plane, people, scene; and how they are stored.
+"""The types passed between stages: camera, plane, people, scene; and how they are stored.
 
-Names are imported when they are first used: who needs a camera does not wait for the library of polygons.
+Names are imported when they are first used. So code that needs only a camera does not wait for the library of
+polygons.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Camera", "People", "Plane", "Scene"]
 
-if not TYPE_CHECKING:  # a type checker shall still tell misspelt names
+if not TYPE_CHECKING:  # hidden from type checkers, so that they still find misspelt names
 
     def __getattr__(name: str) -> object:
-        """A public name, imported now from the file that is called like it."""
+        """Import a public name from the module that has the same name in lower case."""
         if name in __all__:
             home = importlib.import_module(f"crowd3d.scene.{name.lower()}")
             globals()[name] = getattr(home, name)

@@ -1,4 +1,4 @@
-"""The one camera of a scene. Everything else works on rays and never asks for the projection."""
+"""`Camera`: the one camera of a scene, perspective or panorama. Most other code works on its rays only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from optim import panorama, projection
 MIN_FOV_RAD = math.radians(1.0)
 _MAX_FOV_RAD = {
     "perspective": math.radians(170.0),
-    panorama.CYLINDRICAL: math.radians(360.5),  # stitchers round the width of a full turn
+    panorama.CYLINDRICAL: math.radians(360.5),  # stitching programs round the width of a full turn
     panorama.EQUIRECTANGULAR: math.radians(360.5),
 }
 PROJECTIONS = panorama.PROJECTIONS
@@ -30,9 +30,14 @@ class Camera:
     Pixels count from the top-left corner of the full picture; the first pixel's centre is (0.5, 0.5).
 
     Attributes:
-        focal_px: focal length; of panoramas the pixels per radian around the camera's y axis.
+        width, height: of the picture in pixels.
+        focal_px: focal length; for panoramas, the pixels per radian around the camera's y axis.
+        center_px: (u, v) principal point.
         distortion: radial (k1, k2) of a perspective picture.
         projection: one of PROJECTIONS.
+
+    Raises:
+        CameraError: a value is not finite, impossible, or does not fit the projection.
     """
 
     width: int
@@ -64,7 +69,11 @@ class Camera:
     def from_fov(
         cls, width: int, height: int, fov_deg: float, projection: str = "perspective"
     ) -> Camera:
-        """A camera from its horizontal field of view in degrees, principal point at the centre."""
+        """Make a camera from its horizontal field of view, with the principal point at the centre.
+
+        Raises:
+            CameraError: a field of view that is impossible for the projection.
+        """
         widest_deg = 180 if projection == "perspective" else 360
         if not 0 < fov_deg <= widest_deg or fov_deg == 180 == widest_deg:
             raise CameraError(
@@ -76,27 +85,27 @@ class Camera:
 
     @property
     def is_panorama(self) -> bool:
-        """Whether columns are angles, so that people may stand behind the camera."""
+        """Whether columns are angles, so that points behind the camera can be seen."""
         return self.projection != "perspective"
 
     @property
     def turn_px(self) -> float | None:
-        """Columns of a whole turn if the picture shows one, so that its left and right borders meet."""
+        """Number of columns of a whole turn, if the picture shows one and its left and right border meet."""
         turn = 2 * math.pi * self.focal_px
         return turn if self.is_panorama and self.width > turn - 1.0 else None
 
     @property
     def fov_rad(self) -> float:
-        """Horizontal field of view."""
+        """Horizontal field of view in radians."""
         if self.is_panorama:
             return self.width / self.focal_px
         return 2 * math.atan2(self.width / 2, self.focal_px)
 
     @property
     def K(self) -> npt.NDArray[np.float64]:
-        """(3, 3) intrinsic matrix, as other people's tools want it (without the distortion).
+        """(3, 3) intrinsic matrix for other tools, without the distortion.
 
-        Of a panorama that of the perspective camera that agrees with it around its centre.
+        For a panorama, the matrix of the perspective camera that agrees with it near its centre.
         """
         cx, cy = self.center_px
         return np.array(
@@ -104,9 +113,9 @@ class Camera:
         )
 
     def project(self, points_m: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """(..., 3) points in metres -> (..., 2) pixels; NaN where a perspective picture shows nothing.
+        """(..., 3) points in metres -> (..., 2) pixels; NaN for points that a perspective camera cannot see.
 
-        Of a panorama the pixels within half a turn of the picture's middle.
+        For a panorama, the pixels are within half a turn of the picture's middle.
         """
         if self.is_panorama:
             pixels = panorama.project(points_m, self.focal_px, self.center_px, self.projection)
@@ -116,7 +125,7 @@ class Camera:
         return projection.project(points_m, self.focal_px, self.center_px, self.distortion)
 
     def rays(self, points_px: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """(..., 2) pixels -> (..., 3) unit directions, the inverse of `project`."""
+        """(..., 2) pixels -> (..., 3) unit vectors in the camera frame, the inverse of `project`."""
         if self.is_panorama:
             return panorama.rays(points_px, self.focal_px, self.center_px, self.projection)
         return projection.rays(points_px, self.focal_px, self.center_px, self.distortion)
@@ -124,7 +133,7 @@ class Camera:
     def unwrapped(
         self, points_px: npt.ArrayLike, near_px: npt.ArrayLike
     ) -> npt.NDArray[np.float64]:
-        """The same pixels of a panorama, whole turns added so that they are nearest to others.
+        """(..., 2) pixels; in a panorama, moved by whole turns to be as near to `near_px` as possible.
 
         Args:
             points_px, near_px: (..., 2), broadcast.
@@ -149,7 +158,7 @@ class Camera:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Camera:
-        """The inverse of `to_dict`; raises CameraError naming what is missing."""
+        """The inverse of `to_dict`; raises CameraError, which says what is missing or malformed."""
         try:
             width, height = int(values["width"]), int(values["height"])
             center = values.get("center_px", (width / 2, height / 2))
@@ -169,7 +178,11 @@ class Camera:
 
     @classmethod
     def from_json(cls, path: str | Path) -> Camera:
-        """Read `camera.json`: width, height, focal_px and optionally center_px, distortion."""
+        """Read `camera.json`: width, height, focal_px and optionally center_px, distortion, projection.
+
+        Raises:
+            CameraError: the file cannot be read, or is not a camera.
+        """
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:

@@ -1,4 +1,4 @@
-"""What the network saw, in pixels of the full picture, before anybody has a place in 3D."""
+"""Detections and people in pixels of the full picture, before they have a place in 3D."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class Detections:
-    """One row a detection; the same person may have several.
+    """One row a detection; the same person may have several, one for each look (tile that shows the person).
 
     Attributes:
-        score: (N,) centre score, 0..1.
-        quality: (N,) how much the detection is to be trusted, about 0..1: score, keypoint scores, and how well
-            the person's size suits the network.
+        score: (N,) score of the centre, 0..1.
+        quality: (N,) how much to trust the detection, about 0..1; made of the score, the keypoint scores, and
+            how well the person's size suits the network.
         box_px: (N, 4) xyxy.
         keypoints_px: (N, 17, 3) u, v, score.
-        is_cut: (N,) the box reaches an inner border of its tile.
-        tile: (N,) which tile shows it; the network tells people of one tile apart.
+        is_cut: (N,) whether the box reaches an inner border of its tile.
+        tile: (N,) index of the tile. Two detections in the same tile are two people for the network.
     """
 
     score: npt.NDArray[np.float64]
@@ -72,19 +72,20 @@ class Detections:
         )
 
 
-# A box so far inside another one, so much lower and so much worse, is a part of that person.
-_PART_INSIDE, _PART_HEIGHT, _PART_QUALITY = 0.75, 0.85, 0.7  # shares of the other's
-MOST_LOOKS = 6  # kept of one person
+# A box shows a part of another person if at least the first share of it lies inside the other's box, and its
+# height and quality are at most these shares of the other's.
+_PART_INSIDE, _PART_HEIGHT, _PART_QUALITY = 0.75, 0.85, 0.7
+MOST_LOOKS = 6  # kept for each person
 
 
 @dataclass
 class PeopleSeen(Detections):
-    """One row a person, whose numbers are those of all looks joined, and the looks themselves.
+    """One row a person, joined from all looks at them; the looks are kept, too.
 
     Attributes:
-        looks_px: (N, L, 17, 3) keypoints of each look, the most trusted first; zero beyond the last.
-        look_trust: (N, L) how much each look is to be trusted; zero beyond the last.
-        heading: (N, 2) where they were read to face, see `facing.FacingReadout`; zeros for the unread.
+        looks_px: (N, L, 17, 3) keypoints of each look, the most trusted first; zeros after the last.
+        look_trust: (N, L) how much to trust each look; zeros after the last.
+        heading: (N, 2) heading that was read, see `crowd3d.detect.facing.FacingReadout`; zeros if not read.
     """
 
     looks_px: npt.NDArray[np.float64]
@@ -104,7 +105,7 @@ def is_body_part(
     quality: npt.NDArray[np.float64],
     distinct: npt.NDArray[np.int64] | None = None,
 ) -> npt.NDArray[np.bool_]:
-    """(N,) boxes that show a part of somebody else: far inside a larger box of much better quality.
+    """(N,) whether a box shows only a part of another person: far inside a larger box of much better quality.
 
     Args:
         box_px: (N, 4) xyxy; quality: (N,).

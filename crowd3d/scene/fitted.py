@@ -1,4 +1,4 @@
-"""Camera and ground as one solution, with how sure it is."""
+"""`Fitted`: camera and ground as one solution, with its covariance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy.typing as npt
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.plane import Plane
 
-FEW_PEOPLE = 12  # fewer leave camera and ground, and so how tall somebody should look, in doubt
+# With fewer, camera and ground are uncertain, and so is the predicted height of people.
+FEW_PEOPLE = 12
 
 
 @dataclass(frozen=True)
@@ -18,10 +19,11 @@ class Fitted:
     """One solution for camera and ground.
 
     Attributes:
+        camera: the camera.
         planes: at least one.
-        covariance: (4, 4) over log focal, pitch, roll, log offset.
-        plane_index: (N,) plane of every person it was fitted to, -1 where unknown; may be empty.
+        covariance: (4, 4) of log focal, pitch, roll, log offset.
         report: what was assumed, who was left out and why; plain JSON values.
+        plane_index: (N,) plane of every person to whom it was fitted, -1 if unknown; may be empty.
     """
 
     camera: Camera

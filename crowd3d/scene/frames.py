@@ -1,7 +1,8 @@
-"""From the camera frame to the frames of exported files, with their origin below the camera.
+"""`ExportFrame`: from the camera frame to the frames of exported files.
 
+Their origin is on the ground below the camera.
 z up (CSV, GeoJSON, top view): x right, y forward = horizontal viewing direction, z up.
-y up (GLB): x right, y up, z backward, as glTF has it. Both right-handed, metres.
+y up (GLB): x right, y up, z backward, as in glTF. Both are right-handed, in metres.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class ExportFrame:
 def export_frame(camera: Camera, planes: Sequence[Plane]) -> ExportFrame:
     """The export frame of a scene; the first plane is the ground.
 
-    Without a plane the picture counts as level and the camera itself is the origin.
+    Without a plane, the camera is taken as level and is itself the origin.
     """
     up = np.array([0.0, -1.0, 0.0])
     origin = np.zeros(3)
@@ -75,7 +76,7 @@ def export_frame(camera: Camera, planes: Sequence[Plane]) -> ExportFrame:
     middle = (camera.width / 2, camera.height / 2)
     forward = _horizontal(camera.rays(middle), up)
     if np.linalg.norm(forward) < _VERTICAL:
-        # Straight down or up: the picture's upper edge is ahead.
+        # The camera looks straight down or up: forward is towards the picture's upper edge.
         upper, lower = camera.rays([(middle[0], 0.0), (middle[0], camera.height)])
         forward = _horizontal(upper - lower, up)
     forward = forward / np.linalg.norm(forward)

@@ -1,4 +1,4 @@
-"""What is known of a picture's camera before anybody in it is seen."""
+"""`KnownCamera`: what is known about a picture's camera before people are found."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from crowd3d.scene.camera import Camera
 
 @dataclass(frozen=True)
 class KnownCamera:
-    """What the user, the picture's metadata or an earlier fit tell.
+    """What the user, the picture's metadata or an earlier fit say about the camera.
 
     Attributes:
         size_px: width and height of the picture.
-        camera: None where the focal length is not known.
-        projection: one of `scene.camera.PROJECTIONS`.
+        camera: the camera; None if the focal length is not known.
+        projection: one of `crowd3d.scene.camera.PROJECTIONS`.
         center_is_known: whether the principal point was given; otherwise it is only assumed.
-        focal_prior: pixels and standard deviation of the logarithm, where the picture's EXIF has them.
+        focal_prior: focal length in pixels and standard deviation of its logarithm, from the picture's EXIF;
+            None if there is none.
         source: how the projection was decided, in words.
     """
 
@@ -29,16 +30,16 @@ class KnownCamera:
 
     @classmethod
     def of(cls, camera: Camera, source: str = "given") -> KnownCamera:
-        """A camera that is known as a whole."""
+        """From a camera that is completely known, principal point included."""
         size_px = (camera.width, camera.height)
         return cls(size_px, camera, camera.projection, center_is_known=True, source=source)
 
     @property
     def turn_px(self) -> float | None:
-        """Columns of a whole turn, whose borders meet; None for other pictures and unknown cameras."""
+        """`Camera.turn_px`; None if the camera is not known."""
         return self.camera.turn_px if self.camera is not None else None
 
     @property
     def center_is_free(self) -> bool:
-        """Whether people may correct the principal point."""
+        """Whether the principal point may be fitted to the people."""
         return not self.center_is_known and self.projection == "perspective"

@@ -1,4 +1,4 @@
-"""On which level of ground a place in the picture is."""
+"""Which plane (level of ground) belongs to a place in the picture, and where people's feet are seen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ANKLES = [15, 16]
 
 
 def feet_px(people: Detections) -> npt.NDArray[np.float64]:
-    """(N, 2) pixels where people stand: between their ankles, or the middle of the box's lower edge."""
+    """(N, 2) pixels where people stand: between the ankles if seen, else the middle of the box's lower edge."""
     ankles = people.keypoints_px[:, _ANKLES]
     seen = (ankles[..., 2] >= MIN_SCORE) & np.isfinite(ankles).all(axis=2)
     below = np.stack([people.box_px[:, [0, 2]].mean(axis=1), people.box_px[:, 3]], axis=1)
@@ -24,7 +24,7 @@ def feet_px(people: Detections) -> npt.NDArray[np.float64]:
 
 
 def plane_at(planes: Sequence[Plane], points_px: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """(N,) index of the plane in whose region, or nearest to it, pixels (N, 2) are; 0 where unknown."""
+    """(N,) index of the plane whose region contains each pixel (N, 2) or is nearest; 0 if unknown."""
     if len(planes) < 2:
         return np.zeros(len(points_px), dtype=np.int64)
     points = shapely.points(np.where(np.isfinite(points_px), points_px, 0.0))

@@ -1,4 +1,4 @@
-"""People as one struct of arrays: one row a person in every field."""
+"""`People`: everyone in a scene as a struct of arrays, with one row a person in every field."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ N_JOINTS = 24  # SMPL's tree
 N_KEYPOINTS = 17  # COCO order
 N_BETAS = 10
 
-# Field -> (shape of a row, dtype). The one place that says what a person is.
+# Field -> (shape of a row, dtype). The only place that lists the fields with their shapes and types.
 ROW_LAYOUT: dict[str, tuple[tuple[int, ...], type]] = {
     "id": ((), np.int64),
     "score": ((), np.float64),
@@ -45,11 +45,14 @@ class People:
         betas: (N, 10) shape of the body named in the scene.
         transl_m: (N, 3) added to the raw output of the body model.
         torso_px, torso_m: mean of both shoulders and both hips.
-        hvip_px, hvip_m: foot of the torso centre on the person's plane, along the plane's normal.
+        hvip_px, hvip_m: the torso centre projected onto the person's plane along the plane's normal.
         plane: (N,) index into the scene's planes.
         stature_m: (N,) standing height.
         position_cov_m2: (N, 3, 3) covariance of hvip_m.
-        fisher: (N, 24, 3, 3) matrix-Fisher parameter of each local rotation; zero = unknown.
+        fisher: (N, 24, 3, 3) matrix-Fisher parameters of each local rotation; zero = unknown.
+
+    Raises:
+        ValueError: an array has the wrong shape.
     """
 
     id: npt.NDArray[np.int64]
@@ -81,7 +84,7 @@ class People:
 
     @classmethod
     def empty(cls, n: int = 0) -> People:
-        """n people of zeros."""
+        """n people with zeros in all fields."""
         return cls(
             **{name: np.zeros((n, *row), dtype) for name, (row, dtype) in ROW_LAYOUT.items()}
         )

@@ -1,4 +1,4 @@
-"""A piece of ground."""
+"""`Plane`: a piece of ground, as a plane with the region of the picture where it is valid."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from shapely.geometry import Polygon
 
 @dataclass(frozen=True)
 class Plane:
-    """A piece of ground: n.X + d = 0 with the unit normal pointing up and d > 0 the camera's height.
+    """A piece of ground: n.X + d = 0. The unit normal n points up, and d > 0 is the camera's height above it.
 
     Attributes:
         normal: (3,) unit vector in the camera frame.
         offset_m: d, metres.
-        region: where the plane is valid, in pixels; None = everywhere.
+        region: polygon in picture pixels where the plane is valid; None = everywhere.
     """
 
     normal: npt.NDArray[np.float64]
@@ -28,12 +28,12 @@ class Plane:
         return np.asarray(np.asarray(points_m, dtype=np.float64) @ self.normal + self.offset_m)
 
     def foot_m(self, points_m: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """(..., 3) points -> (..., 3) their feet on the plane along the normal (HVIP of a torso)."""
+        """(..., 3) points -> (..., 3) their projections onto the plane along the normal (HVIP of a torso)."""
         points = np.asarray(points_m, dtype=np.float64)
         return np.asarray(points - self.signed_height_m(points)[..., None] * self.normal)
 
     def intersect_m(self, rays: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """(..., 3) directions from the camera -> (..., 3) points on the plane; NaN where they miss it."""
+        """(..., 3) ray directions from the camera -> (..., 3) points on the plane; NaN if a ray misses it."""
         directions = np.asarray(rays, dtype=np.float64)
         falling = -(directions @ self.normal)
         distance = self.offset_m / np.where(falling > 1e-9, falling, np.nan)

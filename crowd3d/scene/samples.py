@@ -1,4 +1,4 @@
-"""Poses drawn from the posterior of people: error bars for whatever is computed from poses."""
+"""`sample_people`: random poses from the posterior, for error bars of anything computed from poses."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from crowd3d.scene.people import People
 
 
 def sample_people(people: People, count: int, seed: int = 0) -> npt.NDArray[np.float64]:
-    """Poses drawn from everybody's posterior, for error bars of whatever is computed from poses.
+    """Draw poses from everybody's posterior, for error bars of anything computed from poses.
 
-    Each joint is drawn relative to its parent, so that what is uncertain at the hip moves the foot; joints of
-    one draw are otherwise independent. A joint of which nothing is known (F = 0) points anywhere.
+    Each joint is drawn relative to its parent, so uncertainty at the hip also moves the foot. Otherwise the
+    joints of a draw are independent. The rotation of an unknown joint (F = 0) is uniformly random.
 
     Args:
-        people: N of them.
-        count: draws of each; seed: of the generator, the same seed gives the same poses.
+        people: N people.
+        count: number of draws; seed: of the generator, the same seed gives the same poses.
 
     Returns:
-        (count, N, 24, 3) axis-angle like `People.pose`; places and shapes stay those of `people`.
+        (count, N, 24, 3) axis-angle like `People.pose`. Places and shapes are not drawn.
     """
     generator = torch.Generator().manual_seed(seed)
     drawn = sample(torch.from_numpy(people.fisher), count, generator)

@@ -1,4 +1,4 @@
-"""The result of a run: one camera, the ground, the people, and how sure we are."""
+"""`Scene`: the result of a run, with one camera, the ground, the people and diagnostics."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ class Scene:
     """One camera, its planes and everyone on them, in one metric frame.
 
     Attributes:
-        people: their betas belong to the body named `body`.
-        diagnostics: counts, timings, covariance, warnings; plain JSON values.
+        camera: at the origin of the scene frame.
+        planes: levels of the ground; empty if there are no people.
+        people: everyone; their betas belong to the body named `body`.
         image_name: file name of the picture.
+        body: name of the body model.
+        diagnostics: counts, timings, covariance, warnings; plain JSON values.
     """
 
     camera: Camera
@@ -35,5 +38,5 @@ class Scene:
 
     @classmethod
     def load(cls, directory: str | Path) -> Scene:
-        """Read what `save` wrote; raises SceneError if it is incomplete or of another version."""
+        """Read a folder written by `save`; raises SceneError if it is incomplete or of another version."""
         return cls(*storage.read(Path(directory)))

@@ -1,4 +1,4 @@
-"""What camera and ground say about how large a person appears where."""
+"""How tall a standing person appears at a place in the picture, given camera and ground."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ FloatArray = npt.NDArray[np.float64]
 def person_height_px(
     camera: Camera, plane: Plane, foot_px: npt.ArrayLike, stature_m: float = ADULT_STATURE_M
 ) -> FloatArray:
-    """Apparent height of a person standing with the feet at a pixel.
+    """Apparent height of a person who stands with the feet at a pixel.
 
     Args:
-        foot_px: (N, 2).
+        foot_px: (N, 2) pixels of the feet.
 
     Returns:
-        (N,) pixels; NaN where the ray does not meet the ground.
+        (N,) pixels; NaN if the ray does not meet the ground.
     """
     foot_m = plane.intersect_m(camera.rays(foot_px))
     foot = np.asarray(foot_px, dtype=np.float64)
@@ -35,13 +35,13 @@ def person_height_px(
 def foot_below_px(
     camera: Camera, plane: Plane, point_px: npt.ArrayLike, height_m: float
 ) -> FloatArray:
-    """Where on the ground, in pixels, somebody stands whose point at `height_m` is seen at a pixel.
+    """Pixels of the feet of standing people, from pixels of a point at `height_m` above their feet.
 
     Args:
-        point_px: (N, 2).
+        point_px: (N, 2) pixels of that point.
 
     Returns:
-        (N, 2) pixels; NaN where the ray never comes to that height.
+        (N, 2) pixels; NaN if the ray never reaches that height.
     """
     raised = Plane(plane.normal, plane.offset_m - height_m)
     rays = camera.rays(point_px)
@@ -54,7 +54,7 @@ def foot_below_px(
 def standing_height_px(
     camera: Camera, planes: Sequence[Plane], middle_px: FloatArray, stature_m: float
 ) -> FloatArray:
-    """(N,) apparent height of people who stand on the ground and whose middles are seen at pixels (N, 2)."""
+    """(N,) apparent heights of standing people whose middles (at half stature) are seen at pixels (N, 2)."""
 
     def on(plane: Plane) -> FloatArray:
         foot_px = foot_below_px(camera, plane, middle_px, stature_m / 2)
@@ -66,7 +66,7 @@ def standing_height_px(
 def on_levels(
     planes: Sequence[Plane], at_px: FloatArray, value: Callable[[Plane], FloatArray]
 ) -> FloatArray:
-    """(N,) of what `value` (N,) would be on each plane, that of the plane at pixels (N, 2)."""
+    """Evaluate `value` for every plane, and take for each pixel (N, 2) the result (N,) of the plane there."""
     values = np.stack([value(plane) for plane in planes])
     return np.asarray(values[plane_at(planes, at_px), np.arange(len(at_px))])
 
@@ -77,5 +77,5 @@ def offsets_m(planes: Sequence[Plane]) -> FloatArray:
 
 
 def feet_m(points_m: FloatArray, normal: FloatArray, offset_m: FloatArray) -> FloatArray:
-    """(N, 3) points -> (N, 3) their feet, each on the plane of that normal (3,) and its offset (N,)."""
+    """(N, 3) points -> (N, 3) projections onto their planes, with one normal (3,) and offsets (N,)."""
     return np.asarray(points_m - (points_m @ normal + offset_m)[:, None] * normal)

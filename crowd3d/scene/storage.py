@@ -1,4 +1,4 @@
-"""A scene on disk: `scene.json` for what is single, `people.npz` for every array of the people."""
+"""Save and load a scene: `people.npz` has the arrays of the people, `scene.json` everything else."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FRAMES = {
     "pixels": "u right, v down, origin at the top-left corner of the full picture",
     "plane": "normal . X + offset_m = 0, unit normal pointing up",
 }
-# What numpy and zipfile raise on files that are not what they seem.
+# What numpy and zipfile raise for damaged or wrong files.
 _DAMAGED = (
     OSError,
     EOFError,
@@ -47,11 +47,12 @@ _DAMAGED = (
     tokenize.TokenError,
     zlib.error,
 )
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # earliest date of a zip entry: no clock in the bytes
+# Fixed date of the zip entries, so that the bytes do not depend on the clock.
+_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 class Parts(NamedTuple):
-    """What a stored scene consists of, in the order of the fields of `Scene`."""
+    """The parts of a stored scene, in the order of the fields of `Scene`."""
 
     camera: Camera
     planes: list[Plane]
@@ -62,7 +63,7 @@ class Parts(NamedTuple):
 
 
 class Storable(Protocol):
-    """Whatever has these parts, as `Scene` does, which this module does not know."""
+    """Any object with the parts of a scene. `Scene` has them; it is not imported here, to avoid a circle."""
 
     camera: Camera
     planes: list[Plane]
@@ -73,7 +74,7 @@ class Storable(Protocol):
 
 
 def save(scene: Storable, folder: Path) -> None:
-    """Write both files into the folder, which is created; both or none appear.
+    """Write both files into a folder, which is created if needed; either both files appear or none.
 
     Raises:
         OutputError: the folder cannot be written to.
@@ -91,7 +92,7 @@ def write(scene: Storable, folder: Path) -> list[Path]:
 
 
 def to_dict(scene: Storable) -> dict[str, Any]:
-    """The content of `scene.json`; angles, lengths and frames are named in it."""
+    """The content of `scene.json`; it also names units and frames."""
     frame = export_frame(scene.camera, scene.planes)
     return {
         "schema": SCHEMA,
@@ -111,7 +112,7 @@ def to_dict(scene: Storable) -> dict[str, Any]:
 
 
 def people_bytes(people: People) -> bytes:
-    """All arrays as an uncompressed `.npz` whose bytes depend on nothing but the arrays."""
+    """All arrays as an uncompressed `.npz`, whose bytes depend only on the arrays."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, (_, dtype) in ROW_LAYOUT.items():
@@ -123,7 +124,7 @@ def people_bytes(people: People) -> bytes:
 
 
 def read(folder: Path) -> Parts:
-    """What `save` wrote.
+    """Read the two files that `save` wrote.
 
     Raises:
         SceneError: a file is missing, damaged or of another version, or the two do not match.

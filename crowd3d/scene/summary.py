@@ -1,4 +1,4 @@
-"""A scene in one line for the terminal."""
+"""One line of text about a scene, for the terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from crowd3d.scene.scene import Scene
 
 
 def closing_line(scene: Scene, where: Path | None = None) -> str:
-    """What a run found, in one line."""
+    """People, camera and seconds of a run in one line; `where` is the folder of the result, if any."""
     seen = "camera not determined"
     if scene.planes:
         seen = (
