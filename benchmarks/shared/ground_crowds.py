@@ -1,4 +1,4 @@
-"""Generated crowds with a known camera, and how well any estimator could find it (Cramer-Rao)."""
+"""Generated crowds with a known camera, and the best possible accuracy for it (Cramer-Rao bound)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ LEAN_SD_RAD, LOG_STATURE_SD, NOISE = math.radians(3.0), 0.05, 0.015
 
 @dataclass(frozen=True)
 class Scenario:
-    """A camera over flat ground.
+    """A camera over flat ground, or ground with one step, and the number of people.
 
     Attributes:
+        height_m: of the camera above the ground; far_m: distance up to which people stand.
         outliers: share of people who are not upright adults.
+        width, height: of the picture in pixels.
         step_m: how much lower the ground is on the right half of the picture.
     """
 
@@ -49,7 +51,7 @@ class Scenario:
 
     @property
     def heights_m(self) -> FloatArray:
-        """(P,) of the camera above every level."""
+        """(P,) heights of the camera above every level."""
         steps = [0.0, self.step_m] if self.step_m else [0.0]
         return self.height_m + np.array(steps)
 
@@ -84,14 +86,14 @@ SCENARIOS = [
 
 @dataclass(frozen=True)
 class Crowd:
-    """People of one scene: keypoints (N, 17, 3), and which of the two levels each stands on (N,)."""
+    """People of one scene: keypoints (N, 17, 3), and the level (N,) on which each stands, 0 or 1."""
 
     keypoints: FloatArray
     level: npt.NDArray[np.int64]
 
 
 def crowd(scenario: Scenario, seed: int) -> Crowd:
-    """Shoulders and ankles at their mid-points, everything else unseen."""
+    """Draw people with both shoulders and both ankles at their mid-points; all other keypoints are unseen."""
     rng = np.random.default_rng(seed)
     drawn = [_sticks(scenario, rng, 4 * scenario.people) for _ in range(60)]
     sticks = np.concatenate([d[0] for d in drawn])[: scenario.people]
@@ -107,7 +109,7 @@ def crowd(scenario: Scenario, seed: int) -> Crowd:
 
 
 def ground_axes(normal: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Directions on the ground: ahead of the camera, and to its right."""
+    """Unit vectors on the ground: ahead of the camera, and to its right."""
     ahead = np.array([0.0, 0.0, 1.0]) - normal[2] * normal
     ahead /= np.linalg.norm(ahead)
     return ahead, np.cross(ahead, normal)
@@ -116,10 +118,11 @@ def ground_axes(normal: FloatArray) -> tuple[FloatArray, FloatArray]:
 def _sticks(
     scenario: Scenario, rng: np.random.Generator, n: int
 ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-    """(M, 2, 2) pixels of ankles and shoulders of people who are wholly in the picture; (M,) levels.
+    """(M, 2, 2) pixels of ankles and shoulders of people who are completely in the picture; (M,) their levels.
 
-    Chosen by where an average adult would be seen: choosing by the seen ends would prefer the
-    short at the top edge and those who lean inwards, a bias of the sample and not of an estimator.
+    People are selected by where an average adult would be seen. A selection by the visible ends would prefer
+    short people at the top edge and people who lean inwards, which is a bias of the sample, not of an
+    estimator.
     """
     normal = scenario.normal
     ahead, right = ground_axes(normal)
@@ -128,7 +131,7 @@ def _sticks(
         rng.uniform(-0.2, 1, n)[:, None] * scenario.far_m * ahead
         + rng.uniform(-side, side, n)[:, None] * right
     )
-    # The step runs ahead of the camera: who is to the right of its axis stands lower.
+    # The step runs straight ahead of the camera; people to the right of the camera's axis stand lower.
     level = ((foot @ right > 0) & (scenario.step_m != 0)).astype(np.int64)
     foot = foot - (level * scenario.step_m)[:, None] * normal
     stature = STATURE_M * np.exp(rng.normal(0, LOG_STATURE_SD, n))
@@ -157,11 +160,11 @@ def _sticks(
 
 
 def bound(scenario: Scenario, people: Crowd) -> FloatArray:
-    """(3 + P, 3 + P) Cramer-Rao bound over (log focal, pitch, roll, log height above each level) if all
-    people were upright adults and their levels known.
+    """(3 + P, 3 + P) Cramer-Rao bound of (log focal, pitch, roll, log height above each of P levels).
 
-    Stature and lean are marginalised; the place of every person is unknown. Numerical derivatives
-    of the mean; the little that the covariances tell about the camera is left out.
+    It is the bound if all people are upright adults with known levels. Stature and lean are marginalised; the
+    place of every person is unknown. Derivatives of the mean are numerical. The little information that the
+    covariances have about the camera is left out.
     """
     heights = scenario.heights_m
     truth = np.array(
@@ -176,7 +179,7 @@ def bound(scenario: Scenario, people: Crowd) -> FloatArray:
     ahead, right = ground_axes(normal)
 
     def ends(camera: FloatArray, latent: FloatArray) -> FloatArray:
-        """(N, 4) pixels for unknowns (3 + P,) and (N, 5) place, log stature, lean about the truth."""
+        """(N, 4) pixels, from unknowns (3 + P,) and deviations (N, 5) from true place, log stature, lean."""
         up = normal_from_pitch_roll(camera[1], camera[2])
         # Places are offsets on the plane of this camera, reached along the ray of the true ankle.
         falling = -(rays @ up)
@@ -195,7 +198,7 @@ def bound(scenario: Scenario, people: Crowd) -> FloatArray:
 def _information(
     ends: Callable[[FloatArray, FloatArray], FloatArray], truth: FloatArray, n: int
 ) -> tuple[FloatArray, FloatArray]:
-    """(N, 4, 4) inverse covariances of the ends, places eliminated, and their derivative (N, 4, 3 + P)."""
+    """(N, 4, 4) inverse covariances of the ends, places eliminated; (N, 4, 3 + P) derivatives of the ends."""
     zero = np.zeros((n, 5))
     at = ends(truth, zero)
     by_camera = np.stack(

@@ -1,4 +1,4 @@
-"""Pictures in the style of the recipe of crowdnet-s, of seeds that training never saw."""
+"""Scenes in the style of the training recipe of crowdnet-s, with seeds that were not used in training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ RECIPE = Path(__file__).parents[2] / "configs" / "recipes" / "crowdnet_s.yaml"
 def settings(
     recipe: SceneRecipe, seeds: range, poses: npt.NDArray[np.float64]
 ) -> Iterator[tuple[int, Setting, Truth]]:
-    """Seed, scene and truth of pictures that are not painted yet; `poses` are drawn from."""
+    """Yield seed, scene and truth of pictures that are not painted yet.
+
+    Args:
+        poses: the poses of people are drawn from these.
+    """
     for seed in seeds:
         setting = sample_scene(recipe, seed, poses)
         yield seed, setting, truth_of(setting)

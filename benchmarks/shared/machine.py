@@ -1,4 +1,4 @@
-"""What a benchmark ran on, how long its work took, and how much memory it had."""
+"""Measuring a benchmark: the machine it ran on, times, and peak memory."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-_CPU_FACTS = Path("/proc/cpuinfo")  # Linux; elsewhere `platform` has to do
+_CPU_FACTS = Path("/proc/cpuinfo")  # on Linux; on other systems `platform` is used
 
 
 def machine_line() -> str:
-    """Processor, cores, how many of them torch uses, load and versions; no name of the machine."""
+    """Processor, cores, threads that torch uses, load and versions, but not the machine's name."""
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     return (
         f"{processor()}, {os.cpu_count()} cores ({torch.get_num_threads()} used){load}, "
@@ -28,7 +28,7 @@ def machine_line() -> str:
 
 
 def processor() -> str:
-    """The processor's own name where the system tells it."""
+    """The model name of the processor if the system gives it, else its general name."""
     if _CPU_FACTS.exists():
         for line in _CPU_FACTS.read_text(encoding="utf-8").splitlines():
             name, _, value = line.partition(":")
@@ -38,9 +38,9 @@ def processor() -> str:
 
 
 def peak_mb() -> float:
-    """The most memory that this process has held since its start, in MB."""
+    """The peak memory of this process since its start, in MB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # bytes there, KiB elsewhere
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # bytes on macOS, else KiB
 
 
 @dataclass
@@ -48,8 +48,8 @@ class Times:
     """Seconds of every run of one job.
 
     Attributes:
-        wall_s: by the clock.
-        processor_s: of the processor, which other programs lengthen less.
+        wall_s: elapsed (wall-clock) time.
+        processor_s: processor time, which other programs disturb less.
     """
 
     wall_s: list[float]
@@ -57,38 +57,39 @@ class Times:
 
     @property
     def best_s(self) -> float:
-        """By the clock, of the quickest run."""
+        """Wall-clock time of the fastest run."""
         return min(self.wall_s)
 
     @property
     def median_s(self) -> float:
-        """By the clock."""
+        """Median wall-clock time."""
         return statistics.median(self.wall_s)
 
     @property
     def median_processor_s(self) -> float:
-        """Of the processor."""
+        """Median processor time."""
         return statistics.median(self.processor_s)
 
 
 def timed(work: Callable[[], object]) -> Times:
-    """One run, without warming up: for work that takes seconds."""
+    """Time a single run without warm-up, for work that takes seconds."""
     return repeated(work, 1, warm_up=0)
 
 
 def repeated(work: Callable[[], object], repeats: int, *, warm_up: int = 1) -> Times:
-    """Several runs; the first `warm_up` more are not counted."""
+    """Time several runs, after `warm_up` runs that are not counted."""
     return taking_turns({"": work}, repeats, warm_up=warm_up)[""]
 
 
 def taking_turns(
     jobs: dict[str, Callable[[], object]], repeats: int, *, warm_up: int = 1
 ) -> dict[str, Times]:
-    """Runs of several jobs, one after the other in every round, so that a busy machine slows all alike.
+    """Time several jobs in turn: each runs once in every round, so that a busy machine slows all alike.
 
     Args:
-        repeats: rounds that count.
-        warm_up: rounds before those.
+        jobs: functions to time, by name.
+        repeats: number of rounds that count.
+        warm_up: number of rounds before, which do not count.
     """
     times = {name: Times([], []) for name in jobs}
     for turn in range(warm_up + repeats):

@@ -1,4 +1,4 @@
-"""Annotated photographs and frames, and who of those annotated was found."""
+"""Annotated photographs and video frames, and which annotated people were found in them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ BoolArray = npt.NDArray[np.bool_]
 COCO_ANNOTATIONS = "person_keypoints.json"
 PETS_ANNOTATIONS, PETS_VIDEO = "view1_frames_0_399.json", "vtest.avi"
 MATCH_IOU = 0.4
-_SEEN_KEYPOINTS = 8  # of 17, for a person who counts as visible
-_HIDDEN_SHARE = 0.3  # of a box behind nearer boxes, for a person who does not
+_SEEN_KEYPOINTS = 8  # of 17; a person with fewer does not count as visible
+_HIDDEN_SHARE = 0.3  # of a box behind nearer boxes, from which a person does not count as visible
 
 
 @dataclass
 class Picture:
-    """A picture with boxes (N, 4) of everybody annotated and a mask (N,) of those who count."""
+    """A picture, boxes (N, 4) xyxy of all annotated people, and a mask (N,) of those who count as visible."""
 
     path: Path
     boxes_px: FloatArray
@@ -37,14 +37,14 @@ class Picture:
 
 
 def seen_by_keypoints(keypoints: FloatArray) -> BoolArray:
-    """(N, 17, 3) with COCO's flags: half of the keypoints seen, and the whole trunk in the picture."""
+    """(N,) from keypoints (N, 17, 3) with COCO's flags: about half of them seen, the whole trunk annotated."""
     flag = keypoints[..., 2]
     trunk = (flag[:, list(TORSO_KEYPOINTS)] > 0).all(axis=1)
     return np.asarray(((flag == 2).sum(axis=1) >= _SEEN_KEYPOINTS) & trunk)
 
 
 def seen_by_boxes(boxes: FloatArray, size: tuple[int, int]) -> BoolArray:
-    """(N, 4) boxes inside the picture that no nearer one (whose bottom is lower) covers much."""
+    """(N,) from boxes (N, 4): inside the picture, little covered by nearer boxes (whose bottom is lower)."""
     low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
     shared = np.prod(np.clip(high - low, 0, None), axis=2)
@@ -56,7 +56,7 @@ def seen_by_boxes(boxes: FloatArray, size: tuple[int, int]) -> BoolArray:
 
 
 def coco_pictures(folder: Path) -> Iterator[Picture]:
-    """Those of `person_keypoints.json` and `images/` that show people; crowds in one box do not count."""
+    """Pictures of `person_keypoints.json` and `images/` that show people; boxes around crowds are left out."""
     values = json.loads((folder / COCO_ANNOTATIONS).read_text(encoding="utf-8"))
     for image in values["images"]:
         rows = [
@@ -70,7 +70,7 @@ def coco_pictures(folder: Path) -> Iterator[Picture]:
 
 
 def pets_annotations(folder: Path) -> dict[str, Any]:
-    """Camera, boxes and feet of PETS 2009 view 1."""
+    """The annotations of PETS 2009 view 1: camera, boxes and feet."""
     values: dict[str, Any] = json.loads((folder / PETS_ANNOTATIONS).read_text(encoding="utf-8"))
     return values
 
@@ -78,7 +78,7 @@ def pets_annotations(folder: Path) -> dict[str, Any]:
 def pets_frames(
     folder: Path, scratch: Path, every: int, first: int = 0
 ) -> Iterator[tuple[int, Picture]]:
-    """Numbers and pictures of every `every`-th frame, written to `scratch`."""
+    """Yield number and picture of every `every`-th frame; the pictures are written to the folder `scratch`."""
     values = pets_annotations(folder)
     video = cv2.VideoCapture(str(folder / PETS_VIDEO))
     for index in range(len(values["frames"])):
@@ -93,7 +93,7 @@ def pets_frames(
 
 
 def owners(people: Detections, boxes: FloatArray) -> npt.NDArray[np.int64]:
-    """(N,) row of the annotated box that each found person has to themselves, -1 for nobody's."""
+    """(N,) row of the annotated box that matches each found person, one to one; -1 if none does."""
     owner = np.full(len(people), -1)
     if len(boxes) and len(people):
         overlap = np.array([box_iou(np.tile(b, (len(people), 1)), people.box_px) for b in boxes])

@@ -1,4 +1,4 @@
-"""The search that Crowd3D (CVPR 2023) was released with, written anew from its published description."""
+"""The camera search released with Crowd3D (CVPR 2023), written anew from its published description."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ def released_search(
 ) -> tuple[float, FloatArray, float]:
     """Focal length, normal and height as Crowd3D (CVPR 2023) finds them.
 
-    The vertical vanishing point of all people, a field-of-view grid refined around its minimum
-    with the height fitted for each, then a local search over the plane.
+    Three steps: the vertical vanishing point of all people; a grid of fields of view, refined around its
+    minimum, with the height fitted for each; a local search over the plane.
 
     Args:
-        length_m: from ankles to shoulders; released with 1.30 for the grid and 1.40 for the last search.
-        ankle_m: height of the ankles above the ground; released with 0.10.
+        keypoints: (N, 17, 3) pixels and scores.
+        length_m: from ankles to shoulders; the released code uses 1.30 for the grid and 1.40 for the last
+            search.
+        ankle_m: height of the ankles above the ground; the released code uses 0.10.
     """
     low, high = keypoints[:, 15, :2] - scenario.center_px, keypoints[:, 5, :2] - scenario.center_px
     lines = np.cross(np.c_[low, np.ones(len(low))], np.c_[high, np.ones(len(high))])
@@ -71,7 +73,7 @@ def released_search(
 def _released_loss(
     low: FloatArray, high: FloatArray, focal: float, up: FloatArray, offset: float, length: float
 ) -> tuple[float, float]:
-    """Mean relative error of length, and of the position of the top."""
+    """Mean relative errors of the length in the picture, and of the position of the top."""
     ray = np.c_[low / focal, np.ones(len(low))]
     fall = -(ray @ up)
     top = ray * (offset / np.where(np.abs(fall) > 1e-9, fall, 1e-9))[:, None] + length * up

@@ -1,4 +1,4 @@
-"""Rendered crowds, drawn once and kept in a folder with their truth."""
+"""Rendered crowds for benchmarks; each is rendered once and kept in a folder with its truth."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crowd3d.synth import Truth, synthesize
 
 @dataclass(frozen=True)
 class Crowd:
-    """How a scene is made; the same fields give the same picture."""
+    """Settings of a rendered scene; the same fields give the same picture."""
 
     name: str
     preset: str
@@ -22,7 +22,7 @@ class Crowd:
 
 
 def rendered(crowd: Crowd, cache: Path) -> tuple[Path, Truth]:
-    """The picture and its truth, drawn unless they are there."""
+    """The picture and its truth; they are rendered only if they are not in the folder `cache` yet."""
     folder = cache / crowd.name
     if not (folder / "camera.json").exists():  # written last
         synthesize(
@@ -36,10 +36,10 @@ def rendered(crowd: Crowd, cache: Path) -> tuple[Path, Truth]:
 
 
 def chosen(crowds: tuple[Crowd, ...], names: str) -> list[Crowd]:
-    """The crowds of a comma-separated list; "all" stands for each of them.
+    """The crowds named in a comma-separated list; "all" stands for all of them.
 
     Raises:
-        click.BadParameter: a name that no crowd has.
+        click.BadParameter: there is no crowd with that name.
     """
     wanted = {crowd.name for crowd in crowds}
     if names != "all":

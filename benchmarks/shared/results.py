@@ -1,4 +1,4 @@
-"""Tables of a benchmark: print them as Markdown, write them to and read them from `benchmarks/results/`."""
+"""Tables of benchmark results: print them as Markdown, write them to `benchmarks/results/`, read them again."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from crowd3d.version import __version__
 
 RESULTS = Path(__file__).parents[1] / "results"
 UNKNOWN = "-"
-_DIGITS = 4  # that count, of every number in a file
-_ROW_DEPTH = 4  # result, tables, table, rows, row
-_NOT_TOLD = ("save", "cache")  # options that do not change what is measured
+_DIGITS = 4  # significant digits of every number in a file
+_ROW_DEPTH = 4  # depth of a table row in the JSON: result, tables, table, rows, row
+# Options left out of the command, because they do not change the result.
+_NOT_TOLD = ("save", "cache")
 
 Cell = str | float | None | Sequence[float | None]
-"""Text, a number, nothing, or several numbers that are shown together."""
+"""Text, a number, nothing, or several numbers that are shown together in one cell."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,10 @@ class Table:
     """One table of a result.
 
     Attributes:
-        columns: heading -> how its cells are written, a template of `str.format` such as "{:.1f} %";
-            a cell of several numbers fills several places, "{:.2f} -> {:.2f}".
-        rows: a cell for each column; text is shown as it is, None as "-".
-        title: a line above the table.
+        columns: heading -> template of `str.format` for its cells, such as "{:.1f} %". The template has a place
+            for each number of a cell, such as "{:.2f} -> {:.2f}".
+        rows: one cell for each column; text is shown as it is, None as "-".
+        title: a line of text above the table.
     """
 
     columns: dict[str, str]
@@ -43,7 +44,7 @@ class Table:
     title: str = ""
 
     def markdown(self) -> str:
-        """The table as text. A column of which nothing is known is left out."""
+        """The table as text. A column without any known value is left out."""
         known = [
             i
             for i in range(len(self.columns))
@@ -70,14 +71,16 @@ def _line(cells: list[str]) -> str:
 
 @dataclass(frozen=True)
 class Result:
-    """What one command measured.
+    """The result of one benchmark command.
 
     Attributes:
-        name: of the file, without `.json`.
-        command: from the root of the repository; folders that everybody has elsewhere in capitals.
-        version: of crowd3d.
+        name: name of the file, without `.json`.
+        command: as typed in the root of the repository; names in capitals stand for files and folders, which
+            differ between users.
+        version: version of crowd3d.
         date: year and month.
-        machine: as `machine_line` says it.
+        machine: text from `shared.machine.machine_line`.
+        tables: what was measured.
     """
 
     name: str
@@ -92,16 +95,16 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def save_option(function: Command) -> Command:
-    """Adds `--save` to a command."""
+    """Add the option `--save` to a command."""
     text = "Write the tables to benchmarks/results/, of which docs/benchmarks.md is made."
     return click.option("--save", is_flag=True, help=text)(function)
 
 
 def show(name: str, tables: list[Table], *, save: bool) -> None:
-    """End a benchmark: print its tables, and with `save` write them to the folder of results."""
+    """Print the tables of a benchmark, and with `save` write them to the folder of results."""
     tables = [table for table in tables if table.rows]
     machine = machine_line()
-    if save:  # first: printing ends where nobody reads on
+    if save:  # before printing, because printing stops with an error if the output is a closed pipe
         result = Result(name, command(), __version__, time.strftime("%Y-%m"), machine, tables)
         write(result, RESULTS)
     click.echo(f"{machine}\n")
@@ -110,7 +113,7 @@ def show(name: str, tables: list[Table], *, save: bool) -> None:
 
 
 def command() -> str:
-    """The command that is running, as anybody could type it: folders and files are named, not given."""
+    """The running command; names in capitals stand for its files and folders, see `Result.command`."""
     context = click.get_current_context()
     words = [f"python benchmarks/{context.info_name}"]
     for parameter in context.command.params:
@@ -130,7 +133,7 @@ def command() -> str:
 
 
 def write(result: Result, folder: Path) -> None:
-    """Write NAME.json, one row of a table a line."""
+    """Write NAME.json, with one line for each row of a table."""
     page = strict_json.plain(asdict(result))
     for table in page["tables"]:
         table["rows"] = [[_short(cell) for cell in row] for row in table["rows"]]
@@ -138,25 +141,25 @@ def write(result: Result, folder: Path) -> None:
 
 
 def read(path: Path) -> Result:
-    """A file as `write` leaves it."""
+    """Read a file written by `write`."""
     page = json.loads(path.read_text(encoding="utf-8"))
     return Result(**{**page, "tables": [Table(**table) for table in page["tables"]]})
 
 
 def read_all(folder: Path = RESULTS) -> dict[str, Result]:
-    """Every result of a folder by its name."""
+    """All results in a folder, by name."""
     return {path.stem: read(path) for path in sorted(folder.glob("*.json"))}
 
 
 def _short(cell: Any) -> Any:
-    """Numbers with as many digits as mean something."""
+    """The cell with its numbers rounded to `_DIGITS` significant digits."""
     if isinstance(cell, list):
         return [_short(number) for number in cell]
     return float(f"{cell:.{_DIGITS}g}") if isinstance(cell, float) else cell
 
 
 def _json(value: Any, depth: int = 0) -> str:
-    """JSON with one line for whatever lies `_ROW_DEPTH` deep: a row of a table."""
+    """JSON with line breaks down to depth `_ROW_DEPTH`, so that each row of a table is one line."""
     if depth == _ROW_DEPTH or not isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, dict):

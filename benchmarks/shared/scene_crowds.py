@@ -1,4 +1,4 @@
-"""Generated crowds of jointed bodies with their truth, and what a pipeline would know of them."""
+"""Generated crowds of simple jointed bodies, with their truth and with the input that a pipeline would have."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KNOWN = (0.0, 0.0, 0.0, 0.0)
 KINDS = ("standing", "walking", "seated", "leaning", "child")
 STREET = ("standing", "walking") * 3 + ("seated", "leaning", "child")
 
-# A body of 1.70 m at rest: left +x, up +y, ahead +z, pelvis at the origin, soles at -0.93; keypoints at the
+# A body of 1.70 m at rest: left +x, up +y, forward +z, pelvis at the origin, soles at -0.93; keypoints at the
 # heights of `optim.anthropometry`.
 PARENTS = (-1, 0, 0, 0, 2, 3)  # pelvis, spine, left and right hip, left and right knee
 JOINTS_M = np.array(
@@ -37,13 +37,17 @@ POINTS_M = np.array(
      [-0.1, -0.93, -0.05], [0.1, -0.93, 0.15], [-0.1, -0.93, 0.15]]
 )  # fmt: skip
 HANGS_ON = np.array([1] * 11 + [0, 0, 2, 3, 4, 5, 4, 5, 4, 5])
-# Standard deviations in degrees of root, spine, hips and knees as lifted, for good and poor lifts.
+# Standard deviations in degrees of lifted rotations of root, spine, hips and knees, for good and poor lifts.
 POSE_SD_DEG = {"good": (4.0, 4.0, 6.0, 8.0), "poor": (8.0, 8.0, 22.0, 25.0)}
 
 
 @dataclass(frozen=True)
 class Sticks:
-    """Jointed bodies of 1.70 m as `optim.refine.terms.Bodies`; local rotations (N, 6, 3, 3)."""
+    """Jointed bodies of 1.70 m that can be used as `optim.refine.terms.Bodies`.
+
+    Attributes:
+        local: (N, 6, 3, 3) local rotations.
+    """
 
     local: FloatArray
 
@@ -79,16 +83,18 @@ class Sticks:
 
 @dataclass
 class Crowd:
-    """A generated scene: the truth, and what a pipeline would know of it.
+    """A generated scene: the truth, and the input that a pipeline would have.
 
     Attributes:
-        n, seed, kinds: how many people, of which `KINDS` in equal parts.
-        lift: a row of POSE_SD_DEG, for those who sit or lean; others are always lifted well.
-        camera_sd: of log focal, pitch, roll (radians), log offset as fitted; None for a camera that is
-            fitted to the keypoints themselves.
-        outliers: share of keypoints that are plainly wrong.
-        spread_m: people stand in a rectangle of that size (across, along).
-        noise: 1 for a good detector's keypoints.
+        n: number of people; seed: of the random numbers; kinds: their `KINDS`, in equal parts.
+        lift: key of POSE_SD_DEG for people who sit or lean; all others are lifted well.
+        camera_sd: errors of a fitted camera, as standard deviations of log focal, pitch, roll (radians) and log
+            offset; None for a camera that is fitted to the keypoints themselves.
+        outliers: share of keypoints that are completely wrong.
+        spread_m: size of the rectangle in which people stand (across, along).
+        height_m, pitch_rad: of the true camera.
+        noise: factor on the keypoint noise; 1 for a good detector.
+        least_apart_m: smallest distance between two people.
     """
 
     n: int = 200
@@ -122,7 +128,7 @@ class Crowd:
         self._lift(rng)
 
     def _pose_people(self, rng: np.random.Generator) -> None:
-        """Local rotations in the true camera frame."""
+        """Draw local rotations; the root is in the true camera frame."""
         n, kind = self.n, self.kind
         turns = rng.normal(0, np.radians(3), (n, 6, 3))
         stride = np.where(kind == "walking", rng.uniform(-0.5, 0.5, n), 0.0)
@@ -144,7 +150,7 @@ class Crowd:
         self.local = local
 
     def _stand(self, rng: np.random.Generator) -> None:
-        """True foot points, torsos and points, nobody within another."""
+        """Draw true foot points, torsos and body points, so that nobody stands inside another person."""
         ahead = np.array([0, 0, 1.0]) - self.normal[2] * self.normal
         ahead /= np.linalg.norm(ahead)
         right = np.cross(ahead, self.normal)
@@ -163,7 +169,7 @@ class Crowd:
         self.points_m = self.torso_m[:, None] + points
 
     def _see(self, rng: np.random.Generator) -> None:
-        """Keypoints (N, 17, 2) in pixels with noise, and their scores."""
+        """Make noisy keypoints (N, 17, 2) in pixels, and their scores."""
         pixels = project(self.points_m[:, :17], FOCAL_PX, CENTER_PX)
         size_px = FOCAL_PX * self.stature_m / np.linalg.norm(self.torso_m, axis=1)
         sigma = np.maximum(2 * COCO_SIGMA * 0.25 * size_px[:, None], 0.5) * self.noise
@@ -174,7 +180,7 @@ class Crowd:
         self.scores = np.ones(pixels.shape[:2])
 
     def _fitted(self, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-        """Log focal, pitch, roll, log offset as they are taken to be, and their covariance (4, 4)."""
+        """Estimated log focal, pitch, roll, log offset, with errors, and their covariance (4, 4)."""
         if self.camera_sd is None:
             keypoints = np.concatenate([self.pixels, 0.9 * self.scores[..., None]], axis=2)
             fit = fit_ground_camera(keypoints, SIZE_PX)
@@ -182,13 +188,13 @@ class Crowd:
         root = np.diag(self.camera_sd)
         root[1, 0] = -0.5 * self.camera_sd[1]  # focal length and pitch go together
         camera = self.theta + root @ rng.normal(size=4)
-        # A fit believes in the mean stature of all mankind; this crowd's own makes the offset wrong.
+        # A fit assumes the mean stature of all people. The mean of this crowd differs, so the offset is wrong.
         camera[3] -= self.log_mean_stature
         root[3, 3] = np.hypot(root[3, 3], self.mean_stature_sd)
         return camera, root @ root.T
 
     def _lift(self, rng: np.random.Generator) -> None:
-        """Poses as lifted in the fitted camera's upright frame, and their information (N, 18, 18)."""
+        """Make lifted poses with errors, in the fitted camera's frame, and their information (N, 18, 18)."""
         poor = np.isin(self.kind, ("seated", "leaning"))
         sd = np.where(poor[:, None], POSE_SD_DEG[self.lift], POSE_SD_DEG["good"])
         sd = np.radians(sd[:, [0, 1, 2, 2, 3, 3]]).repeat(3, axis=1)
@@ -200,7 +206,7 @@ class Crowd:
         self.pose_information = np.einsum("nq,qr->nqr", sd**-2.0, np.eye(18))
 
     def known(self) -> dict[str, Any]:
-        """What both ways of placing people are given alike."""
+        """Arguments that are the same for both ways of placing people."""
         focal = float(np.exp(self.camera[0]))
         return {
             "scores": self.scores,
@@ -209,7 +215,7 @@ class Crowd:
         }
 
     def place(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Torsos (N, 3), scales (N,), foot covariances (N, 3, 3), torso heights (N,): placed alone."""
+        """Place each alone: torsos (N, 3), scales (N,), foot covariances (N, 3, 3), torso heights (N,)."""
         normal = normal_from_pitch_roll(self.camera[1], self.camera[2])
         points, _ = Sticks(self.lifted)(np.zeros((self.n, 18)))
         height = -(points @ normal).min(axis=1)
@@ -221,7 +227,7 @@ class Crowd:
         return placed.torso_m, placed.scale, placed.position_cov_m2, height
 
     def refine(self, noise: RefineNoise | None = None) -> RefinedScene:
-        """Everybody together."""
+        """Refine everybody together, starting from `place`."""
         torso, scale, _, height = self.place()
         return refine_scene(
             Sticks(self.lifted), torso, scale, height, **self.known(),
@@ -232,11 +238,11 @@ class Crowd:
         )  # fmt: skip
 
     def placed_feet(self) -> FloatArray:
-        """(N, 3) foot points where everybody was placed alone."""
+        """(N, 3) foot points of people who were placed alone."""
         normal = normal_from_pitch_roll(self.camera[1], self.camera[2])
         return foot_points(self.place()[0], normal, float(np.exp(self.camera[3])))
 
 
 def foot_points(torso_m: FloatArray, normal: FloatArray, offset_m: float) -> FloatArray:
-    """(N, 3) torso centres dropped onto the plane."""
+    """(N, 3) torso centres projected onto the plane."""
     return np.asarray(torso_m - (torso_m @ normal + offset_m)[:, None] * normal)

@@ -1,4 +1,4 @@
-"""Scores of a reconstructed crowd against its truth, and the columns of tables that show them."""
+"""Scores of a reconstructed crowd against its truth, and table columns that show them."""
 
 from __future__ import annotations
 
@@ -26,20 +26,21 @@ IntArray = npt.NDArray[np.int64]
 Row = dict[str, Any]
 """All scores of one picture."""
 
-MIN_HEIGHT_PX, MIN_VISIBLE, MIN_INSIDE = 60.0, 0.3, 0.5  # who must be found
+# People who must be found: least height, visible share, and share inside the picture.
+MIN_HEIGHT_PX, MIN_VISIBLE, MIN_INSIDE = 60.0, 0.3, 0.5
 _BANDS_PX = (0.0, 40.0, 60.0, 100.0, 160.0, np.inf)
 LIMBS = slice(5, 17)  # shoulders to ankles
-_MASS = 0.9  # of the probability, that an interval claims to hold
-_VISIBLE = 2  # flag of a keypoint that is seen
+_MASS = 0.9  # probability that an interval claims to contain
+_VISIBLE = 2  # flag of a keypoint that can be seen
 
 
 def visible_people(truth: Truth) -> BoolArray:
-    """(N,) who can be seen well enough to be asked for."""
+    """(N,) whether a person can be seen well enough to be required."""
     return np.asarray((truth.visibility >= MIN_VISIBLE) & (truth.inside >= MIN_INSIDE))
 
 
 def matched(keypoints_px: FloatArray, truth: Truth) -> IntArray:
-    """(K, 2) rows of the truth and of the answer that show one person, by their seen keypoints."""
+    """(K, 2) rows of truth and answer that belong to the same person, matched by visible keypoints."""
     box = truth.boxes_px
     area = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])
     seen = truth.keypoints_px[..., 2] == _VISIBLE
@@ -48,7 +49,7 @@ def matched(keypoints_px: FloatArray, truth: Truth) -> IntArray:
 
 
 def score(answer: Answer, truth: Truth) -> Row:
-    """All numbers of one answer; shares and relative errors from 0 to 1."""
+    """All scores of one answer; shares and relative errors are fractions, not per cent."""
     pairs = matched(answer.keypoints_px, truth)
     row = _found(pairs, len(answer.torso_m), truth) | _camera(answer, truth)
     box = truth.boxes_px
@@ -67,7 +68,7 @@ def score(answer: Answer, truth: Truth) -> Row:
 
 
 def _found(pairs: IntArray, answers: int, truth: Truth) -> Row:
-    """Who is found, altogether and by height; finding somebody who need not be found is no mistake."""
+    """Recall and precision, in total and by height; it is no error to find a person who is not required."""
     found = np.zeros(len(truth), bool)
     found[pairs[:, 0]] = True
     wanted = visible_people(truth)
@@ -87,7 +88,7 @@ def _found(pairs: IntArray, answers: int, truth: Truth) -> Row:
 
 
 def _camera(answer: Answer, truth: Truth) -> Row:
-    """Errors of camera and first plane."""
+    """Errors of the camera and of the first plane."""
     cosine = np.clip(answer.normal @ truth.normals[0], -1.0, 1.0)
     return {
         "focal": answer.focal_px / float(truth.focal_px) - 1,
@@ -97,7 +98,7 @@ def _camera(answer: Answer, truth: Truth) -> Row:
 
 
 def _bodies(answer: Answer, truth: Truth, pairs: IntArray) -> Row:
-    """Errors of places, statures and poses of those who were found."""
+    """Errors of places, statures and poses of the people who were found."""
     true, pred = pairs.T
     error_m = np.linalg.norm(answer.torso_m[pred] - truth.torso_m[true], axis=1)
     distance_m = np.linalg.norm(truth.torso_m[true], axis=1)
@@ -116,10 +117,10 @@ def _bodies(answer: Answer, truth: Truth, pairs: IntArray) -> Row:
 
 
 def intervals_hold(scene: Scene, truth: Truth, true: IntArray, pred: IntArray) -> BoolArray:
-    """(K, J) whether each true rotation lies within the angle that claims 90 % of the probability.
+    """(K, J) whether each true rotation lies within the angle that claims to contain 90 % of the probability.
 
     Args:
-        true, pred: (K,) rows of the truth and of the scene that show one person.
+        true, pred: (K,) rows of the truth and of the scene that belong to the same person.
     """
     fisher = torch.from_numpy(scene.people.fisher[pred][:, list(JUDGED)])
     rotation = roma.rotvec_to_rotmat(torch.from_numpy(truth.pose[true][:, list(JUDGED)]))
@@ -129,7 +130,7 @@ def intervals_hold(scene: Scene, truth: Truth, true: IntArray, pred: IntArray) -
 
 @dataclass(frozen=True)
 class Column:
-    """A score as tables show it: heading, template of `str.format`, and where a row has it."""
+    """A score as a table column: heading, template of `str.format`, and a function that takes it from a row."""
 
     heading: str
     form: str
@@ -166,7 +167,7 @@ COLUMNS = (
 def scene_table(
     rows: dict[str, Row], columns: Sequence[Column] = COLUMNS, title: str = ""
 ) -> Table:
-    """A line a scene."""
+    """A table with a line for each scene."""
     return _table("scene", {name: [row] for name, row in rows.items()}, columns, title)
 
 
@@ -175,7 +176,7 @@ def means_table(
     columns: Sequence[Column] = COLUMNS,
     heading: str = "scenes",
 ) -> Table:
-    """A line a group of scenes: the mean size of what each column says of them."""
+    """A table with a line for each group of scenes: the mean absolute value of each column."""
     lines = {name: list(rows.values()) for name, rows in groups.items()}
     return _table(heading, lines, columns, "")
 
@@ -183,7 +184,7 @@ def means_table(
 def _table(
     heading: str, lines: dict[str, list[Row]], columns: Sequence[Column], title: str
 ) -> Table:
-    """One row is shown as it is, of several the mean size."""
+    """A table with a line for each name. A single row is shown as it is, several by `mean_size`."""
     cells: list[list[Cell]] = [
         [name, *(mean_size([column.value(row) for row in rows]) for column in columns)]
         for name, rows in lines.items()
@@ -192,7 +193,7 @@ def _table(
 
 
 def mean_size(values: list[float | None]) -> float | None:
-    """Mean absolute value of what is known; of a single value the value with its sign."""
+    """Mean absolute value of the known values; if there is only one value, the value with its sign."""
     known = [v for v in values if v is not None and np.isfinite(v)]
     if len(values) == 1 and known:
         return float(known[0])

@@ -1,4 +1,4 @@
-"""The one place where benchmarks call single stages of the pipeline: find, fit a camera, make the scene."""
+"""Single stages of the pipeline for benchmarks, which call them only here: find, fit a camera, make a scene."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def detector() -> Detector:
 
 
 def find(source: ImageSource, config: Config = DEFAULT, fixed: Fitted | None = None) -> Seen:
-    """Everybody in a picture of whose camera nothing is known.
+    """Find everybody in a picture, without any knowledge of the camera unless `fixed` is given.
 
     Args:
-        fixed: camera and ground, where they are known after all.
+        fixed: camera and ground, if they are known.
     """
     reading = Reading(source)
     return find_people(reading, detector(), KnownCamera(reading.size_px), config, fixed)
 
 
 def scout(picture: Path) -> Detections:
-    """Everybody found in the tiles that a run begins with, without any knowledge of the camera."""
+    """Everybody found in the scout tiles, with which a run begins; nothing is known about the camera."""
     with open_image(picture, max_pixels=DEFAULT.max_pixels) as source:
         tiles = scout_tiles(
             source.width,
@@ -59,7 +59,7 @@ def scout(picture: Path) -> Detections:
 
 
 def edges(source: ImageSource) -> Structure | None:
-    """Straight edges of a picture without people."""
+    """Straight edges of a picture that shows no people."""
     known = KnownCamera((source.width, source.height))
     return find_structure(source, np.zeros((0, 4)), known, DEFAULT)
 
@@ -71,10 +71,10 @@ def fit(
     camera: Camera | None = None,
     structure: Structure | None = None,
 ) -> Fitted | None:
-    """Camera and ground from people, the principal point free; None where they do not tell.
+    """Fit camera and ground to people, with a free principal point; None if people do not determine them.
 
     Args:
-        camera: whose focal length is known.
+        camera: a camera with known focal length; None if it is not known.
         structure: straight edges of the picture.
     """
     known = KnownCamera(size_px, camera)
@@ -88,14 +88,14 @@ def scene_of(
     config: Config = DEFAULT,
     crops: Crops | None = None,
 ) -> Scene:
-    """Everybody with body and place.
+    """Make the scene: everybody with body and place.
 
     Args:
-        crops: pixels of the picture, for components that look at it again.
+        crops: the picture, for components that look at it again.
     """
     return to_scene(name, seen, KnownCamera(size_px), config, crops)
 
 
 def seen_before(people: Detections, fitted: Fitted | None) -> Seen:
-    """People and camera that were not found by `find`."""
+    """A `Seen` of people and camera that do not come from `find`."""
     return Seen(people, fitted, n_tiles=0, n_detections=len(people), rounds=0)

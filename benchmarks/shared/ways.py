@@ -1,4 +1,4 @@
-"""Ways to reconstruct a picture whose truth is known: presets, truth for a stage, a plain baseline."""
+"""Ways to reconstruct a picture with known truth: presets, truth in place of single stages, and a baseline."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from tiling import open_image
 
 FloatArray = npt.NDArray[np.float64]
 
-_KEYPOINT_SCORE = 0.6  # of true keypoints that are seen; hidden ones have none
-_MIN_KEYPOINTS = 6  # that are seen, of somebody who counts as found
-_TINY_VARIANCE = 1e-12  # of a camera that is known
+_KEYPOINT_SCORE = 0.6  # of true keypoints that can be seen; hidden ones have score 0
+_MIN_KEYPOINTS = 6  # that can be seen; people with fewer count as not found
+_TINY_VARIANCE = 1e-12  # of a known camera
 _TORSO = list(TORSO_KEYPOINTS)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one way says of one picture; rows are people.
+    """The result of one way for one picture; rows are people.
 
     Attributes:
         keypoints_px: (M, 17, 3); torso_m: (M, 3); keypoints_m: (M, 17, 3) or None; stature_m: (M,).
@@ -53,7 +53,7 @@ Way = Callable[[Path, Truth], Answer]
 
 
 def whole(config: str | Config) -> Way:
-    """The whole pipeline with a preset or other settings."""
+    """The complete pipeline with a preset or a Config."""
 
     def run(image: Path, _: Truth) -> Answer:
         return answer_of(crowd3d.reconstruct(image, config=config))
@@ -62,39 +62,39 @@ def whole(config: str | Config) -> Way:
 
 
 def true_camera(image: Path, truth: Truth) -> Answer:
-    """Focal length and principal point known."""
+    """The complete pipeline, with known focal length and principal point."""
     return answer_of(crowd3d.reconstruct(image, camera=_camera(truth)))
 
 
 def true_ground(image: Path, truth: Truth) -> Answer:
-    """Camera and ground known; people found and lifted as ever."""
+    """Camera and ground are known; people are found and lifted as usual."""
     return answer_of(on_true_ground(image, truth))
 
 
 def on_true_ground(image: Path, truth: Truth, config: Config = DEFAULT) -> crowd3d.Scene:
-    """The scene of people found in the picture, on the true ground before the true camera."""
+    """The scene of people found in the picture, with the true camera and ground."""
     with open_image(image) as source:
         seen = stages.find(source, config, fixed=_true_fit(truth))
     return stages.scene_of(image.name, seen, _size_px(truth), config)
 
 
 def true_keypoints(image: Path, truth: Truth) -> Answer:
-    """Everybody who can be seen is found, with exact keypoints; camera and ground from them alone."""
+    """Everybody who can be seen is given, with exact keypoints; camera and ground are fitted to them only."""
     people = _true_people(truth)
     seen = stages.seen_before(people, stages.fit(people, _size_px(truth)))
     return answer_of(stages.scene_of(image.name, seen, _size_px(truth)))
 
 
 def true_keypoints_and_ground(image: Path, truth: Truth) -> Answer:
-    """Only poses, statures and places are left to the pipeline."""
+    """Exact keypoints, camera and ground are given; the pipeline only finds poses, statures and places."""
     seen = stages.seen_before(_true_people(truth), _true_fit(truth))
     return answer_of(stages.scene_of(image.name, seen, _size_px(truth)))
 
 
 def boxes_and_constant_focal(image: Path, truth: Truth) -> Answer:
-    """No common ground: every box is a person of 1.70 m before a camera whose focal length is the diagonal.
+    """Baseline without a common ground: every box is a person of 1.70 m, and the focal length is constant.
 
-    That is the convention of GigaCrowd's per-person methods (focal length = picture diagonal).
+    The focal length is the picture's diagonal, which is the convention of GigaCrowd's per-person methods.
     """
     with open_image(image) as source:
         people = stages.find(source).people
@@ -130,7 +130,7 @@ WAYS: dict[str, Way] = {
 
 
 def answer_of(scene: crowd3d.Scene) -> Answer:
-    """What a scene says."""
+    """The answer that a scene gives."""
     people = scene.people
     plane = scene.planes[0] if scene.planes else Plane(np.array([0.0, -1.0, 0.0]), math.nan)
     return Answer(
@@ -145,7 +145,7 @@ def answer_of(scene: crowd3d.Scene) -> Answer:
 
 
 def _keypoints_m(scene: crowd3d.Scene) -> FloatArray:
-    """(M, 17, 3) of the bodies, camera frame."""
+    """(M, 17, 3) keypoints of the bodies, camera frame."""
     body = crowd3d.body.load(scene.body, "crowd")
     people = scene.people
     posed = body(
@@ -167,7 +167,7 @@ def _camera(truth: Truth) -> Camera:
 
 
 def _true_fit(truth: Truth) -> Fitted:
-    """The true camera and planes as if they had been fitted; the plane of most people comes first."""
+    """The true camera and planes as a fit result; the plane with most people comes first."""
     planes = [Plane(n, float(d)) for n, d in zip(truth.normals, truth.offsets_m, strict=True)]
     most = int(np.bincount(truth.plane, minlength=len(planes)).argmax())
     planes.insert(0, planes.pop(most))
@@ -175,7 +175,7 @@ def _true_fit(truth: Truth) -> Fitted:
 
 
 def _true_people(truth: Truth) -> Detections:
-    """Those of whom enough is seen, as an exact estimator would find them."""
+    """People with enough visible keypoints, as an exact estimator would find them."""
     keypoints = truth.keypoints_px.copy()
     keypoints[..., 2] = np.where(keypoints[..., 2] == 2, _KEYPOINT_SCORE, 0.0)
     seen = (keypoints[..., 2] > 0).sum(axis=1) >= _MIN_KEYPOINTS
