@@ -1,7 +1,7 @@
 """How long skinning a crowd takes, for each level of the embedded body: python benchmarks/body_speed.py
 
-Poses and shapes are random. Best and median are of several runs by the clock; another program that runs
-meanwhile lengthens them.
+Poses and shapes are random. Best and median are wall-clock times of several runs; other running programs make
+them longer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from crowd3d import body
 
 
 def skinning(level: str, people: int, repeats: int) -> Times:
-    """Run times of posing so many people."""
+    """Run times of posing `people` people."""
     model = body.load("open", level)
     generator = torch.Generator().manual_seed(0)
     pose = 0.4 * torch.randn(people, 24, 3, generator=generator)
@@ -26,7 +26,7 @@ def skinning(level: str, people: int, repeats: int) -> Times:
 
 
 def table(people: int, repeats: int) -> Table:
-    """A line a level."""
+    """A table with a line for each level of the body."""
     columns = {"body": "{}", "vertices": "{:,}", "people": "{:,}"}
     columns |= {"best s": "{:.3f}", "median s": "{:.3f}"}
     result = Table(columns, [])

@@ -1,9 +1,9 @@
-"""What each component adds in a crowd: python benchmarks/components.py --cache DIR
+"""What each optional component adds in a crowd: python benchmarks/components.py --cache DIR
 
-Crowds in which about three of ten people overlap somebody (their boxes share 0.3 and more of their union) are
-rendered once, searched once by the default network, and then made into scenes without and with each component.
-Seconds are those of finding everybody plus those of the component's own run from there. Components whose
-weights are not there are named and left out. Nothing is tuned on these crowds.
+In these crowds, about three of ten people overlap another person (boxes with an IoU of 0.3 or more). Each crowd
+is rendered once, and searched once by the default network. From there, scenes are made without and with each
+component. Seconds are for finding everybody plus for making the scene with the component. Components whose
+weights are not installed are named and left out. Nothing is tuned on these crowds.
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ ROWS: dict[str, dict[str, Any]] = {
     **{f"+ depth prior {name}": {"depth_prior": name} for name in ("body", "rootnet", "rootnet-s")},
     "+ posterior fusion": {"fuse_looks": True},
 }
-ALL = "all"  # of them together
+ALL = "all"  # row with all components together
 
 
 def everything(missing: dict[str, str]) -> dict[str, Any]:
-    """The settings of all rows that run, of two of one kind the first."""
+    """The settings of all rows that can run, together; if two rows set the same key, the first one counts."""
     together: dict[str, Any] = {}
     for name, settings in ROWS.items():
         if name not in missing:
@@ -74,7 +74,7 @@ def everything(missing: dict[str, str]) -> dict[str, Any]:
 
 
 def overlapping(truth: Truth) -> npt.NDArray[np.bool_]:
-    """(N,) whose box meets somebody else's with an IoU of `OVERLAP_IOU`, of people who can be seen."""
+    """(N,) whether a box has an IoU of at least `OVERLAP_IOU` with another; both people must be visible."""
     seen = np.flatnonzero(visible_people(truth))
     i, j = (seen[index] for index in np.triu_indices(len(seen), 1))
     close = box_iou(truth.boxes_px[i], truth.boxes_px[j]) >= OVERLAP_IOU
@@ -84,12 +84,12 @@ def overlapping(truth: Truth) -> npt.NDArray[np.bool_]:
 
 
 def overlap_rate(truth: Truth) -> float:
-    """Share of overlapping people among those who can be seen."""
+    """Share of overlapping people among the visible people."""
     return float(overlapping(truth)[visible_people(truth)].mean())
 
 
 def judge(scene: Scene, truth: Truth) -> Row:
-    """The numbers of `syncrowd`, and those of overlapping people and of the error bars."""
+    """The scores of syncrowd.py, and also PA-MPJPE of overlapping people and coverage of the 90 % intervals."""
     answer = answer_of(scene)
     row = score(answer, truth)
     pairs = matched(answer.keypoints_px, truth)
@@ -120,7 +120,7 @@ COLUMNS = (
 def run_scene(
     crowd: Crowd, cache: Path, missing: dict[str, str]
 ) -> tuple[dict[str, Row], dict[str, float]]:
-    """The rows of one crowd, and facts of it; what cannot run is added to `missing` with its reason."""
+    """The rows of one crowd, and facts about it; components that cannot run are added to `missing`."""
     image, truth = rendered(crowd, cache)
     rows: dict[str, Row] = {}
     with open_image(image) as source:
@@ -151,7 +151,7 @@ def _timed_scene(crowd: Crowd, seen: Seen, config: Config, crops: Crops) -> tupl
 
 
 def crowds_table(facts: dict[str, dict[str, float]]) -> Table:
-    """How crowded each scene is."""
+    """A table of how crowded each scene is."""
     lines = {name: [fact["people"], 100 * fact["overlap"]] for name, fact in facts.items()}
     people = [fact["people"] for fact in facts.values()]
     rates = [100 * fact["overlap"] for fact in facts.values()]

@@ -1,9 +1,9 @@
 """How long scoring takes: python benchmarks/evaluate_speed.py
 
-Crowds on a plane, seen by a camera of a LargeCrowd picture; predictions are the truth with noise, some
-people missing and some invented. Timed are the scores alone, of both flavours, with intervals, posing the
-bodies' keypoints, and everything that `crowd3d evaluate` says. The scores themselves are printed to show
-that the crowds are no trivial ones.
+Crowds stand on a plane and are seen by a camera like that of a LargeCrowd picture. Predictions are the truth
+with noise; some people are missing and some are invented. Timed are the scores alone (both flavours, and with
+intervals), posing the bodies' keypoints, and everything that `crowd3d evaluate` computes. The scores themselves
+are printed to show that the crowds are not trivial.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MISSED, INVENTED = 0.1, 0.1
 
 
 def parameters(people: int, seed: int) -> Predicted:
-    """People standing on a plane, 40 to 160 m away."""
+    """Parameters of people who stand on a plane, 40 to 160 m away."""
     rng = np.random.default_rng(seed)
     far, side = rng.uniform(40, 160, people), rng.uniform(-0.6, 0.6, people)
     c, s = np.cos(PITCH_RAD), np.sin(PITCH_RAD)
@@ -44,7 +44,7 @@ def parameters(people: int, seed: int) -> Predicted:
 
 
 def pair(people: int, seed: int) -> tuple[Predicted, PredictedFrame, FrameTruth]:
-    """What is predicted, as parameters and posed, and the truth of one picture."""
+    """For one picture: the prediction as parameters, the prediction as posed bodies, and the truth."""
     rng = np.random.default_rng([seed, 1])
     everyone = parameters(people, seed)
     seen = of_parameters(everyone)
@@ -66,7 +66,7 @@ def pair(people: int, seed: int) -> tuple[Predicted, PredictedFrame, FrameTruth]
 
 
 def jobs(frames: int, people: int) -> tuple[dict[str, Callable[[], object]], Callable[[], Table]]:
-    """What is timed, and the scores of the crowds it is timed on."""
+    """The functions to time, by name, and a function that gives the scores of the same crowds."""
     raw, posed, truth = {}, {}, {}
     for i in range(frames):
         found, seen, true = pair(people, i)

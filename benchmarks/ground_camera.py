@@ -1,16 +1,16 @@
-"""How well camera and ground are found from people, against the best possible and the released search.
+"""How well camera and ground are found from people, compared with the optimum and with the released search.
 
     OMP_NUM_THREADS=1 python benchmarks/ground_camera.py
 
-Generated crowds: sticks from mid-shoulder to mid-ankle with a lean of 3 degrees, 5 % of spread in stature
-and 1.5 % keypoint noise; outliers lean by 20 degrees, sit, or are children. Medians over the scenes. In
+Generated crowds: sticks from mid-shoulder to mid-ankle with a lean of 3 degrees, 5 % of spread in stature and
+1.5 % keypoint noise. Outliers lean by 20 degrees, sit, or are children. All numbers are medians over scenes. In
 brackets: the median error over that of an efficient estimator (Cramer-Rao bound) if everybody were an upright
-adult; chance alone moves such a ratio by 1.17 / sqrt(scenes), 9 % for 160. Height: of the camera above the
-ground, the worst of all levels where there is a step. Right level: on which people stand. Distances: mean
-relative error of the distances between people. "in 90 %" is how often the true focal length lies in the 90 %
-interval. The released search is that of Crowd3D (CVPR 2023), written anew and vectorised from its published
-description. It is told the true length from ankles to shoulders (its own constant is 11 % too long); its
-errors are comparable, its time is a lower limit. Times are processor time.
+adult; chance alone changes such a ratio by 1.17 / sqrt(scenes), 9 % for 160. "height": error of the camera's
+height above the ground; if there is a step, of the worst level. "right level": share of people on the correct
+level. "distances off by": mean relative error of the distances between people. "in 90 %": how often the true
+focal length lies in the 90 % interval. The released search is that of Crowd3D (CVPR 2023), written anew and
+vectorised from its published description. It is given the true length from ankles to shoulders (its own
+constant is 11 % too long). Its errors are comparable, its time is a lower limit. Times are processor time.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MOST_PEOPLE_IN_PAIRS = 300
 
 @dataclass(frozen=True)
 class Found:
-    """What an estimator says of a scene; offsets (N,) are of the ground below every person."""
+    """An estimate of camera and ground; `offset_m` (N,) is that of the ground below every person."""
 
     focal_px: float
     normal: FloatArray
@@ -49,7 +49,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Errors:
-    """Of one scene; `focal` is a logarithm, `right_level` and `ppds_loss` are per cent."""
+    """Errors of one scene; `focal` is of the logarithm, `right_level` and `ppds_loss` are in per cent."""
 
     focal: float
     normal_deg: float
@@ -61,7 +61,7 @@ class Errors:
 
 
 def ours(scenario: Scenario, people: Crowd) -> tuple[Found, bool]:
-    """Our fit, and whether its 90 % interval holds the true focal length."""
+    """Our fit, and whether its 90 % interval contains the true focal length."""
     planes = 2 if scenario.step_m else 1
     size = (scenario.width, scenario.height)
     start = time.process_time()
@@ -82,7 +82,7 @@ def theirs(scenario: Scenario, people: Crowd) -> Found:
 
 
 def places(scenario: Scenario, people: Crowd, found: Found) -> FloatArray:
-    """(N, 3) metres of ankles; NaN for rays that miss the ground."""
+    """(N, 3) places of the ankles in metres; NaN for rays that miss the ground."""
     ankle = people.keypoints[:, 15, :2] - scenario.center_px
     ray = np.c_[ankle / found.focal_px, np.ones(len(ankle))]
     fall = -(ray @ found.normal)
@@ -91,7 +91,7 @@ def places(scenario: Scenario, people: Crowd, found: Found) -> FloatArray:
 
 
 def errors(scenario: Scenario, people: Crowd, found: Found) -> Errors:
-    """Of one scene; a person whose ray misses the ground counts as infinitely far off."""
+    """Errors of one scene; a person whose ray misses the ground counts as infinitely far off."""
     heights = scenario.heights_m
     truth = Found(scenario.focal_px, scenario.normal, heights[people.level], 0.0)
     of_level = [np.median(found.offset_m[people.level == k]) for k in range(len(heights))]
@@ -128,7 +128,7 @@ def bound_medians(scenario: Scenario, people: Crowd, seed: int) -> tuple[float, 
 
 
 def measure(scenario: Scenario, scenes: int, baseline_scenes: int, seed: int) -> dict[str, Any]:
-    """Medians over the scenes, as plain values."""
+    """Run all scenes of a scenario; medians over the scenes, as plain values."""
     mine, released, bounds, inside = [], [], [], []
     for k in range(seed, seed + scenes):
         people = crowd(scenario, k)
@@ -149,7 +149,7 @@ def measure(scenario: Scenario, scenes: int, baseline_scenes: int, seed: int) ->
 
 
 def medians(rows: list[Errors]) -> dict[str, float]:
-    """Of every error over the scenes."""
+    """The median of every error over the scenes."""
     return {
         name: float(np.median([getattr(r, name) for r in rows]))
         for name in Errors.__dataclass_fields__
@@ -176,7 +176,7 @@ COLUMNS = {
 
 
 def line(row: dict[str, Any]) -> list[Cell]:
-    """One row of the table, from what `measure` says."""
+    """One row of the table, from the result of `measure`."""
     own, best, search = row["ours"], row["bound"], row["released"]
     over = [own[name] / value for name, value in zip(list(own)[:3], best, strict=True)]
     cells: list[Cell] = [

@@ -1,8 +1,8 @@
-"""Where people face, with and without the second look: python benchmarks/headings.py --cache DIR
+"""How well headings are found, with and without the second look: python benchmarks/headings.py --cache DIR
 
-Crowds that nothing was trained on or tuned on are read twice, as they were rendered and as a poor camera would
-have taken them (people 70 px tall, dim, a coarse JPEG), with the true camera and ground. Judged are standing
-people over 60 px of whom half is seen.
+Nothing was trained or tuned on these crowds. Each is read in two qualities: as rendered, and as a poor camera
+would have taken it (people 70 px tall, dim, a coarse JPEG). The true camera and ground are given. Scored are
+standing people who are over 60 px tall and at least half visible.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 QUALITIES = ("sharp", "poor")
 MIN_HEIGHT_PX, MIN_VISIBLE, _MIN_OKS = 60.0, 0.5, 0.3
-_FRONTAL = 0.04  # openness from which left and right can be mixed up
-_POOR_PX = 70.0  # median height of the people
+_FRONTAL = 0.04  # least true openness of people whose left and right can be mixed up
+_POOR_PX = 70.0  # median height of the people in a poor picture
 
 
 def poor_picture(image: Path, truth: Truth, seed: int) -> Path:
-    """The picture through a poor camera, in its own size, beside it."""
+    """The picture as from a poor camera, scaled back to the same size, in a file beside the picture."""
     poor = image.with_name("small.jpg")
     if not poor.exists():
         rng, pixels = np.random.default_rng(seed), cv2.imread(str(image))
@@ -64,7 +64,7 @@ def poor_picture(image: Path, truth: Truth, seed: int) -> Path:
 
 
 def whom(scene: Scene, truth: Truth) -> npt.NDArray[np.int64]:
-    """(K, 2) rows of truth and scene that show one person, left and right mixed up or not."""
+    """(K, 2) rows of truth and scene that belong to the same person, even if left and right are mixed up."""
     box = truth.boxes_px
     height, width = box[:, 3] - box[:, 1], box[:, 2] - box[:, 0]
     found, true = scene.people.keypoints_px[..., :2], truth.keypoints_px[..., :2]
@@ -77,7 +77,12 @@ def whom(scene: Scene, truth: Truth) -> npt.NDArray[np.int64]:
 
 
 def judge(scene: Scene, truth: Truth) -> FloatArray:
-    """(K, 4): mixed up, error of the heading in degrees, 90 % angle of the root holds, MPJPE in mm."""
+    """Score each matched person.
+
+    Returns:
+        (K, 4) left and right mixed up (0 or 1), error of the heading in degrees, whether the 90 % angle of the
+        root contains the truth (0 or 1), MPJPE in mm.
+    """
     true, found = whom(scene, truth).T
     box = truth.boxes_px[true]
     height = box[:, 3] - box[:, 1]
@@ -97,7 +102,7 @@ def judge(scene: Scene, truth: Truth) -> FloatArray:
 
 
 def _level(ways: FloatArray, up: FloatArray) -> FloatArray:
-    """(N, 3) unit directions along the ground."""
+    """(N, 3) directions projected onto the ground, of unit length."""
     level = ways - (ways @ up)[:, None] * up
     return np.asarray(level / np.linalg.norm(level, axis=1, keepdims=True))
 
@@ -116,7 +121,7 @@ COLUMNS = {
 
 
 def table(judged: dict[str, FloatArray]) -> Table:
-    """A line for each quality of the pictures and each way, of its people's rows as `judge` makes them."""
+    """A line for each picture quality and way, from the rows that `judge` gives for its people."""
     result = Table(COLUMNS, [])
     for name, rows in judged.items():
         mixed_up, heading, holds, errors_mm = rows.T

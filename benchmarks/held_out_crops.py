@@ -1,8 +1,9 @@
-"""Make the crops that judge crowdnet-s and rootnet-s in tests: python benchmarks/held_out_crops.py --out DIR
+"""Make the crops for the tests of crowdnet-s and rootnet-s: python benchmarks/held_out_crops.py --out DIR
 
-This measures nothing: tests/data holds what it makes. It renders pictures of seeds that training never saw, in
-the style of the recipe, and writes two small shards: `crowdnet_pairs.npz`, one window about two people told
-either's 2D pose, and `rootnet_people.npz`, people of whom some sit, are small, or are cut by the border.
+This measures nothing; its output is in tests/data. It renders pictures in the style of the training recipe,
+with seeds that were not used in training, and writes two small files. `crowdnet_pairs.npz` has windows that
+show two people, once with the 2D pose of each. `rootnet_people.npz` has people of whom some sit, are small, or
+are cut by the border.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ PAIRS, PEOPLE = 40, 120
 
 
 def pairs_shard(recipe: SceneRecipe) -> Shard:
-    """At most `PAIRS` pairs."""
+    """At most `PAIRS` pairs of people."""
     parts: list[Shard] = []
     lifter = lift.load()
     for _, setting, truth in settings(recipe, PAIR_SEEDS, rule_poses(POSES, POSE_SEED)):
@@ -49,9 +50,9 @@ def pairs_shard(recipe: SceneRecipe) -> Shard:
 
 
 def people_shard(recipe: SceneRecipe) -> Shard:
-    """At most `PEOPLE` people, drawn evenly from all pictures, in windows about what the detector might see.
+    """At most `PEOPLE` people, drawn evenly from all pictures, in windows around modelled detector poses.
 
-    Besides that 2D pose there are the true one, `right_`, and one with errors as in crowds, `wrong_`.
+    Each person also has the true 2D pose (`right_`) and one with errors as in crowds (`wrong_`).
     """
     parts, lifter = [], lift.load()
     for seed, setting, truth in settings(recipe, PEOPLE_SEEDS, rule_poses(POSES, POSE_SEED)):
@@ -72,7 +73,7 @@ def people_shard(recipe: SceneRecipe) -> Shard:
 
 
 def joined(parts: list[Shard], most: int) -> Shard:
-    """The first rows of several shards."""
+    """Join several shards, and keep at most `most` rows."""
     rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return select(rows, np.asarray(np.arange(len(rows["who"])) < most))
 

@@ -1,10 +1,10 @@
-"""The lift on motion it never saw, with a detector's errors, against three baselines.
+"""The lift on motion not used in training, with the errors of a detector, compared with three baselines.
 
     python benchmarks/lift.py --mocap DIR --deepmimic DIR
 
-Held-out motion, noise and population are those of the recipe; poses are as recorded. The two trained rows of
-equal budget differ only in what they are trained to say: a matrix Fisher distribution or a 6D rotation (Zhou et
-al., CVPR 2019). "refined" is after limbs were fitted to the keypoints.
+Held-out motion, noise and population are those of the recipe; poses are as recorded. Two rows are trained here
+with the same budget. They differ only in the output: a matrix Fisher distribution, or a 6D rotation (Zhou et
+al., CVPR 2019). "refined": after limbs were fitted to the keypoints.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Row = dict[str, float]
 
 
 def six_d(raw: Raw) -> Tensor:
-    """The first two columns of every 3x3 output, made orthonormal by Gram-Schmidt."""
+    """Rotations from the first two columns of every 3x3 output, made orthonormal by Gram-Schmidt."""
     a = torch.nn.functional.normalize(raw.fisher[..., :, 0], dim=-1)
     b = raw.fisher[..., :, 1]
     b = torch.nn.functional.normalize(b - (a * b).sum(-1, keepdim=True) * a, dim=-1)
@@ -51,7 +51,7 @@ def six_d(raw: Raw) -> Tensor:
 def six_d_loss(
     raw: Raw, seen: Normalised, batch: Batch, rig: Rig
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Squared error of rotation matrices and distance of joints, of about equal size."""
+    """Loss from squared errors of rotation matrices and distances of joints, both weighted about equally."""
     rotations = six_d(raw)
     rotation = ((rotations - batch.rotations) ** 2).sum((-1, -2))[:, :22].mean()
     rest = with_shape(rig.joints, batch.betas)
@@ -64,7 +64,7 @@ def six_d_loss(
 
 @torch.no_grad()
 def six_d_row(net: LiftNet, batch: Batch, rig: Rig) -> Row:
-    """Judged like the lift: averaged with the mirrored person."""
+    """Scores of the 6D network, averaged with the mirrored person as in the lift."""
     flipped = mirror_keypoints(batch.keypoints)
     a = net(normalise(batch.keypoints, batch.elevation).features)
     b = net(normalise(flipped, batch.elevation).features)
@@ -73,7 +73,7 @@ def six_d_row(net: LiftNet, batch: Batch, rig: Rig) -> Row:
 
 
 def mean_row(bank: Bank, batch: Batch, rig: Rig) -> Row:
-    """The average training pose, facing the camera."""
+    """Scores of a baseline that always answers the mean training pose, facing the camera."""
     pick = torch.multinomial(bank.chance, 20_000, replacement=True, generator=_seeded(1))
     pose = posterior.mode(bank.poses[pick].mean(0))
     pose[0] = torch.diag(torch.tensor([1.0, -1.0, -1.0])) @ pose[0]
@@ -82,7 +82,10 @@ def mean_row(bank: Bank, batch: Batch, rig: Rig) -> Row:
 
 
 def neighbour_row(bank: Bank, recipe: Recipe, batch: Batch, rig: Rig, size: int = 60_000) -> Row:
-    """The pose of the most similar of many training people, by score-weighted keypoint distance."""
+    """Scores of a baseline that answers the pose of the nearest of `size` training people.
+
+    The distance is that of 2D keypoints, weighted by score.
+    """
     known = draw(bank, rig, recipe, size, _seeded(2))
 
     def places(batch: Batch) -> tuple[Tensor, Tensor]:
@@ -101,7 +104,7 @@ def neighbour_row(bank: Bank, recipe: Recipe, batch: Batch, rig: Rig, size: int 
 
 
 def lift_rows(lifter: lift.Lift, batch: Batch, rig: Rig, name: str) -> dict[str, Row]:
-    """The network alone, and with its pose refinement."""
+    """Scores of the network alone, and with its pose refinement."""
     result = lifter(batch.keypoints, batch.elevation)
     refined = lifter.refine_pose(result, batch.keypoints, batch.elevation, rig=rig)
     return {
@@ -111,7 +114,7 @@ def lift_rows(lifter: lift.Lift, batch: Batch, rig: Rig, name: str) -> dict[str,
 
 
 def timings(lifter: lift.Lift, batch: Batch) -> Table:
-    """Seconds for 1,000 people."""
+    """A table of the seconds for 1,000 people."""
     keypoints, elevation = batch.keypoints[:1000], batch.elevation[:1000]
     result = lifter(keypoints, elevation)
     times = taking_turns(
@@ -143,7 +146,7 @@ COLUMNS = {  # key of `summary` -> heading and template
 
 
 def table(rows: dict[str, Row]) -> Table:
-    """One line a row."""
+    """The table, with a line for each entry of `rows`."""
     columns = {"pose by": "{}"} | dict(COLUMNS.values())
     return Table(columns, [[name, *(row.get(k) for k in COLUMNS)] for name, row in rows.items()])
 

@@ -1,9 +1,9 @@
 """Detector and lift on real photographs with measured 3D joints: python benchmarks/lift_real.py SAMPLES
 
-The folder holds `h36m/` and `mpi_inf_3dhp/` of mmpose's tests/data. Keypoints are the network's own,
-from the tiles that a run begins with. Intrinsics are the data sets'; gravity is that of the calibrated
-camera, and the test cameras of MPI-INF-3DHP, whose attitude is not published, are taken as level.
-PA-MPJPE is over the 14 joints that both data sets have. "refined" is after limbs were fitted to the keypoints.
+The folder has `h36m/` and `mpi_inf_3dhp/` of mmpose's tests/data. Keypoints are found by the default network in
+the scout tiles. Intrinsics and gravity are those of the data sets' calibration. The orientation of the test
+cameras of MPI-INF-3DHP is not published; they are assumed to be level. PA-MPJPE is over the 14 joints that both
+data sets have. "refined": after limbs were fitted to the keypoints.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ from crowd3d.training.lift.metrics import procrustes
 
 Array = npt.NDArray[np.float64]
 
-# MPI-INF-3DHP's 17 in the order of H36M_14; hips, knees and ankles begin at the right in both.
+# Indices of MPI-INF-3DHP's 17 joints in the order of H36M_14; hips, knees and ankles begin at the right in
+# both.
 _3DHP_14 = (8, 9, 10, 11, 12, 13, 1, 0, 5, 6, 7, 2, 3, 4)
 _3DHP_PELVIS = 14
-_UPRIGHT_COS = 0.7  # of the angle between trunk and gravity
-_ON_FEET_M = 0.5  # from the lower ankle up to the hips
+_UPRIGHT_COS = 0.7  # least cosine of the angle between the trunk and up, for an upright person
+_ON_FEET_M = 0.5  # least height of the hips above the lower ankle, for an upright person
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Sample:
     """One person in one photograph, in the camera frame.
 
     Attributes:
-        up: (3,) upward direction, and whether it is known or assumed.
+        up: (3,) upward direction; up_is_known: whether it is known, not assumed.
         center_px: (2,) middle of the person; joints_m: (14, 3) in the order of H36M_14.
         trunk: (3,) from the pelvis to the neck.
     """
@@ -58,7 +59,7 @@ class Sample:
 
     @property
     def is_upright(self) -> bool:
-        """Whether the trunk is nearer to the vertical than to the ground, and legs carry it."""
+        """Whether the trunk is about vertical, and the hips are well above the feet."""
         heights = self.joints_m @ self.up
         legs = heights[[0, 3]].mean() - heights[[2, 5]].min()
         leans = self.trunk @ self.up / np.linalg.norm(self.trunk)
@@ -66,13 +67,13 @@ class Sample:
 
 
 def camera_of(values: dict[str, Array], size: tuple[int, int]) -> Camera:
-    """One focal length and the principal point; the lenses' distortion is left out."""
+    """A camera with one focal length and the principal point; the distortion of the lens is left out."""
     focal, center = np.ravel(values["f"]), np.ravel(values["c"])
     return Camera(*size, float(focal.mean()), (float(center[0]), float(center[1])))
 
 
 def h36m(folder: Path) -> Iterator[Sample]:
-    """Human3.6M; R turns camera vectors into the world, whose z points up."""
+    """Samples of Human3.6M; R turns camera vectors into the world frame, whose z points up."""
     cameras = read_pickled_arrays(folder / "cameras.pkl")
     data = np.load(folder / "test_h36m_body3d.npz")
     for name, center, joints in zip(data["imgname"], data["center"], data["S"], strict=True):
@@ -89,7 +90,7 @@ def h36m(folder: Path) -> Iterator[Sample]:
 
 
 def mpi_inf_3dhp(folder: Path) -> Iterator[Sample]:
-    """MPI-INF-3DHP; R turns world vectors, y up, into the camera. Test cameras come without R."""
+    """Samples of MPI-INF-3DHP; R turns world vectors (y up) into the camera frame. Test cameras have no R."""
     for part in ("train", "test"):
         cameras = read_pickled_arrays(folder / f"cameras_{part}.pkl")
         data = np.load(folder / f"test_3dhp_{part}.npz")
@@ -107,13 +108,13 @@ def mpi_inf_3dhp(folder: Path) -> Iterator[Sample]:
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """Width and height, pixels."""
+    """Width and height in pixels."""
     with tiling.open_image(path, max_pixels=10**8) as source:
         return source.width, source.height
 
 
 def detect(sample: Sample) -> Detections:
-    """The person at the sample's place, as the network sees it: one row, or none."""
+    """The best detection whose box contains the sample's centre: one row, or none."""
     people = stages.scout(sample.image)
     low, high = people.box_px[:, :2], people.box_px[:, 2:]
     inside = ((low < sample.center_px) & (sample.center_px < high)).all(axis=1)
@@ -123,7 +124,7 @@ def detect(sample: Sample) -> Detections:
 def judge(
     sample: Sample, seen: Detections, lifter: lift.Lift, model: body.BodyModel
 ) -> dict[str, float]:
-    """PA-MPJPE and root-aligned MPJPE in millimetres, of the lift and of its refinement."""
+    """PA-MPJPE and root-aligned MPJPE in millimetres, for the lift and for its refinement."""
     rays = sample.camera.rays(seen.keypoints_px[..., :2])
     keypoints, elevation, R_upright_cam = to_upright(rays, seen.keypoints_px[..., 2], sample.up)
     lifted = lifter(keypoints, elevation)
@@ -158,7 +159,7 @@ ERRORS = ("pa_mpjpe_mm", "mpjpe_mm", "refined_pa_mpjpe_mm", "refined_mpjpe_mm")
 
 
 def tables(samples: dict[str, dict[str, Cell]], upright: list[str]) -> list[Table]:
-    """Means over the upright samples that were found, and a line a sample."""
+    """Two tables: means over the upright samples that were found, and a line for each sample."""
     judged = [samples[name] for name in upright if "pa_mpjpe_mm" in samples[name]]
     means: list[Cell] = [float(np.mean([row[key] for row in judged])) for key in ERRORS]
     columns = {"upright samples": "{}"} | dict(COLUMNS[key] for key in ERRORS)

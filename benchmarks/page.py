@@ -1,7 +1,7 @@
 """Make docs/benchmarks.md from benchmarks/results/*.json: python benchmarks/page.py
 
-The sentences of the page are in benchmarks/page.md; `$body_speed` there stands for the tables of
-results/body_speed.json.
+The text of the page is in benchmarks/page.md. There, `$body_speed` is replaced by the tables of
+results/body_speed.json, and so on.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
 
 def page(sentences: str, results: dict[str, Result]) -> str:
-    """The whole page, Markdown.
+    """The whole page in Markdown.
 
     Raises:
-        KeyError: the sentences name a result that is not there.
+        KeyError: the sentences name a result that does not exist.
     """
     return Template(sentences).substitute({name: tables(r) for name, r in results.items()})
 
 
 def tables(result: Result) -> str:
-    """The tables of one command, and where they come from."""
+    """The tables of one result, followed by the command, version, date and machine."""
     source = f"`{result.command}`, version {result.version}, {result.date}; {result.machine}."
     return "\n\n".join([*(table.markdown() for table in result.tables), source])
 

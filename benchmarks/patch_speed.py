@@ -1,12 +1,13 @@
-"""Two networks side by side: python benchmarks/patch_speed.py
+"""Speed of crowd3d-s and crowd3dnet, side by side: python benchmarks/patch_speed.py
 
-Seconds per 512 px patch: `crowd3d-s` and `crowd3dnet` take turns on the same patches with the same threads in
-one process, from pixels to decoded people, so that a busy machine slows both alike. Medians of elapsed and of
-processor time, which other programs disturb less.
+Seconds per 512 px patch, from pixels to decoded people: `crowd3d-s` and `crowd3dnet` take turns on the same
+patches with the same threads in one process, so that a busy machine slows both alike. Shown are medians of
+elapsed time and of processor time, which other programs disturb less.
 
-People per second of the whole pipeline with each, files not written: also turn about, on one picture. Without
---weights crowd3dnet's are random: it runs in full, and then its maps are replaced by ones that tell the people
-whom the default run found, so that as many people go through the rest of the pipeline.
+People per second of the whole pipeline with each network, without writing files: they also take turns, on one
+picture. Without --weights, the weights of crowd3dnet are random. Then it runs completely, but its output maps
+are replaced by maps of the people that the default run found, so that as many people go through the rest of the
+pipeline.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ from crowd3d.scene.people import People
 from crowd3d.synth import synthesize
 
 SMALL, PUBLISHED = "crowd3d-s", "crowd3dnet"
-_FOCAL_PX = 29200.0  # of a LargeCrowd picture, for the view that a patch is told
+_FOCAL_PX = 29200.0  # of a LargeCrowd picture; with the plane, part of the network's input
 _PLANE = (-0.02, -0.98, -0.2, 16.0)
 
 
 def patches(image: Path | None, count: int) -> Tensor:
-    """(count, 3, 512, 512), 0..255: spread over a picture, or noise without one."""
+    """(count, 3, 512, 512), 0..255: random patches of a picture, or noise if there is none."""
     if image is None:
         noise = np.random.default_rng(0).integers(0, 256, (count, 3, INPUT_PX, INPUT_PX))
         return torch.from_numpy(noise).float()
@@ -60,7 +61,7 @@ def patches(image: Path | None, count: int) -> Tensor:
 
 
 def runners(weights: str | None) -> dict[str, Callable[[Tensor], int]]:
-    """For each network a function from patches to the number of people found."""
+    """For each network, a function from patches to the number of people found."""
     small = models.build("crowd3d-s")
     published = models.build("crowd3dnet", weights)
 
@@ -85,7 +86,7 @@ def runners(weights: str | None) -> dict[str, Callable[[Tensor], int]]:
 
 
 class Told(nn.Module):
-    """Crowd3DNet with random weights: works as long as with others, then says who is known to be there."""
+    """Crowd3DNet with random weights, which takes its usual time and then returns maps of the given people."""
 
     def __init__(self, people: People) -> None:
         super().__init__()
@@ -103,7 +104,7 @@ class Told(nn.Module):
 def patch_table(
     image: Path | None, weights: str | None, count: int, batch: int, repeats: int
 ) -> Table:
-    """Seconds a patch of each network."""
+    """A table of the seconds per patch for each network."""
     torch.manual_seed(0)
     batches = torch.split(patches(image, count), batch)
     jobs: dict[str, Callable[[], object]] = {
@@ -129,7 +130,7 @@ def patch_table(
 
 
 def pipeline_table(image: Path, weights: str | None, repeats: int) -> Table:
-    """The whole pipeline with each network on one picture."""
+    """A table of the speed of the whole pipeline with each network, on one picture."""
     found = api.reconstruct(image)  # warms up too
     if weights is None:
         reader = PatchReader(Told(found.people), trained_for=OPEN_BODY)

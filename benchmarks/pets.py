@@ -1,13 +1,14 @@
-"""One static camera against its calibration: python benchmarks/pets.py PETS
+"""The fit of one static camera compared with its calibration: python benchmarks/pets.py PETS
 
-PETS 2009 view 1 (`vtest.avi`, `view1_frames_0_399.json` with camera, boxes and feet in metres). Every frame is
-reconstructed on its own, which tells how many people are found; then all people are pooled in one solve, with
-the edges of the median picture and without, focal length given or not.
+The data is PETS 2009 view 1 (`vtest.avi`, `view1_frames_0_399.json` with camera, boxes and feet in metres).
+People are found in every frame separately, which shows how many are found. Then all people are used in one fit,
+with and without the edges of the median picture, and with and without the known focal length.
 
-Feet are compared after one common scale, twice. A camera frame looks along its own principal point, and the
-calibration has it 60 px beside the centre, which nobody can see in the picture (docs/principal_point.md): that
-alone turns one frame against the other by 3 degrees, 1.3 m at 26 m. So the frames are also brought together by
-the rays of a grid of pixels, which both cameras know; no people and no ground are used for it.
+Feet are compared after one common scale, in two ways. The z axis of a camera frame goes through its principal
+point. The calibrated principal point is 60 px beside the centre, which cannot be seen in the picture
+(docs/principal_point.md). That alone turns one camera frame against the other by 3 degrees, 1.3 m at 26 m. So
+the frames are also aligned by the rays of a grid of pixels, which both cameras know ("same rays"); people and
+ground are not used for this.
 """
 
 from __future__ import annotations
@@ -35,13 +36,14 @@ from tiling import open_image
 
 FloatArray = npt.NDArray[np.float64]
 _ANKLES = [15, 16]
-_ANKLE_HEIGHT_M = 0.14  # of a shod adult of 1.70 m; Drillis & Contini 1966: 0.039, and the sole
-_GRID = (24, 18)  # of pixels whose rays bring the frames together
+# Of an adult of 1.70 m with shoes; Drillis & Contini 1966: 0.039, plus the sole.
+_ANKLE_HEIGHT_M = 0.14
+_GRID = (24, 18)  # columns and rows of pixels whose rays align the frames
 
 
 @dataclass(frozen=True)
 class Truth:
-    """The calibration: K (3, 3), ground in its camera frame."""
+    """The calibration: K (3, 3), the ground in its camera frame, and the size of the picture."""
 
     K: FloatArray
     normal: FloatArray
@@ -54,14 +56,14 @@ class Truth:
         return float(self.K[0, 0] + self.K[1, 1]) / 2
 
     def rays(self, pixels: FloatArray) -> FloatArray:
-        """(N, 2) -> (N, 3) of unit length."""
+        """(N, 2) pixels -> (N, 3) rays of unit length."""
         homogeneous = np.concatenate([pixels, np.ones((len(pixels), 1))], axis=1)
         rays = homogeneous @ np.linalg.inv(self.K).T
         return np.asarray(rays / np.linalg.norm(rays, axis=1, keepdims=True))
 
 
 def read_truth(values: dict[str, Any]) -> Truth:
-    """Of the annotation's page."""
+    """The calibration from the values of the annotation file."""
     camera = values["camera"]
     return Truth(
         np.array(camera["K"]),
@@ -72,7 +74,7 @@ def read_truth(values: dict[str, Any]) -> Truth:
 
 
 def to_truth(camera: Camera, truth: Truth) -> FloatArray:
-    """(3, 3) turn of our camera frame into the calibration's that brings the rays of a pixel grid together."""
+    """(3, 3) rotation from our camera frame to the calibration's that best aligns the rays of a pixel grid."""
     axes = [(np.arange(n) + 0.5) * side / n for n, side in zip(_GRID, truth.size, strict=True)]
     pixels = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
     ours = camera.rays(pixels)
@@ -84,7 +86,12 @@ def to_truth(camera: Camera, truth: Truth) -> FloatArray:
 def compared(
     fitted: Fitted, keypoints_px: FloatArray, feet_m: FloatArray, truth: Truth
 ) -> dict[str, float]:
-    """Errors of a fit; feet (N, 3) in the calibration's frame, NaN of people who are not annotated."""
+    """Errors of a fit.
+
+    Args:
+        keypoints_px: (N, 17, 3).
+        feet_m: (N, 3) true feet in the calibration's frame, NaN for people who are not annotated.
+    """
     camera, plane = fitted.camera, fitted.planes[0]
     ankles = keypoints_px[:, _ANKLES, :2].mean(axis=1)
     at_ankles = Plane(plane.normal, plane.offset_m - _ANKLE_HEIGHT_M)
@@ -109,7 +116,7 @@ def compared(
 def solve(
     people: Detections, structure: Structure | None, truth: Truth, focal_px: float | None
 ) -> Fitted:
-    """Everybody together, the principal point free.
+    """Fit camera and ground to all people together, with a free principal point.
 
     Raises:
         click.ClickException: these people do not determine a camera.
@@ -128,9 +135,10 @@ class Pool:
     """People of all frames.
 
     Attributes:
-        people: whoever was found; feet_m: (N, 3) their true feet, NaN of who is not annotated.
-        annotated: how many could be found; others: found in each frame without being annotated.
-        edges: of the median picture.
+        people: N people found; feet_m: (N, 3) their true feet, NaN for people who are not annotated.
+        annotated: number of annotated people.
+        others: for each frame, number of people found who are not annotated.
+        edges: straight edges of the median picture.
     """
 
     people: Detections
@@ -141,7 +149,7 @@ class Pool:
 
 
 def pooled(folder: Path, first: int, every: int) -> Pool:
-    """Look at every `every`-th frame."""
+    """Find the people in every `every`-th frame, and the edges of the median picture."""
     frames = pets_annotations(folder)["frames"]
     people, feet, others, pictures, annotated = [], [], [], [], 0
     with tempfile.TemporaryDirectory() as scratch:
@@ -163,7 +171,7 @@ def pooled(folder: Path, first: int, every: int) -> Pool:
 
 
 def count_table(pool: Pool) -> Table:
-    """How many people are found."""
+    """A table of how many people are found."""
     found = int(np.isfinite(pool.feet_m[:, 0]).sum())
     columns = {"frames": "{}", "annotated people": "{}", "found": "{} ({:.1f} %)"}
     columns |= {"others found": "{}", "others in one frame at most": "{}"}
@@ -185,7 +193,7 @@ COLUMNS = {
 
 
 def camera_table(pool: Pool, truth: Truth) -> Table:
-    """Errors of the camera, with edges and without, the focal length given or not."""
+    """A table of the camera's errors, with and without edges, with and without the focal length given."""
     table = Table(COLUMNS, [], "camera and ground of all frames together")
     for name, structure in (("people", None), ("people and edges", pool.edges)):
         for kind, focal_px in (("focal length given", truth.focal_px), ("nothing given", None)):

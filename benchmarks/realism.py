@@ -1,9 +1,9 @@
 """Are renders as hard to read as photographs? python benchmarks/realism.py --coco DIR --pets DIR
 
-The default network looks at our renders, at COCO photographs (`person_keypoints.json`, `images/`) and at
-PETS 2009 footage (`vtest.avi`, `view1_frames_0_399.json`) with the same tiles, thresholds and matching. Counted
-are people over 60 px who are clearly visible: against COCO by seen keypoints, against PETS by boxes and only
-as tall as people are there.
+The default network reads our renders, COCO photographs (`person_keypoints.json`, `images/`) and PETS 2009
+footage (`vtest.avi`, `view1_frames_0_399.json`) with the same tiles, thresholds and matching. Counted are
+people over 60 px who are clearly visible. To compare with COCO, visible is defined by keypoints. To compare
+with PETS, it is defined by boxes, and only people no taller than those in PETS are counted.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PRESETS = ("street", "plaza", "park", "steep", "wide", "largecrowd")
 def renders(
     scratch: Path, presets: tuple[str, ...], seeds: int, size: tuple[int, int], people: int
 ) -> dict[str, list[tuple[Picture, Picture]]]:
-    """Pictures of each preset, each twice: who counts by keypoints, and by boxes."""
+    """Rendered pictures of each preset, each as two Pictures: people counted by keypoints, and by boxes."""
     made: dict[str, list[tuple[Picture, Picture]]] = {name: [] for name in presets}
     for name, pictures in made.items():
         for seed in range(seeds):
@@ -61,7 +61,7 @@ def recall(
     look: Callable[[Path], Detections],
     tallest_px: float = np.inf,
 ) -> list[Cell]:
-    """A row of the table: found and counted people, altogether and by height."""
+    """A row of the table: numbers of counted and found people, in total and by height."""
     height, hits = [], []
     for picture in pictures:
         found = owners(look(picture.path), picture.boxes_px)

@@ -1,10 +1,10 @@
 """What wrong 2D poses cost the lift and crowdnet-s: python benchmarks/refiner_robustness.py
 
-People of rendered pictures that training never saw are told in eight ways: by their true 2D poses, by errors of
-estimators in crowds (only those kinds of error that the row names), by the model of the embedded detector's
-errors, by that detector itself, and by whichever of the two is nearer to the truth, joint by joint. Shown are
-MPJPE of the lift and of crowdnet-s after it, and by how much both rise over what the same people get when told
-the truth. Everybody is seen in a window about their own 2D pose.
+People in rendered pictures that were not used in training are given 2D poses in eight ways: the true ones; with
+errors of estimators in crowds (only the kinds of error that the row names); with the modelled errors of the
+embedded detector; those of the detector itself; and, joint by joint, the one of two that is nearer to the
+truth. Shown are MPJPE of the lift and of crowdnet-s after it, and how much both rise compared with true 2D
+poses for the same people. Everybody is seen in a window around the 2D pose that is given.
 """
 
 from __future__ import annotations
@@ -46,19 +46,24 @@ FloatArray = npt.NDArray[np.float64]
 Rows = dict[str, npt.NDArray[Any]]
 
 SEEDS = range(95_000, 95_008)
-_SAME = 0.35  # keypoint similarity of a person found to the one who is looked for
+_SAME = 0.35  # least keypoint similarity of a found person to the true one
 TRUE, ITSELF = "true 2D pose", "the detector itself"
 
 
 @dataclass(frozen=True)
 class Told:
-    """People of all pictures, told in one way; `who` tells them apart."""
+    """People of all pictures with 2D poses of one kind.
+
+    Attributes:
+        who: (N,) number of each person, the same for all kinds of 2D poses.
+        examples: input and truth of the networks.
+    """
 
     who: npt.NDArray[np.int64]
     examples: Examples
 
     def of(self, who: npt.NDArray[np.int64]) -> Examples:
-        """Some people, in that order."""
+        """The examples of the given people, in that order."""
         row_of = {int(i): row for row, i in enumerate(self.who)}
         return self.examples.picked(torch.tensor([row_of[int(i)] for i in who]))
 
@@ -66,7 +71,7 @@ class Told:
 def ways(
     truth: Truth, who: npt.NDArray[np.int64], recipe: SceneRecipe, seed: int, found: FloatArray
 ) -> dict[str, FloatArray]:
-    """2D poses (len(who), 17, 3) by what is said of them."""
+    """2D poses (len(who), 17, 3) of each kind; the keys are the rows of the table."""
     rng = np.random.default_rng([seed, 19])
     good, jitter = (Kind.GOOD,), (Kind.GOOD, Kind.JITTER)
     true, wrong = true_poses(truth, who), disturbed_poses(truth, who, rng)
@@ -83,7 +88,7 @@ def ways(
 
 
 def nearer(one: FloatArray, other: FloatArray, true: FloatArray) -> FloatArray:
-    """Joint by joint the better of two 2D poses (N, 17, 3), as only who knows the truth could choose."""
+    """(N, 17, 3) the better of two 2D poses for each joint, chosen with knowledge of the truth."""
     off = [np.linalg.norm((p - true)[..., :2], axis=-1) for p in (one, other)]
     better = (other[..., 2] > person_windows.MIN_SCORE) & ((off[1] < off[0]) | (one[..., 2] == 0))
     return np.where((better & (true[..., 2] > 0))[..., None], other, one)
@@ -92,7 +97,7 @@ def nearer(one: FloatArray, other: FloatArray, true: FloatArray) -> FloatArray:
 def detected(
     setting: Setting, truth: Truth, who: npt.NDArray[np.int64], picture: Pixels
 ) -> FloatArray:
-    """(len(who), 17, 3) what the pipeline finds of each; zeros for whom it does not."""
+    """(len(who), 17, 3) 2D poses found by the pipeline; zeros for people who were not found."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "picture.png"
         cv2.imwrite(str(path), picture[..., ::-1])
@@ -109,7 +114,7 @@ def detected(
 
 
 def shards(recipe: SceneRecipe, seeds: range) -> Iterator[dict[str, Rows]]:
-    """Rows of each picture by what its people are told."""
+    """Yield for each picture the rows of its people, for each kind of 2D poses."""
     lifter = lift.load()
     for seed, setting, truth in settings(recipe, seeds, rule_poses(recipe.poses, 7)):
         who = chosen(truth, recipe, np.random.default_rng([seed, 12]))
@@ -139,7 +144,7 @@ COLUMNS = {
 
 
 def told_by(parts: list[dict[str, Rows]]) -> dict[str, Told]:
-    """The people of all pictures together, by what they are told."""
+    """The people of all pictures together, for each kind of 2D poses."""
     return {
         name: Told(
             np.concatenate([part[name]["id"] for part in parts]),
@@ -150,7 +155,10 @@ def told_by(parts: list[dict[str, Rows]]) -> dict[str, Told]:
 
 
 def table(told: dict[str, Told], network: CrowdNetS) -> Table:
-    """A line for each way of telling, over people whom all of them show."""
+    """A line for each kind of 2D poses, over the people for whom all kinds have enough keypoints.
+
+    The detector itself does not find everybody, so its line is over fewer people.
+    """
     rig = rig_of(body.load("open", level="crowd"))
     shown = {name: set(those.who.tolist()) for name, those in told.items()}
     everybody = set.intersection(*(who for name, who in shown.items() if name != ITSELF))

@@ -1,21 +1,20 @@
-"""What scene refinement gains over placing everybody alone, on generated crowds with their truth.
+"""What scene refinement gains over placing each person alone, on generated crowds with known truth.
 
     OMP_NUM_THREADS=1 python benchmarks/scene_refine.py
 
-Bodies of sticks with hips, knees and a spine that bend; standing, walking, seated, leaning people and
-children on flat ground. Given are keypoints with the noise of a detector (and some that are plainly
-wrong), poses as uncertain as a lift's, and a camera with the errors of a fit, or one that
-`fit_ground_camera` found from these very keypoints. Errors are of foot points, in metres, median over people
-and then over scenes. No picture tells a crowd's own mean stature, hence the scale: errors "after one scale" are
-those after one common scale. "bent" is who sits or leans. "in 50 %", "in 90 %": how often the truth lies in the
-50 % and 90 % ellipses of the covariance on the plane. "worse" is the share of scenes whose median error grew,
-again after one common scale; "deepest" how far the worst pair of torsos is within one another. Times are
-processor time.
+Bodies are sticks with hips, knees and a spine that bend: standing, walking, seated and leaning people, and
+children, on flat ground. The input is keypoints with the noise of a detector (some completely wrong), poses as
+uncertain as those of a lift, and a camera: either with the errors of a fit, or found by `fit_ground_camera`
+from these same keypoints. Errors are of foot points, in metres, median over people and then over scenes. A
+picture does not show the mean stature of its crowd, so the scale is uncertain: errors "after one scale" are
+those after one common scale. "bent": people who sit or lean. "in 50 %", "in 90 %": how often the truth lies in
+the 50 % and 90 % ellipses of the covariance on the plane. "worse": share of scenes whose median error grew,
+again after one common scale. "deepest": how far the worst pair of torsos overlaps. Times are processor time.
 
-The second table is of the camera, root mean squares over scenes: does the refinement use what there is to be
-known? An estimate that does has nothing to do with what it changed ("correlation" 0; Hausman, Econometrica
-1978), and is by luck further from the truth than the start in an expected share of scenes. See
-docs/refinement.md.
+The second table is about the camera, with root mean squares over scenes. Does the refinement use all
+information? If it does, the error of its estimate does not correlate with what it changed ("correlation" 0;
+Hausman, Econometrica 1978). Even then, by chance, the estimate is further from the truth than the start in an
+expected share of scenes ("luck explains"). See docs/refinement.md.
 """
 
 from __future__ import annotations
@@ -36,12 +35,13 @@ from optim.refine.separation import RADIUS_OF_STATURE, penetration_m
 FloatArray = npt.NDArray[np.float64]
 BENT = ("seated", "leaning")
 UNKNOWNS = ("focal", "pitch", "roll", "height")
-# Distances at which the two-dimensional normal distribution holds half and nine tenths.
+# Mahalanobis distances within which the two-dimensional normal distribution has 50 % and 90 % of its
+# probability.
 IN_50, IN_90 = np.sqrt(-2 * np.log([0.5, 0.1]))
 
 
 def one_scale(places_m: FloatArray, truth_m: FloatArray) -> FloatArray:
-    """Places times the number that brings them nearest to the truth."""
+    """Places times the one factor that brings them nearest to the truth (least squares)."""
     return np.asarray(places_m * float((places_m * truth_m).sum() / (places_m**2).sum()))
 
 
@@ -54,21 +54,21 @@ def distances(covariance_m2: FloatArray, error_m: FloatArray, normal: FloatArray
 
 
 def deepest_m(torso_m: FloatArray, normal: FloatArray, stature_m: FloatArray) -> float:
-    """How far the worst pair of torsos is within one another."""
+    """Largest depth in metres by which two torsos overlap; 0 if none do."""
     axes = tangent_basis(normal)
     _, depth = penetration_m(torso_m @ axes.T, torso_m @ normal, RADIUS_OF_STATURE * stature_m)
     return float(depth.max(initial=0.0))
 
 
 def distance_score(places_m: FloatArray, truth_m: FloatArray) -> float:
-    """Mean over pairs of 1 - |d - d*| / d*, not below 0: the PPDS of LargeCrowd's evaluation."""
+    """Mean over pairs of people of max(0, 1 - |d - d*| / d*): the PPDS of LargeCrowd's evaluation."""
     i, j = np.triu_indices(len(places_m), 1)
     found, true = (np.linalg.norm(p[i] - p[j], axis=1) for p in (places_m, truth_m))
     return float(np.maximum(0.0, 1 - np.abs(found - true) / true).mean())
 
 
 def camera_errors(crowd: Crowd, fit: RefinedScene) -> dict[str, float]:
-    """Of log focal, pitch, roll and log camera height, as fitted ("before") and as refined ("after")."""
+    """Errors of log focal, pitch, roll and log camera height, as fitted ("before") and as refined ("after")."""
     found = [
         crowd.camera[0] + fit.log_focal,
         *pitch_roll_from_normal(fit.normals[0]),
@@ -85,19 +85,19 @@ def camera_errors(crowd: Crowd, fit: RefinedScene) -> dict[str, float]:
 def expected_worse(ratio: float) -> float:
     """How often an efficient estimate is further from the truth than a poorer one of the same quantity.
 
-    The error a of the efficient one and the difference d of both are independent, centred and normal, and the
-    poorer one's error is a + d. It is the smaller one where d and 2 a + d have opposite signs, which two normal
-    numbers of correlation c have with probability arccos(c) / pi.
+    Let a be the error of the efficient estimate and d the difference of both. They are independent, centred and
+    normal, and the error of the poorer estimate is a + d. Its error is the smaller one if d and 2 a + d have
+    opposite signs. Two normal numbers of correlation c have opposite signs with probability arccos(c) / pi.
 
     Args:
-        ratio: of the standard deviations, the efficient one's over the other's, 0..1.
+        ratio: standard deviation of the efficient estimate over that of the other, 0..1.
     """
     correlation = np.sqrt(1 - ratio**2) / np.sqrt(1 + 3 * ratio**2)
     return float(np.arccos(correlation) / np.pi)
 
 
 def camera_table(runs: list[dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Root mean squares, their correlation, and how often the camera got worse, for each unknown."""
+    """For each unknown of the camera: root mean squares, correlation, and how often the error grew."""
     table = {}
     for name in UNKNOWNS:
         before, after = (np.array([r[f"{name}_{k}"] for r in runs]) for k in ("before", "after"))
@@ -114,7 +114,7 @@ def camera_table(runs: list[dict[str, float]]) -> dict[str, dict[str, float]]:
 
 
 def measure(crowd: Crowd) -> dict[str, float]:
-    """Errors before and after, calibration, overlaps, processor seconds."""
+    """Refine one crowd: errors before and after, calibration, overlaps, processor seconds."""
     placed = crowd.placed_feet()
     before = np.linalg.norm(placed - crowd.foot_m, axis=1)
     start = time.process_time()
@@ -195,7 +195,7 @@ CAMERA_COLUMNS = {
 
 
 def summary(runs: list[dict[str, float]]) -> dict[str, float]:
-    """Medians over scenes; means of what is a share, because a scene is one draw of the camera."""
+    """Medians over scenes, but means of shares, because the camera's error is drawn only once for a scene."""
     row = {key: float(np.median([run[key] for run in runs])) for key in runs[0]}
     for key in ("in_50", "in_90"):
         row[key] = float(np.mean([run[key] for run in runs]))
@@ -215,7 +215,7 @@ def line(name: str, row: dict[str, float]) -> list[Cell]:
 
 
 def camera_lines(name: str, table: dict[str, dict[str, float]]) -> list[list[Cell]]:
-    """Rows of the second table, of what `camera_table` says."""
+    """Rows of the second table, from the result of `camera_table`."""
     return [
         [
             name,

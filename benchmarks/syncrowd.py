@@ -1,9 +1,9 @@
-"""Whole scenes against their truth: python benchmarks/syncrowd.py --cache DIR
+"""Scores of complete scenes against their truth: python benchmarks/syncrowd.py --cache DIR
 
-Twelve crowds made from seeds are rendered once (`crowd3d synth`), reconstructed in one or several ways and
+Twelve crowds are rendered once from seeds (as by `crowd3d synth`), reconstructed in one or several ways, and
 scored: the metrics of `crowd3d evaluate`, pose, stature and camera. Nothing is tuned on these twelve. People
-count as wanted over 60 px and from 30 % visible. Of one way the means of every kind of scene are printed and
-saved (`syncrowd.json`), of several ways the means of each way (`syncrowd_ways.json`).
+must be found if they are over 60 px tall and at least 30 % visible. For one way, the means of each kind of
+scene are printed and saved (`syncrowd.json`); for several ways, the means of each way (`syncrowd_ways.json`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CROWDS = (
 
 
 def by_kind(rows: dict[str, Row]) -> dict[str, dict[str, Row]]:
-    """Scenes of one kind together ("street-1", "street-2": "street, 2 scenes"), and all of them."""
+    """Group scenes of the same kind ("street-1", "street-2": "street, 2 scenes"), and add a group of all."""
     kinds: dict[str, dict[str, Row]] = {}
     for name, row in rows.items():
         kinds.setdefault(name.partition("-")[0], {})[name] = row

@@ -1,6 +1,6 @@
-"""How fast crowds are drawn, and in how much memory: python benchmarks/synth_speed.py
+"""How fast crowds are rendered, and how much memory it takes: python benchmarks/synth_speed.py
 
-Every case (preset, people, size) runs in a process of its own, so that the peak memory is its own.
+Every case (preset, people, size) runs in a separate process, so that its peak memory can be measured.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ COLUMNS = {
 
 
 def drawn(case: str, threads: int) -> list[Cell]:
-    """Draw one case into a temporary folder; a row of the table."""
+    """Render one case into a temporary folder; returns its row of the table."""
     torch.set_num_threads(threads)
     preset, people, size = case.split(",")
     width, height = (int(side) for side in size.split("x"))
