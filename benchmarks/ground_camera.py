@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 python benchmarks/ground_camera.py
 
 Generated crowds: sticks from mid-shoulder to mid-ankle with a lean of 3 degrees, 5 % of spread in stature and
-1.5 % keypoint noise. Outliers lean by 20 degrees, sit, or are children. All numbers are medians over scenes. In
+1.5 % keypoint noise. Outliers lean by 20 degrees, sit, or are children. Errors are medians over scenes. In
 brackets: the median error over that of an efficient estimator (Cramer-Rao bound) if everybody were an upright
 adult; chance alone changes such a ratio by 1.17 / sqrt(scenes), 9 % for 160. "height": error of the camera's
 height above the ground; if there is a step, of the worst level. "right level": share of people on the correct

@@ -122,8 +122,8 @@ def solve(
         click.ClickException: these people do not determine a camera.
     """
     width, height = truth.size
-    middle = Camera(width, height, focal_px or truth.focal_px, (width / 2, height / 2))
-    given = middle if focal_px is not None else None
+    centered = Camera(width, height, focal_px or truth.focal_px, (width / 2, height / 2))
+    given = centered if focal_px is not None else None
     fitted = stages.fit(people, truth.size, camera=given, structure=structure)
     if fitted is None:
         raise click.ClickException("these people do not determine a camera")
@@ -163,8 +163,8 @@ def pooled(folder: Path, first: int, every: int) -> Pool:
             annotated += len(foot)
             people.append(seen)
             pictures.append(cv2.imread(str(frame.path)))
-        middle = np.median(np.asarray(pictures), axis=0).astype(np.uint8)
-        cv2.imwrite(f"{scratch}/median.png", middle)
+        median = np.median(np.asarray(pictures), axis=0).astype(np.uint8)
+        cv2.imwrite(f"{scratch}/median.png", median)
         with open_image(f"{scratch}/median.png") as source:
             edges = stages.edges(source)
     return Pool(Detections.cat(people), np.concatenate(feet), annotated, others, edges)

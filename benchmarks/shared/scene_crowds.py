@@ -57,9 +57,11 @@ class Sticks:
         local = rotation_matrix(turns) @ self.local
         world, joints = [local[:, 0]], [np.zeros((n, 3))]
         for j in range(1, 6):
-            up = PARENTS[j]
-            joints.append(joints[up] + world[up] @ (JOINTS_M[j] - JOINTS_M[up]))
-            world.append(world[up] @ local[:, j])
+            parent_index = PARENTS[j]
+            joints.append(
+                joints[parent_index] + world[parent_index] @ (JOINTS_M[j] - JOINTS_M[parent_index])
+            )
+            world.append(world[parent_index] @ local[:, j])
         arms = POINTS_M - JOINTS_M[HANGS_ON]
         points = np.stack(
             [joints[j] + world[j] @ a for j, a in zip(HANGS_ON, arms, strict=True)], axis=1

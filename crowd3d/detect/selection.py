@@ -116,7 +116,7 @@ def scout_people(found: Detections, config: Config, turn_px: float | None = None
 
 
 def placed_people(found: Detections, fitted: Fitted, config: Config) -> Detections:
-    """Everybody whose size fits the ground, one row a person, in reading order of the picture."""
+    """Everybody whose size fits the ground, one row per person, in reading order of the picture."""
     turn_px = fitted.camera.turn_px
     found = _with_copies(found, turn_px)
     evidence = size_evidence(found, fitted.camera, fitted.planes, config.stature_m)
@@ -167,7 +167,7 @@ def _one_turn(people: Detections, turn_px: float | None) -> Detections:
 
 @dataclass(frozen=True)
 class _Joined:
-    """People after all looks at each of them were joined, one row a person.
+    """People after all looks at each of them were joined, one row per person.
 
     Attributes:
         people: the joined rows.

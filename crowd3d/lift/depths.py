@@ -45,7 +45,7 @@ _MOST_SD = 3.0
 
 @dataclass(frozen=True)
 class Depths:
-    """Estimated depths, one row a person.
+    """Estimated depths, one row per person.
 
     Attributes:
         over_focal: (N,) metres of depth per pixel of focal length; NaN if unknown.

@@ -117,7 +117,7 @@ def body_rows(
     fisher: torch.Tensor,
     fitted: Fitted,
 ) -> dict[str, Any]:
-    """The fields of `People` that describe bodies and their places, one row a person.
+    """The fields of `People` that describe bodies and their places, one row per person.
 
     Args:
         plane: (N,) index of the plane on which each person stands.

@@ -20,7 +20,7 @@ OPEN_BODY, SMPL_BODY = "open", "smpl"  # the bodies for whose betas a network ma
 
 
 class PatchBodies(NamedTuple):
-    """Posed and placed bodies, one row a person; metres, camera frame.
+    """Posed and placed bodies, one row per person; metres, camera frame.
 
     Attributes:
         betas: (N, 10) of the body used.

@@ -1,4 +1,4 @@
-"""Join what Crowd3DNet saw in overlapping patches: from one row a look to one row a person."""
+"""Join what Crowd3DNet saw in overlapping patches: from one row per look to one row per person."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _STEP = 1e-4  # of numerical derivatives
 
 @dataclass
 class PatchLooks:
-    """One row a look, that is, a person as seen in one patch; the same person may have several.
+    """One row per look, that is, a person as seen in one patch; the same person may have several.
 
     Attributes:
         tile: (N,) index of the patch; score: (N,) 0..1; box_px: (N, 4) xyxy around the body.
@@ -114,7 +114,7 @@ def _is_twin(people: PatchLooks, shown: Sequence[set[int]]) -> BoolArray:
     """(N,) whether a torso nearly coincides in the picture with that of a better person.
 
     Args:
-        people: one row a person, the best first.
+        people: one row per person, the best first.
         shown: patches in which each is seen. Two people seen in the same patch are not twins, because the
             network found both.
     """

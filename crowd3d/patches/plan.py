@@ -58,12 +58,12 @@ def touching(tiles: Sequence[Tile], box_px: FloatArray) -> list[Tile]:
 def patch_view(tiles: Sequence[Tile], camera: Camera, plane: Plane) -> PatchView:
     """Camera, ground and place of the N tiles, as input of the network; double precision."""
     n = len(tiles)
-    told = np.append(plane.normal, plane.offset_m)
+    ground = np.append(plane.normal, plane.offset_m)
     places = np.array([[t.x, t.y, t.side_w] for t in tiles], dtype=np.float64).reshape(n, 3)
     size = torch.tensor([float(camera.width), float(camera.height)], dtype=torch.float64)
     return PatchView(
         torch.from_numpy(camera.K).expand(n, 3, 3),
-        torch.from_numpy(told).double().expand(n, 4),
+        torch.from_numpy(ground).double().expand(n, 4),
         torch.from_numpy(places[:, :2]),
         torch.from_numpy(places[:, 2]),
         size.expand(n, 2),

@@ -35,7 +35,7 @@ class Seen:
     """People, camera and ground found in a picture.
 
     Attributes:
-        people: one row a person, in pixels.
+        people: one row per person, in pixels.
         fitted: camera and ground; None if the people do not determine them.
         n_tiles, n_detections: number of tiles that were read, and of detections in the last round.
         rounds: number of rounds of plan, infer and fit.

@@ -22,7 +22,7 @@ def people_of_poses(
     """Fit camera and ground to the given people. All of them are kept, because the user chose them.
 
     Args:
-        found: one row a person, see `crowd3d.data.keypoint_files`.
+        found: one row per person, see `crowd3d.data.keypoint_files`.
         source: the picture.
         known: what is known about its camera.
 

@@ -146,9 +146,9 @@ def judge(people: People, fitted: Fitted, rig: Rig) -> Judged:
     posed = pose_rig(rig.to("cpu", torch.float64), rotations, torch.from_numpy(people.betas))
     points = posed.points.numpy() + people.transl_m[:, None]
     seen, score = people.keypoints_px[..., :2], people.keypoints_px[..., 2]
-    shown = fitted.camera.unwrapped(fitted.camera.project(points[:, :17]), seen)
+    projected = fitted.camera.unwrapped(fitted.camera.project(points[:, :17]), seen)
     area = np.maximum((people.box_px[:, 2:] - people.box_px[:, :2]).prod(axis=1), 1.0)
-    away2 = ((shown - seen) ** 2).sum(axis=-1) / (2 * area[:, None] * (2 * COCO_SIGMAS) ** 2)
+    away2 = ((projected - seen) ** 2).sum(axis=-1) / (2 * area[:, None] * (2 * COCO_SIGMAS) ** 2)
     away2 = np.nan_to_num(away2, nan=_WRONG).clip(_SCATTER, _WRONG) - _SCATTER
     sure = score >= np.maximum(_SURE_SCORE, _SURE_SHARE * score.max(axis=1, keepdims=True))
     weight = np.where(sure, score, 0.0)
@@ -168,7 +168,7 @@ def onto_keypoints(answer: Answer, people: People, fitted: Fitted, rig: Rig) -> 
     rotations, fisher = to_camera(*answer, turn.transpose(-1, -2))
     range_m = np.linalg.norm(people.torso_m, axis=1)
     spread = np.sqrt(np.trace(people.position_cov_m2, axis1=1, axis2=2)) / range_m
-    known = [
+    inputs = [
         torch.nan_to_num(keypoints).float(),
         elevation.float(),
         rotations.float(),
@@ -182,11 +182,11 @@ def onto_keypoints(answer: Answer, people: People, fitted: Fitted, rig: Rig) -> 
         [
             fit_keypoints(rig, kp, rise, R, F, betas, away, sd, options)[0]
             for kp, rise, R, F, betas, away, sd in zip(
-                *(torch.split(values, _FIT_CHUNK) for values in known), strict=True
+                *(torch.split(values, _FIT_CHUNK) for values in inputs), strict=True
             )
         ]
     )
-    turned = fitted_pose @ known[2].transpose(-1, -2) @ known[3]
+    turned = fitted_pose @ inputs[2].transpose(-1, -2) @ inputs[3]
     return Answer(*to_camera(fitted_pose, turned, turn))
 
 

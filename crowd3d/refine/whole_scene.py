@@ -119,8 +119,8 @@ class RigBodies:
         parts = body.parts[:, :_CROWN]
         parents = [self.rig.parents.tolist()[j] for j in JOINTS]
         eye = torch.eye(3, dtype=parts.dtype).expand(len(parts), 3, 3)
-        up = torch.stack([eye if p < 0 else body.world[:, p] for p in parents], dim=1)
-        spin = up @ torch.from_numpy(left_jacobian(pose.reshape(-1, len(JOINTS), 3)))
+        parent_world = torch.stack([eye if p < 0 else body.world[:, p] for p in parents], dim=1)
+        spin = parent_world @ torch.from_numpy(left_jacobian(pose.reshape(-1, len(JOINTS), 3)))
         below = descendants(self.rig)[list(JOINTS)]
         share = self.rig.weights[:_CROWN] @ below.T
         arms = torch.einsum("ji,nkia->nkja", below, parts)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Detections:
-    """One row a detection; the same person may have several, one for each look (tile that shows the person).
+    """One row per detection; the same person may have several, one for each look (tile that shows the person).
 
     Attributes:
         score: (N,) score of the centre, 0..1.
@@ -80,7 +80,7 @@ MOST_LOOKS = 6  # kept for each person
 
 @dataclass
 class PeopleSeen(Detections):
-    """One row a person, joined from all looks at them; the looks are kept, too.
+    """One row per person, joined from all looks at them; the looks are kept, too.
 
     Attributes:
         looks_px: (N, L, 17, 3) keypoints of each look, the most trusted first; zeros after the last.

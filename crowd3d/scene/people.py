@@ -1,4 +1,4 @@
-"""`People`: everyone in a scene as a struct of arrays, with one row a person in every field."""
+"""`People`: everyone in a scene as a struct of arrays, with one row per person in every field."""
 
 from __future__ import annotations
 
