@@ -1,10 +1,9 @@
-"""Tests whether crowdnet-s answers for the person whose 2D pose it is told, in crops that show two people.
+"""Crops of two people, to test whether crowdnet-s answers for the person whose 2D pose it is given.
 
-The same crop is given to the network twice: once with the 2D pose of the one person, once with that of the
-other. Each answer should be nearer, by PA-MPJPE, to the true body of the person who was asked about. This can
-only be seen if the two truly stand differently, so pairs in similar poses are left out; who is a pair is
-decided by the truth alone. Beside that, people in windows of their own are told several 2D poses, right and
-wrong ones.
+The same crop is given to the network twice: once with the 2D pose of one person, once with that of the other.
+Each answer should be nearer, by PA-MPJPE, to the true body of the person whose 2D pose was given. This can be
+seen only if the two poses differ, so pairs in similar poses are left out. Pairs are chosen by the truth alone.
+There are also crops of single people, given with several 2D poses, right and wrong ones.
 """
 
 from __future__ import annotations
@@ -34,15 +33,15 @@ from tiling import box_iou
 FloatArray = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
-APART_MM = 150.0  # PA-MPJPE between two true poses that can be told apart
-IOU = (0.3, 0.7)
-TOLD = ("keypoints", "joints", "fisher")  # what of a shard's rows depends on the 2D pose told
+APART_MM = 150.0  # least PA-MPJPE between the two true poses of a pair
+IOU = (0.3, 0.7)  # of the two boxes of a pair
+TOLD = ("keypoints", "joints", "fisher")  # arrays of a shard that depend on the given 2D pose
 _SEEN, _HIDDEN = 0.85, 0.5  # scores of true 2D poses
 _MIN_VISIBLE, _MIN_INSIDE = 0.2, 0.9
 
 
 def close_pairs(truth: Truth, apart_mm: float = APART_MM) -> Rows:
-    """(P, 2) people whose boxes overlap by `IOU` and whose true poses differ; nobody twice."""
+    """(P, 2) pairs of people with boxes that overlap by `IOU` and different poses; nobody is in two pairs."""
     seen = np.flatnonzero((truth.visibility >= _MIN_VISIBLE) & (truth.inside >= _MIN_INSIDE))
     i, j = (seen[index] for index in np.triu_indices(len(seen), 1))
     iou = box_iou(truth.boxes_px[i], truth.boxes_px[j])
@@ -59,7 +58,7 @@ def close_pairs(truth: Truth, apart_mm: float = APART_MM) -> Rows:
 
 
 def pose_distance_mm(joints_m: FloatArray, other_m: FloatArray) -> FloatArray:
-    """(N,) PA-MPJPE between joints (N, 24, 3), the mean of aligning the one and the other."""
+    """(N,) PA-MPJPE between joints (N, 24, 3): the mean of aligning the first to the second and vice versa."""
     a, b = (torch.from_numpy(j[:, list(JOINTS_14)]) for j in (joints_m, other_m))
     there = (procrustes(a, b) - b).norm(dim=-1).mean(1)
     back = (procrustes(b, a) - a).norm(dim=-1).mean(1)
@@ -67,7 +66,7 @@ def pose_distance_mm(joints_m: FloatArray, other_m: FloatArray) -> FloatArray:
 
 
 def true_poses(truth: Truth, who: Rows) -> FloatArray:
-    """(len(who), 17, 3) 2D poses without an error; hidden joints score less, those outside nothing."""
+    """(len(who), 17, 3) true 2D poses; hidden joints have a lower score, joints outside the picture score 0."""
     keypoints = truth.keypoints_px[who].copy()
     state = keypoints[..., 2]
     keypoints[..., 2] = np.where(state == 2, _SEEN, np.where(state == 1, _HIDDEN, 0.0))
@@ -77,7 +76,7 @@ def true_poses(truth: Truth, who: Rows) -> FloatArray:
 def disturbed_poses(
     truth: Truth, who: Rows, rng: np.random.Generator, kinds: Sequence[Kind] = ERRORS
 ) -> FloatArray:
-    """`true_poses` with errors of `pose_errors`, and nothing else changed but what they do to scores."""
+    """`true_poses` with errors of `crowd3d.training.common.pose_errors`, which also change the scores."""
     keypoints = true_poses(truth, who)
     known = truth.keypoints_px[..., 2] > 0
     for row, i in enumerate(who):
@@ -96,10 +95,10 @@ def disturbed_poses(
 def pair_rows(
     setting: Setting, truth: Truth, pairs: Rows, picture: Pixels, lifter: lift.Lift
 ) -> dict[str, npt.NDArray[Any]]:
-    """A shard in which rows 2 p and 2 p + 1 show the same window about both people of pair p.
+    """A shard in which rows 2 p and 2 p + 1 show the same window around both people of pair p.
 
-    The first of the two is told the one's true 2D pose, the second the other's. A pair is left out if the lift
-    finds no place on the ground for one of them.
+    The first row has the true 2D pose of one person, the second that of the other. A pair is left out if the
+    lift finds no place on the ground for one of them.
     """
     who = pairs.reshape(-1)
     poses = true_poses(truth, who)
@@ -118,15 +117,15 @@ def told_rows(
     picture: Pixels,
     lifter: lift.Lift,
 ) -> dict[str, npt.NDArray[Any]]:
-    """A shard of people who are told several 2D poses, each in the window about the first of them.
+    """A shard of people with several 2D poses each, all in the window around the pose with prefix "".
 
     Args:
         who: (N,) rows of the truth.
-        poses: (N, 17, 3) each, by a prefix of names; that of the first is "".
+        poses: prefix of array names -> 2D poses (N, 17, 3); one prefix must be "".
 
     Returns:
-        Those people whom the lift places on the ground by all of their 2D poses. What depends on the pose,
-        `TOLD`, is there once with each prefix.
+        The people whom the lift places on the ground for all of their 2D poses. The arrays in `TOLD`, which
+        depend on the 2D pose, are stored once for each prefix.
     """
     tiles = [person_windows.tile_of_pose(points) for points in poses[""]]
     told = {k: rows_of(setting, truth, who, p, tiles, picture, lifter) for k, p in poses.items()}
@@ -140,21 +139,21 @@ def told_rows(
 
 
 def as_told(shown: Examples, rows: dict[str, npt.NDArray[Any]], prefix: str) -> Examples:
-    """The same crops, told the 2D poses that `told_rows` stored with a prefix."""
+    """The same crops with the 2D poses that `told_rows` stored under a prefix."""
     return replace(shown, **{n: torch.from_numpy(rows[prefix + n]).float() for n in TOLD})
 
 
 def select(
     rows: dict[str, npt.NDArray[Any]], keep: npt.NDArray[np.bool_]
 ) -> dict[str, npt.NDArray[Any]]:
-    """Some rows of a shard."""
+    """The rows of a shard that a mask selects."""
     kept = [c for c, k in zip(coded_crops(rows), keep, strict=True) if k]
     rest = {name: values[keep] for name, values in rows.items() if name != "jpeg"}
     return {"jpeg": np.concatenate([*kept, np.zeros(0, np.uint8)]), **rest}
 
 
 def to_both_mm(fisher: Tensor, truth: Examples, rig: Rig) -> tuple[FloatArray, FloatArray]:
-    """(2 P,) PA-MPJPE of each answer to the person asked about, and to the other person of the pair."""
+    """(2 P,) PA-MPJPE of each answer to the person whose 2D pose was given, and to the other of the pair."""
     picked = list(JOINTS_14)
     guess = joints_of(rig, posterior.mode(fisher), truth.betas)[:, picked]
     real = joints_of(rig, truth.rotations, truth.betas)[:, picked]
@@ -178,14 +177,19 @@ def told_nothing(shown: Examples) -> Examples:
 
 @torch.inference_mode()
 def identity(network: CrowdNetS, shown: Examples, rig: Rig, ratio: float = 0.6) -> dict[str, float]:
-    """Whether answers follow the 2D pose that is told; `shown` are examples of `pair_rows`.
+    """Measure whether answers follow the given 2D pose.
 
-    An answer follows if its PA-MPJPE to the person asked about is at most `ratio` times that to the other.
+    An answer follows if its PA-MPJPE to the person whose 2D pose was given is at most `ratio` times that to the
+    other person.
+
+    Args:
+        shown: examples of `pair_rows`.
 
     Returns:
-        follow: share of pairs whose mean answer follows; both: share of pairs of which each answer follows;
-        nearer: share of answers that are nearer to the person asked about at all; own_mm, other_mm: mean
-        PA-MPJPE to the person asked about and to the other.
+        pairs: number of pairs; follow: share of pairs that follow by the mean errors of both answers; both:
+            share of pairs whose answers both follow; nearer: share of answers that are nearer to the person
+            whose 2D
+        pose was given; own_mm, other_mm: mean PA-MPJPE to that person and to the other.
     """
     own, wrong = to_both_mm(shown.ask(network), shown, rig)
     pairs, others = own.reshape(-1, 2), wrong.reshape(-1, 2)

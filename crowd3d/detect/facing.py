@@ -1,10 +1,11 @@
 """Heading of a person (which way the body faces), read from the features of the network facing-s.
 
-The keypoint maps of the default network are bistable for a blurred back: it may name left and right as of a
-face; and whose shoulders look narrow it turns too little or too far. The features of facing-s, in a window that
-the person fills, know more. `models.facing_readout` tells the heading from their means over parts of the
-upright body, as a density on the circle, so that doubt is told as well. Its weights are made by
-`crowd3d train facing`.
+The keypoints of the default network are a poor guide to the heading. For a person seen from behind in a blurred
+picture, the network may exchange left and right as if it saw the front. If the shoulders look narrow, the pose
+is turned too little or too far. The features of facing-s, in a window that the person fills, know more. This
+file cuts the windows and takes the means of the features over parts of the upright body. From these means,
+`crowd3d.models.facing_readout` gives a density of the heading on the circle, so that uncertainty is expressed,
+too. Its weights are made by `crowd3d train facing`.
 """
 
 from __future__ import annotations
@@ -89,7 +90,9 @@ def network(device: str) -> tuple[nn.Module, str]:
 
 
 def load(path: str | Path | None = None) -> FacingReadout:
-    """The embedded readout, or one that `crowd3d train facing` wrote, read once a process: do not change it.
+    """Load the embedded readout, or one that `crowd3d train facing` wrote.
+
+    Each file is read once per process and shared, so do not change the result.
 
     Raises:
         ModelError: the file is missing or damaged.
@@ -99,7 +102,7 @@ def load(path: str | Path | None = None) -> FacingReadout:
 
 @cache
 def _load(path: str | Path | None, stamp: tuple[str, int, int]) -> FacingReadout:
-    """Remembered by its arguments; the stamp, which a changed file changes, is there for that alone."""
+    """`load`, cached by its arguments. The stamp is used only for this: it differs if the file has changed."""
     where = _file(path)
     stored = read_weights(where)
     try:

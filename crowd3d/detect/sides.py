@@ -78,7 +78,7 @@ def log_odds_front(opened: FloatArray, trust: FloatArray, heading: FloatArray) -
 
     Args:
         opened, trust: (N, L) openness and trust of the looks.
-        heading: (N, 2), see `facing.FacingReadout`; zeros for people whose heading was not read.
+        heading: (N, 2), see `crowd3d.models.facing_readout`; zeros for people whose heading was not read.
     """
     frontal = vote(np.abs(opened), trust)
     return np.asarray(vote(opened, trust) + 2 * heading[:, 1] * frontal)
@@ -165,7 +165,7 @@ def shows_feet(people: PeopleSeen) -> npt.NDArray[np.bool_]:
 def read_headings(
     reading: Reading, tiles: Sequence[Tile], view: Windows, device: str
 ) -> FloatArray:
-    """(N, 2) headings of the people in the middle of the windows, see `facing.FacingReadout`.
+    """(N, 2) headings of the people in the middle of the windows, see `crowd3d.models.facing_readout`.
 
     Args:
         tiles: N windows, see `facing.person_window`; view: how they are cut out of the picture.

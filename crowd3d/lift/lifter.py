@@ -221,9 +221,9 @@ def _refined(
 
 
 def load(path: str | Path | None = None, device: str | torch.device = "cpu") -> Lift:
-    """The embedded lift, read once a process, or one from a file that `crowd3d train lift` wrote.
+    """Load the embedded lift, or one from a file that `crowd3d train lift` wrote.
 
-    The embedded one is shared: do not change its network.
+    The embedded lift is read once per process and shared, so do not change its network.
 
     Raises:
         ModelError: the file is missing, damaged or of another architecture.

@@ -74,7 +74,7 @@ def build_detector(model: str | Path | None, device: str, settings: Config) -> D
     if chosen.reader is not None:
         raise ModelError(f"{model} tells poses, but finds nobody; `crowd3d reconstruct` takes it")
     device = choose_device(device)
-    # A copy, because the detector lays its network out in memory as suits it.
+    # A copy, because the detector changes the memory layout of its network.
     network = copy.deepcopy(models.shared(DEFAULT, device, chosen.detector))
     return Detector(network, device, settings.batch_size, settings.min_center_score)
 

@@ -85,7 +85,7 @@ class PeopleSeen(Detections):
     Attributes:
         looks_px: (N, L, 17, 3) keypoints of each look, the most trusted first; zeros after the last.
         look_trust: (N, L) how much to trust each look; zeros after the last.
-        heading: (N, 2) heading that was read, see `crowd3d.detect.facing.FacingReadout`; zeros if not read.
+        heading: (N, 2) heading that was read, see `crowd3d.models.facing_readout`; zeros if not read.
     """
 
     looks_px: npt.NDArray[np.float64]
