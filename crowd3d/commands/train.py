@@ -51,7 +51,7 @@ def _common(recipe: str) -> Callable[[Command], Command]:
 
 @click.group()
 def train() -> None:
-    """Make the weights that ship with crowd3d, each by a recipe of one page.
+    """Make the weights that ship, each by a recipe of one page.
 
     A run that was stopped goes on with --resume, and ends with the same weights.
     """

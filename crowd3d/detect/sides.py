@@ -142,7 +142,7 @@ def settle_sides(
     if fitted is None:
         view = windows(known.camera)
     else:
-        view = windows(fitted.camera, fitted.planes[0].normal)
+        view = windows(fitted.camera, fitted.normal)
     heading[rows] = read_headings(reading, tiles, view, device)
     opened = openness(people.looks_px, height[:, None])
     people = settled(people, log_odds_front(opened, people.look_trust, heading))

@@ -124,23 +124,16 @@ def fit_camera(
     return Fitted(camera, planes, fit.covariance, fit.report, fit.plane_index)
 
 
-def fit_principal_point(
-    fitted: Fitted, people: Detections, known: KnownCamera, config: Config, evidence: Evidence
-) -> Fitted:
-    """The last fit, with a free principal point; `fitted` itself if the point is known or the fit fails."""
-    if not known.center_is_free:
-        return fitted
-    return fit_camera(people, known, config, evidence, free_center=True) or fitted
-
-
 def fit_again(
     fitted: Fitted, people: Detections, known: KnownCamera, config: Config, evidence: Evidence
 ) -> Fitted:
-    """Fit again, with estimated depths of people in the evidence; `fitted` itself if the fit fails.
+    """Fit once more: with the principal point free, if it is not known, and with depths, if there are any.
 
-    A panorama keeps its camera, because it has no optical axis along which depth could be measured.
+    Returns `fitted` itself if neither is new, if the fit fails, and for a panorama, which has no optical axis
+    along which depth could be measured.
     """
-    if fitted.camera.is_panorama:
+    is_new = known.center_is_free or evidence.depths is not None
+    if fitted.camera.is_panorama or not is_new:
         return fitted
     is_free = known.center_is_free
     return fit_camera(people, known, config, evidence, free_center=is_free) or fitted

@@ -120,7 +120,7 @@ def depths_of_rootnet_s(people: Detections, fitted: Fitted, crops: Crops) -> Dep
         poses, plane = people.keypoints_px[part], np.zeros(len(part), np.int64)
         tiles = [person_windows.tile_of_pose(pose) for pose in poses]
         pixels = person_windows.read_windows(crops.source, plane, tiles, fitted)
-        told = person_windows.told_poses(poses, plane, tiles, fitted)
+        told = person_windows.window_poses(poses, plane, tiles, fitted)
         with torch.inference_mode():
             maps = pyramid(trunk, torch.from_numpy(pixels).permute(0, 3, 1, 2).float())
             extent = network(maps, told.keypoints, told.elevation)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import optim
 from crowd3d.body import BodyModel
 from crowd3d.config import Config
+from crowd3d.errors import ConfigError
 from crowd3d.lift import fusion, propose
 from crowd3d.lift.depths import (
     Depths,
@@ -54,21 +55,11 @@ def lift_people(
     if len(people) == 0:
         return People.empty()
     plane = plane_at(fitted.planes, feet_px(people))
-    offset_m = offsets_m(fitted.planes)[plane]
     lifted = lift_poses(people, fitted, body, lifter, config, crops)
     rotations, fisher = lifted.rotations, lifted.fisher
-    stood = stand_on(
-        offset_m,
-        rotations,
-        lifted.betas,
-        people.keypoints_px,
-        people.box_px,
-        fitted,
-        body,
-        config,
-    )
+    stood = stand_on(plane, people, rotations, lifted.betas, fitted, body, config)
     if depths is not None and depths.is_new and not fitted.camera.is_panorama:
-        stood = replace(stood, placed=_weighed(stood.placed, offset_m, depths, fitted))
+        stood = replace(stood, placed=_weighed(stood.placed, plane, depths, fitted))
     everybody = People(
         id=np.arange(len(people)),
         score=people.score,
@@ -89,7 +80,7 @@ def lift_poses(
     crops: Crops | None = None,
 ) -> LiftResult:
     """Pose and shape of everybody, the root in the camera frame; arguments as for `lift_people`."""
-    camera, normal = fitted.camera, fitted.planes[0].normal
+    camera, normal = fitted.camera, fitted.normal
     rays = camera.rays(people.keypoints_px[..., :2])
     keypoints, elevation_rad, R_upright_cam = to_upright(rays, people.keypoints_px[..., 2], normal)
     lifted = lifter(keypoints, elevation_rad)
@@ -105,7 +96,7 @@ def lift_poses(
     return replace(lifted, rotations=rotations, fisher=fisher)
 
 
-def judged_depths(
+def estimated_depths(
     people: Detections,
     fitted: Fitted,
     body: BodyModel,
@@ -114,31 +105,35 @@ def judged_depths(
 ) -> Depths | None:
     """Everybody's depth from the estimator named by `config.depth_prior`; None if it is "none".
 
-    Without `crops`, the body is used as the estimator, whichever is named.
-
     Raises:
+        ConfigError: a network is named, and there are no `crops` for it to look at.
         ModelError: the weights of the estimator are not installed.
     """
     if config.depth_prior == "none" or len(people) == 0:
         return None
-    if config.depth_prior == "rootnet" and crops is not None:
+    if config.depth_prior == "body":
+        lifted = lift_poses(people, fitted, body, load(), config, crops)
+        posed = pose_bodies(body, lifted.rotations, lifted.betas, fitted.normal)
+        return depths_of_bodies(posed.vertices, people, fitted.camera)
+    if crops is None:
+        raise ConfigError(
+            f"depth_prior: {config.depth_prior} looks at the picture, which is not here"
+        )
+    if config.depth_prior == "rootnet":
         return depths_of_rootnet(people, crops)
-    if config.depth_prior == "rootnet-s" and crops is not None:
-        return depths_of_rootnet_s(people, fitted, crops)
-    lifted = lift_poses(people, fitted, body, load(), config, crops)
-    posed = pose_bodies(body, lifted.rotations, lifted.betas, fitted.planes[0].normal)
-    return depths_of_bodies(posed.vertices, people, fitted.camera)
+    return depths_of_rootnet_s(people, fitted, crops)
 
 
 def _weighed(
-    placed: optim.Placement, offset_m: FloatArray, depths: Depths, fitted: Fitted
+    placed: optim.Placement, plane: npt.NDArray[np.int64], depths: Depths, fitted: Fitted
 ) -> optim.Placement:
     """Move places along the ground to where ground and estimated depths agree best.
 
     Only each person's own uncertainty (`own_cov_m2`) is used as the weight. Errors of the camera move everybody
     alike; if they were used for each person, they would create false differences between people.
     """
-    torso, normal, focal_px = placed.torso_m, fitted.planes[0].normal, fitted.camera.focal_px
+    offset_m = offsets_m(fitted.planes)[plane]
+    torso, normal, focal_px = placed.torso_m, fitted.normal, fitted.camera.focal_px
     feet = feet_m(torso, normal, offset_m)
     move, own = weighed_places(feet, placed.own_cov_m2, torso, depths, focal_px)
     moved = feet_m(feet + move, normal, offset_m) - feet

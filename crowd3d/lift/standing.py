@@ -14,7 +14,9 @@ import optim
 from crowd3d.body import BodyModel
 from crowd3d.config import Config
 from crowd3d.scene.camera import Camera
+from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import Fitted
+from crowd3d.scene.people import People
 from crowd3d.scene.standing import feet_m, offsets_m
 
 FloatArray = npt.NDArray[np.float64]
@@ -47,11 +49,10 @@ class Stood:
 
 
 def stand_on(
-    offset_m: FloatArray | float,
+    plane: npt.NDArray[np.int64],
+    people: Detections | People,
     rotations: torch.Tensor,
     betas: torch.Tensor,
-    keypoints_px: FloatArray,
-    box_px: FloatArray,
     fitted: Fitted,
     body: BodyModel,
     config: Config,
@@ -62,21 +63,21 @@ def stand_on(
     stature, so that the result is a body of the model without an extra scale, and it is placed again.
 
     Args:
-        offset_m: offset of everybody's plane: one number, or (N,).
+        plane: (N,) index of everybody's plane.
+        people: whose keypoints and boxes say where the bodies are seen.
         rotations: (N, 24, 3, 3) local, the root in the camera frame; betas: (N, 10) initial shape.
-        keypoints_px: (N, 17, 3); box_px: (N, 4) xyxy.
         fitted: camera and planes; the normal of the first plane is used for all.
     """
-    normal = fitted.planes[0].normal
-    rays = fitted.camera.rays(keypoints_px[..., :2])
-    px_per_rad = pixels_per_radian(fitted.camera, box_px)
+    normal, offset_m = fitted.normal, offsets_m(fitted.planes)[plane]
+    rays = fitted.camera.rays(people.keypoints_px[..., :2])
+    px_per_rad = pixels_per_radian(fitted.camera, people.box_px)
     for is_last in (False, True):
         posed = pose_bodies(body, rotations, betas, normal)
         stature_m = body.stature_m(betas).double().numpy()
         placed = optim.place_people(
             posed.keypoints - posed.torso[:, None],
             posed.torso_height,
-            keypoints_px[..., 2],
+            people.keypoints_px[..., 2],
             rays,
             px_per_rad,
             normal,
@@ -124,7 +125,7 @@ def body_rows(
         rotations, fisher: (N, 24, 3, 3), the root in the camera frame.
     """
     camera, placed = fitted.camera, stood.placed
-    normal, offset_m = fitted.planes[0].normal, offsets_m(fitted.planes)[plane]
+    normal, offset_m = fitted.normal, offsets_m(fitted.planes)[plane]
     hvip_m = feet_m(placed.torso_m, normal, offset_m)
     return {
         "pose": roma.rotmat_to_rotvec(rotations).double().numpy(),

@@ -42,7 +42,7 @@ def speaks_betas_of(body: BodyModel, trained_for: str) -> bool:
     return (body.name == OPEN_BODY) == (trained_for == OPEN_BODY)
 
 
-def stand(
+def patch_bodies(
     body: BodyModel,
     told: Parameters,
     placed: Placement,

@@ -19,7 +19,7 @@ from crowd3d.files.weights import tensors_hash
 from crowd3d.models.crowd3dnet import PatchView
 from crowd3d.models.crowd3dnet_decode import MAX_PEOPLE, find_centers, place, read_parameters
 from crowd3d.models.crowd3dnet_encode import project
-from crowd3d.patches.bodies import SMPL_BODY, speaks_betas_of, stand
+from crowd3d.patches.bodies import SMPL_BODY, patch_bodies, speaks_betas_of
 from crowd3d.patches.people import PatchLooks, one_row_each
 from crowd3d.patches.plan import is_cut, patch_view, plan_patches, touching
 from crowd3d.picture.reading import Arrays, Pass, Reading
@@ -134,7 +134,7 @@ class PatchReader:
             placed = place(centers.cell, told, seen)
             normal, offset = seen.plane[:, :3], seen.plane[:, 3]
             own = speaks_betas_of(body, self.trained_for)
-            bodies = stand(
+            bodies = patch_bodies(
                 body, told, placed, normal, offset, own_betas=own, stature_m=config.stature_m
             )
             keypoints = project(bodies.keypoints.double(), seen.intrinsics)

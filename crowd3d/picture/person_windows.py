@@ -119,7 +119,7 @@ def crop_inputs(
     with torch.inference_mode():
         betas, transl = (torch.from_numpy(a).float() for a in (people.betas, people.transl_m))
         joints_m = body.joints_only(rotations, betas, transl).double().numpy()
-    told = told_poses(people.keypoints_px, people.plane, tiles, fitted)
+    told = window_poses(people.keypoints_px, people.plane, tiles, fitted)
     joints = np.zeros((len(people), 24, 3))
     for i, tile in enumerate(tiles):
         joints[i] = window_of(fitted, people.plane[i]).from_points(tile, joints_m[i])
@@ -135,7 +135,7 @@ def crop_inputs(
     )
 
 
-class Told(NamedTuple):
+class WindowPoses(NamedTuple):
     """2D poses in windows; the fields are those of `CropInputs`."""
 
     keypoints: Tensor
@@ -143,12 +143,12 @@ class Told(NamedTuple):
     R_upright_cam: Tensor
 
 
-def told_poses(
+def window_poses(
     keypoints_px: FloatArray,
     plane: npt.NDArray[np.int64],
     tiles: Sequence[Tile],
     fitted: Fitted,
-) -> Told:
+) -> WindowPoses:
     """2D poses in windows, from 2D poses (N, 17, 3) in the picture and everybody's plane index (N,)."""
     rays = fitted.camera.rays(keypoints_px[..., :2])
     n = len(keypoints_px)
@@ -163,4 +163,4 @@ def told_poses(
     keypoints[keypoints[..., 2] == 0] = 0
     normals = np.array([plane.normal for plane in fitted.planes]).reshape(-1, 3)[plane]
     _, elevation, turn = to_upright(forward, np.ones((n, 1)), normals)
-    return Told(torch.from_numpy(keypoints).float(), elevation.float(), turn)
+    return WindowPoses(torch.from_numpy(keypoints).float(), elevation.float(), turn)

@@ -15,7 +15,7 @@ from crowd3d import lift
 from crowd3d.config import Config
 from crowd3d.ground.fit import assume_camera, fit_again, typical_camera
 from crowd3d.lift.depths import Depths
-from crowd3d.lift.people import judged_depths, lift_people
+from crowd3d.lift.people import estimated_depths, lift_people
 from crowd3d.patches import reader as patch_reader
 from crowd3d.patches.reader import PatchReader
 from crowd3d.picture.crops import Crops
@@ -63,7 +63,8 @@ def to_scene(
         people = refine_crops(people, crops.source, fitted, body, config, config.refine_crops)
     if config.refine_scene:
         people, fitted = refine_people(people, fitted, body, config)
-    warnings += _doubts(seen, fitted, known)
+    if seen.was_fitted:
+        warnings += doubts(fitted, len(seen.people), known)
     lost = len(seen.people) - len(people)
     if lost:
         warnings.append(
@@ -100,7 +101,8 @@ def read_scene(
         people = reader.people(reading, fitted, body, config, near_px=near_px)
         if config.refine_scene:
             people, fitted = refine_people(people, fitted, body, config)
-        warnings += _doubts(seen, fitted, known)
+        if seen.was_fitted:
+            warnings += doubts(fitted, len(seen.people), known)
         warnings += patch_reader.doubts(people, len(seen.people), body, reader.trained_for)
         scene = _scene(image_name, seen, fitted, people, warnings)
     scene.diagnostics["versions"] |= {
@@ -131,16 +133,11 @@ def _with_depths(
 
     A camera that was fixed before or assumed stays as it is. The depths are None if they are not asked for.
     """
-    depths = judged_depths(seen.people, fitted, bodies.load(BODY, LEVEL), config, crops)
-    if depths is not None and _was_fitted(seen):
+    depths = estimated_depths(seen.people, fitted, bodies.load(BODY, LEVEL), config, crops)
+    if depths is not None and seen.was_fitted:
         evidence = replace(seen.evidence, depths=(depths.over_focal, depths.log_sd))
         fitted = fit_again(fitted, seen.people, known, config, evidence)
     return fitted, depths
-
-
-def _was_fitted(seen: Seen) -> bool:
-    """Whether camera and ground were fitted to the people of this picture."""
-    return seen.fitted is not None and not seen.is_fixed
 
 
 def _empty(image_name: str, seen: Seen, known: KnownCamera, warnings: Sequence[str]) -> Scene:
@@ -168,11 +165,6 @@ def _diagnostics(seen: Seen, fitted: Fitted | None, warnings: Sequence[str]) -> 
         ),
         "versions": {"crowd3d": __version__, "torch": torch.__version__, "numpy": np.__version__},
     }
-
-
-def _doubts(seen: Seen, fitted: Fitted, known: KnownCamera) -> list[str]:
-    """Warnings about a camera that was fitted to this picture; none for other cameras."""
-    return doubts(fitted, len(seen.people), known) if _was_fitted(seen) else []
 
 
 def doubts(fitted: Fitted, n_people: int, known: KnownCamera) -> list[str]:

@@ -14,7 +14,7 @@ from crowd3d.detect import selection
 from crowd3d.detect.detector import Detector
 from crowd3d.detect.sides import settle_sides
 from crowd3d.ground.edges import find_structure
-from crowd3d.ground.fit import NOTHING_ELSE, Evidence, fit_camera, fit_principal_point
+from crowd3d.ground.fit import NOTHING_ELSE, Evidence, fit_again, fit_camera
 from crowd3d.picture.reading import Reading
 from crowd3d.picture.windows import Windows, windows
 from crowd3d.scene.detections import Detections, PeopleSeen
@@ -50,6 +50,11 @@ class Seen:
     rounds: int
     is_fixed: bool = False
     evidence: Evidence = NOTHING_ELSE
+
+    @property
+    def was_fitted(self) -> bool:
+        """Whether the people of this picture determined its camera, which was not known before."""
+        return self.fitted is not None and not self.is_fixed
 
 
 @dataclass
@@ -99,7 +104,7 @@ class _Search:
         round.
         """
         tiles = _plan(self.reading.size_px, fitted, self.config)
-        closer = self._at(tiles, windows(fitted.camera, fitted.planes[0].normal), "infer")
+        closer = self._at(tiles, windows(fitted.camera, fitted.normal), "infer")
         closer.tile += len(self.scouts)
         return Detections.cat([self.scouted, closer])
 
@@ -146,7 +151,7 @@ def find_people(
     if fitted is None:
         people = selection.unplaced_people(found, config, known.turn_px)
     else:
-        fitted = fit_principal_point(fitted, people, known, config, evidence)
+        fitted = fit_again(fitted, people, known, config, evidence)
         # Selected again, because the selection depends on the camera, and this is the best one.
         people = selection.placed_people(found, fitted, config)
     people = search.settled(people, fitted)

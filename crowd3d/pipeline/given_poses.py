@@ -9,7 +9,7 @@ import numpy as np
 from crowd3d.config import Config
 from crowd3d.errors import DataError
 from crowd3d.ground.edges import find_structure
-from crowd3d.ground.fit import Evidence, fit_camera, fit_principal_point
+from crowd3d.ground.fit import Evidence, fit_again, fit_camera
 from crowd3d.pipeline.find import Seen
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.known import KnownCamera
@@ -36,7 +36,7 @@ def people_of_poses(
     evidence = Evidence(find_structure(source, people.box_px, known, config))
     fitted = fit_camera(people, known, config, evidence)
     if fitted is not None:
-        fitted = fit_principal_point(fitted, people, known, config, evidence)
+        fitted = fit_again(fitted, people, known, config, evidence)
     return Seen(people, fitted, 0, len(people), 1, evidence=evidence)
 
 

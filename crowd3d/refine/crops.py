@@ -29,7 +29,6 @@ from crowd3d.refine.crop_networks import Answer, Expert, expert
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.people import People
 from crowd3d.scene.plane import Plane
-from crowd3d.scene.standing import offsets_m
 from tiling import COCO_SIGMAS, ImageSource
 
 FloatArray = npt.NDArray[np.float64]
@@ -100,7 +99,7 @@ def refine_with(
     answer = ask(shown)
     if config.refine_pose:
         answer = onto_keypoints(answer, shown, fitted, rig)
-    stood, placed = stand(answer, shown, fitted, body, config)
+    stood, placed = stand_people(answer, shown, fitted, body, config)
     before, after = (judge(p, fitted, rig) for p in (shown, stood))
     better = placed & is_better(before, after)
     accepted[rows[better]] = True
@@ -190,15 +189,12 @@ def onto_keypoints(answer: Answer, people: People, fitted: Fitted, rig: Rig) -> 
     return Answer(*to_camera(fitted_pose, turned, turn))
 
 
-def stand(
+def stand_people(
     answer: Answer, people: People, fitted: Fitted, body: BodyModel, config: Config
 ) -> tuple[People, BoolArray]:
     """Set people in their new poses on the ground; also returns (N,) whether this was possible."""
     rotations, betas = answer.rotations.float(), torch.from_numpy(people.betas).float()
-    offset_m = offsets_m(fitted.planes)[people.plane]
-    stood = stand_on(
-        offset_m, rotations, betas, people.keypoints_px, people.box_px, fitted, body, config
-    )
+    stood = stand_on(people.plane, people, rotations, betas, fitted, body, config)
     rows = body_rows(stood, people.plane, rotations, answer.fisher, fitted)
     return replace(people, **rows), stood.placed.is_placed
 

@@ -31,3 +31,8 @@ class Fitted:
     covariance: npt.NDArray[np.float64]
     report: dict[str, object]
     plane_index: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    @property
+    def normal(self) -> npt.NDArray[np.float64]:
+        """(3,) unit vector, up: that of the first plane, which levels of ground share."""
+        return self.planes[0].normal

@@ -26,7 +26,7 @@ from crowd3d.lift.depths import (
     extents_m,
     weighed_places,
 )
-from crowd3d.lift.people import judged_depths, lift_people
+from crowd3d.lift.people import estimated_depths, lift_people
 from crowd3d.maths.box import Box
 from crowd3d.models.rootnet import Root
 from crowd3d.picture.crops import Crops, boxes_of_people
@@ -124,7 +124,7 @@ def test_bodies_beat_a_constant_gamma_by_a_third_where_people_sit_and_are_small(
     fitted, true_m = fitted_of(truth), truth.torso_m[rows, 2]
     assert truth.seated[rows].mean() > 0.2 and truth.child[rows].mean() > 0.1
     body = bodies.load("open", "crowd")
-    found = judged_depths(people, fitted, body, Config().replace(depth_prior="body"))
+    found = estimated_depths(people, fitted, body, Config().replace(depth_prior="body"))
     assert found is not None
     boxes, _ = boxes_of_people(people.box_px, SIZE)
     constant_m = k_m(boxes, fitted.camera.focal_px) * gamma_of_extent(ADULT_STATURE_M)

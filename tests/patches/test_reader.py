@@ -26,7 +26,7 @@ from crowd3d.models.crowd3dnet import PatchView
 from crowd3d.models.crowd3dnet_decode import Parameters, place
 from crowd3d.models.crowd3dnet_encode import encode, project
 from crowd3d.patches import people as patch_people
-from crowd3d.patches.bodies import stand
+from crowd3d.patches.bodies import patch_bodies
 from crowd3d.patches.people import ground_covariance
 from crowd3d.patches.plan import plan_patches
 from crowd3d.patches.reader import PatchReader
@@ -232,7 +232,7 @@ def test_from_the_maps_to_the_vertices_by_gradients():
         turned = roma.rotvec_to_rotmat(rotvec)
         said = Parameters(hvip, offset, delta, turned, betas)
         placed = place(encoded.cell, said, view)
-        made = stand(body, said, placed, view.plane[:, :3], view.plane[:, 3], own_betas=True)
+        made = patch_bodies(body, said, placed, view.plane[:, :3], view.plane[:, 3], own_betas=True)
         return project(made.keypoints, view.intrinsics) / 500
 
     p = encoded.parameters

@@ -187,7 +187,7 @@ def test_unsure_keypoints_do_not_judge(scene, body):
 def test_scatter_of_keypoints_does_not_judge(scene, body):
     """The truth beside keypoints that are a little off is as good as a pose that was fitted to them."""
     people, fitted, truth = scene
-    stood, _ = crop_refiner.stand(says(truth)(people), people, fitted, body, JUST_LIFTED)
+    stood, _ = crop_refiner.stand_people(says(truth)(people), people, fitted, body, JUST_LIFTED)
     rig = rig_of(body)
     assert judge(stood, fitted, rig).misfit.max() < 1e-6
     rng = np.random.default_rng(2)

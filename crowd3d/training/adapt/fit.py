@@ -20,7 +20,7 @@ from crowd3d.errors import DataError, ModelError
 from crowd3d.models.crowd3dnet import Crowd3DNet, PatchView
 from crowd3d.models.crowd3dnet_decode import DELTA_REACH_M, parameters_of, place
 from crowd3d.models.crowd3dnet_encode import project
-from crowd3d.patches.bodies import PatchBodies, stand
+from crowd3d.patches.bodies import PatchBodies, patch_bodies
 from crowd3d.training.adapt import losses
 from crowd3d.training.adapt.labels import Labels
 from crowd3d.training.adapt.targets import nearest_peaks
@@ -185,7 +185,7 @@ def scene_terms(
     told, view = parameters_of(values.double()), examples.view.select(patch[rows])
     placed = place(cell, told, view)
     normal, offset = view.plane[:, :3], view.plane[:, 3]
-    made = stand(body, told, placed, normal, offset, own_betas=own_betas)
+    made = patch_bodies(body, told, placed, normal, offset, own_betas=own_betas)
     good = placed.on_ground & (made.vertices[..., 2].amin(1) > _NEAREST_M)
     good |= ~torch.isfinite(values).all(1)  # not to be passed over in silence
     shift = (2 * told.delta - 1) * DELTA_REACH_M
