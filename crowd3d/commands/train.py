@@ -71,7 +71,10 @@ def lift(
     device: str,
     quiet: bool,
 ) -> None:
-    """The lift, from motion capture: lift.safetensors."""
+    """Train the lift, from motion capture.
+
+    Writes lift.safetensors and lift.json.
+    """
     from crowd3d.pipeline.networks import choose_device
     from crowd3d.progress import Progress
     from crowd3d.training.lift.recipe import read_recipe
@@ -120,7 +123,10 @@ def crops(
     device: str,
     quiet: bool,
 ) -> None:
-    """crowdnet-s and rootnet-s, from rendered people who overlap: one .safetensors each."""
+    """Train crowdnet-s and rootnet-s, from rendered people.
+
+    Writes one .safetensors and one .json each.
+    """
     from crowd3d.errors import ConfigError
     from crowd3d.pipeline.networks import choose_device
     from crowd3d.progress import Progress
@@ -170,7 +176,10 @@ def facing(
     device: str,
     quiet: bool,
 ) -> None:
-    """The readout of where people face, from rendered people: facing.safetensors."""
+    """Train the readout of where people face.
+
+    Writes facing.safetensors and facing.json.
+    """
     from crowd3d.pipeline.networks import choose_device
     from crowd3d.progress import Progress
     from crowd3d.training.facing.recipe import read_recipe
