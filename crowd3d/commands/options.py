@@ -133,7 +133,7 @@ def camera_options(command: Command) -> Command:
     def bundled(**values: Any) -> None:
         command(camera=CameraHint(**_take_camera(values)), **values)
 
-    return _with(_CAMERA, bundled)
+    return with_options(_CAMERA, bundled)
 
 
 def reconstruct_options(command: Command) -> Command:
@@ -146,10 +146,10 @@ def reconstruct_options(command: Command) -> Command:
     def bundled(**values: Any) -> None:
         command(choices=_take_choices(values), **values)
 
-    return _with(_RECONSTRUCT, bundled)
+    return with_options(_RECONSTRUCT, bundled)
 
 
-def _with(options: Iterable[Option], command: Command) -> Command:
+def with_options(options: Iterable[Option], command: Command) -> Command:
     """The command with the options, listed in this order by --help."""
     for option in reversed(tuple(options)):
         command = option(command)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+from crowd3d.commands.options import Command, device_option, quiet_option, with_options
+from crowd3d.commands.terminal import progress_bars
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _MOTION = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -35,18 +34,11 @@ def _common(recipe: str) -> Callable[[Command], Command]:
         ),
         click.option("--steps", type=click.IntRange(1), help="Instead of the recipe's."),
         click.option("--resume", is_flag=True, help="Go on with the unfinished run in OUT."),
-        click.option(
-            "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."
-        ),
-        click.option("--quiet", is_flag=True, help="No progress, no closing line."),
+        device_option,
+        quiet_option,
     )
 
-    def add(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
+    return lambda command: with_options(options, command)
 
 
 @click.group()
@@ -76,12 +68,11 @@ def lift(
     Writes lift.safetensors and lift.json.
     """
     from crowd3d.pipeline.networks import choose_device
-    from crowd3d.progress import Progress
     from crowd3d.training.lift.recipe import read_recipe
     from crowd3d.training.lift.train import train as train_lift
 
     page = read_recipe(recipe, steps=steps)
-    with Progress(enabled=not quiet and sys.stderr.isatty()) as progress:
+    with progress_bars(quiet) as progress:
         facts = train_lift(
             page,
             mocap,
@@ -129,7 +120,6 @@ def crops(
     """
     from crowd3d.errors import ConfigError
     from crowd3d.pipeline.networks import choose_device
-    from crowd3d.progress import Progress
     from crowd3d.training.crops.recipe import read_recipe
     from crowd3d.training.crops.train import needs_recorded, read_recorded
     from crowd3d.training.crops.train import train as train_crops
@@ -143,7 +133,7 @@ def crops(
                 f"the recipe {recipe} asks for recorded poses: give --mocap and --deepmimic"
             )
         recorded = read_recorded(mocap, deepmimic, motion)
-    with Progress(enabled=not quiet and sys.stderr.isatty()) as progress:
+    with progress_bars(quiet) as progress:
         found = train_crops(
             page,
             renders or out / "renders",
@@ -181,12 +171,11 @@ def facing(
     Writes facing.safetensors and facing.json.
     """
     from crowd3d.pipeline.networks import choose_device
-    from crowd3d.progress import Progress
     from crowd3d.training.facing.recipe import read_recipe
     from crowd3d.training.facing.train import train as train_facing
 
     page = read_recipe(recipe, steps=steps)
-    with Progress(enabled=not quiet and sys.stderr.isatty()) as progress:
+    with progress_bars(quiet) as progress:
         facts = train_facing(
             page,
             renders or out / "renders",

@@ -39,4 +39,4 @@ class Scene:
     @classmethod
     def load(cls, directory: str | Path) -> Scene:
         """Read a folder written by `save`; raises SceneError if it is incomplete or of another version."""
-        return cls(*storage.read(Path(directory)))
+        return cls(**storage.read(Path(directory)))

@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 from shapely.errors import ShapelyError
@@ -49,17 +49,6 @@ _DAMAGED = (
 )
 # Fixed date of the zip entries, so that the bytes do not depend on the clock.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-
-
-class Parts(NamedTuple):
-    """The parts of a stored scene, in the order of the fields of `Scene`."""
-
-    camera: Camera
-    planes: list[Plane]
-    people: People
-    image_name: str
-    body: str
-    diagnostics: dict[str, Any]
 
 
 class Storable(Protocol):
@@ -123,8 +112,8 @@ def people_bytes(people: People) -> bytes:
     return buffer.getvalue()
 
 
-def read(folder: Path) -> Parts:
-    """Read the two files that `save` wrote.
+def read(folder: Path) -> dict[str, Any]:
+    """Read the two files that `save` wrote; the fields of a `Scene` by name.
 
     Raises:
         SceneError: a file is missing, damaged or of another version, or the two do not match.
@@ -136,23 +125,24 @@ def read(folder: Path) -> Parts:
             f"{folder / _SCENE} has the schema {schema!r}; this version of crowd3d reads {SCHEMA!r}"
         )
     try:
-        parts = Parts(
-            Camera.from_dict(_typed(values["camera"], dict)),
-            [_plane_from_dict(plane) for plane in _typed(values["planes"], list)],
-            _read_people(folder / _PEOPLE),
-            _typed(values["image_name"], str),
-            _typed(values["body"], str),
-            _typed(values["diagnostics"], dict),
-        )
+        parts = {
+            "camera": Camera.from_dict(_typed(values["camera"], dict)),
+            "planes": [_plane_from_dict(plane) for plane in _typed(values["planes"], list)],
+            "people": _read_people(folder / _PEOPLE),
+            "image_name": _typed(values["image_name"], str),
+            "body": _typed(values["body"], str),
+            "diagnostics": _typed(values["diagnostics"], dict),
+        }
         n_people = values["counts"]["people"]
     except KeyError as error:
         raise SceneError(f"{folder / _SCENE} has no {error.args[0]!r}") from None
     except (TypeError, ValueError, OverflowError, CameraError, ShapelyError) as error:
         raise SceneError(f"{folder / _SCENE} is malformed: {error}") from None
-    if n_people != len(parts.people):
+    n_stored = len(parts["people"])
+    if n_people != n_stored:
         raise SceneError(
-            f"{folder / _SCENE} speaks of {n_people} people, but {_PEOPLE} holds "
-            f"{len(parts.people)}; the two files come from different runs"
+            f"{folder / _SCENE} speaks of {n_people} people, but {_PEOPLE} holds {n_stored}; "
+            "the two files come from different runs"
         )
     return parts
 
