@@ -57,7 +57,7 @@ OVERLAP_IOU = 0.3
 ALONE: dict[str, Any] = {"refine_crops": "none", "depth_prior": "none", "fuse_looks": False}
 ROWS: dict[str, dict[str, Any]] = {
     "default network alone": {},
-    **{f"+ refiner {name}": {"refine_crops": name} for name in ("crowdnet-s", "3dcrowdnet")},
+    **{f"+ crop network {name}": {"refine_crops": name} for name in ("crowdnet-s", "3dcrowdnet")},
     **{f"+ depth prior {name}": {"depth_prior": name} for name in ("body", "rootnet", "rootnet-s")},
     "+ posterior fusion": {"fuse_looks": True},
 }

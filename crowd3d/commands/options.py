@@ -86,7 +86,7 @@ _RECONSTRUCT: tuple[Option, ...] = (
     click.option(
         "--refine-pose/--no-refine-pose",
         default=None,
-        help="Fit limbs to the keypoints after the lift.  [default: refine]",
+        help="Fit limbs to the keypoints after the lift.  [default: on]",
     ),
     click.option(
         "--refine-crops",
@@ -96,7 +96,7 @@ _RECONSTRUCT: tuple[Option, ...] = (
     click.option(
         "--refine-scene/--no-refine-scene",
         default=None,
-        help="Solve everybody's place, stature and posture together.  [default: no]",
+        help="Solve everybody's place, stature and posture together.  [default: off]",
     ),
     click.option(
         "--pose-expert",
@@ -111,7 +111,7 @@ _RECONSTRUCT: tuple[Option, ...] = (
     click.option(
         "--fuse-looks/--no-fuse-looks",
         default=None,
-        help="Pose from every look at a person, or from their keypoints joined.  [default: fuse]",
+        help="Pose from every look at a person, or from their keypoints joined.  [default: on]",
     ),
     click.option(
         "--max-planes",

@@ -1,4 +1,4 @@
-"""Networks by name, with their weights."""
+"""Builds a network by its name and gives it its weights."""
 
 from __future__ import annotations
 

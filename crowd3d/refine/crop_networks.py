@@ -61,7 +61,7 @@ def expert(name: str, source: ImageSource, fitted: Fitted, body: BodyModel) -> E
         return _crowdnet_s(source, fitted, body)
     if name == "3dcrowdnet":
         return _crowdnet3d(source, fitted)
-    raise ConfigError(f"no refiner is called {name!r}; known: crowdnet-s, 3dcrowdnet")
+    raise ConfigError(f"no crop network is called {name!r}; known: crowdnet-s, 3dcrowdnet")
 
 
 def _crowdnet_s(source: ImageSource, fitted: Fitted, body: BodyModel) -> Expert:

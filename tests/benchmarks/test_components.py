@@ -26,7 +26,7 @@ class _Truth(SimpleNamespace):
 def test_all_is_whatever_runs_and_of_two_of_a_kind_the_first():
     both = components.everything({})
     assert both == {"refine_crops": "crowdnet-s", "depth_prior": "body", "fuse_looks": True}
-    without = components.everything({"+ refiner crowdnet-s": "", "+ depth prior body": ""})
+    without = components.everything({"+ crop network crowdnet-s": "", "+ depth prior body": ""})
     assert without == {"refine_crops": "3dcrowdnet", "depth_prior": "rootnet", "fuse_looks": True}
     assert set(components.ALONE) == set(both)
 

@@ -123,3 +123,11 @@ def test_the_site_builds_without_a_warning(tmp_path: Path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "How it works" in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+def test_notice_names_files_that_are_there():
+    named = re.findall(r"^- ((?:crowd3d|docs)/\S+?):", (ROOT / "NOTICE").read_text("utf-8"), re.M)
+    named += re.findall(r"crowd3d/[\w/]+\.py", _text("NOTICE"))
+    assert named
+    for path in named:
+        assert list(ROOT.glob(path.rstrip(",:"))), f"NOTICE: {path}"

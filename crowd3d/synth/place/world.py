@@ -1,4 +1,4 @@
-"""The stage: camera over the ground, light, terrain, buildings and street furniture, in the ground frame."""
+"""The place of a rendered crowd, in the ground frame: camera, light, terrain, buildings, street furniture."""
 
 from __future__ import annotations
 
