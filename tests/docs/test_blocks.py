@@ -51,7 +51,7 @@ ONLY_CHECKED = {
     "crowd3d adapt": "published weights",
     "crowd3d train": "motion capture, and hours; tests/training runs each for a few steps",
     "crowd3d data check PATH": "a data set of the reader's",
-    "/tmp/fresh/bin/crowd3d": "an environment that is made on the way; tests/test_package.py makes one",
+    "fresh/bin/crowd3d": "an environment that is made on the way; tests/test_package.py makes one",
 }
 # Lines that take minutes: run by `pytest -m slow`, checked otherwise.
 SLOW = (
