@@ -76,7 +76,36 @@ def fit_camera(
     """
     if len(people) < config.min_people:
         return None
-    size, given, structure = known.size_px, known.camera, evidence.structure
+    try:
+        fit = _solve(people, known, config, evidence, free_center=free_center)
+    except (optim.NotEnoughPeople, optim.FitFailed):
+        return None
+    except optim.OptimError as error:
+        raise CameraError(str(error)) from None
+    size_px = known.size_px
+    camera = Camera(*size_px, fit.focal_px, fit.center_px, fit.distortion, known.projection)
+    regions: list[Polygon | None] = [None]
+    if len(fit.planes) > 1:
+        regions = [*plane_regions(feet_px(people), fit.plane_index, len(fit.planes), size_px)]
+    planes = [
+        Plane(np.asarray(normal), float(offset_m), region)
+        for (normal, offset_m), region in zip(fit.planes, regions, strict=True)
+    ]
+    return Fitted(camera, planes, fit.covariance, fit.report, fit.plane_index)
+
+
+def _solve(
+    people: Detections,
+    known: KnownCamera,
+    config: Config,
+    evidence: Evidence,
+    *,
+    free_center: bool,
+) -> optim.GroundCameraFit:
+    """The solver of `optim` for this projection and this knowledge; raises optim.OptimError."""
+    keypoints, size, given = people.keypoints_px, known.size_px, known.camera
+    center_px = given.center_px if given else None
+    structure = evidence.structure
     lens = structure.lens if structure is not None else None
     options: dict[str, Any] = {
         "stature_m": config.stature_m,
@@ -88,40 +117,16 @@ def fit_camera(
         "depth_prior": evidence.depths,
         "max_planes": config.max_planes,
     }
-    try:
-        if known.projection != "perspective":
-            options |= {"lean_shrinkage": _UPRIGHT_SHRINKAGE, "distortion": (0.0, 0.0)}
-            center_px = given.center_px if given else None
-            fit = optim.fit_panorama(
-                people.keypoints_px,
-                size,
-                projection=known.projection,
-                center_px=center_px,
-                **options,
-            )
-        elif free_center:
-            sd_px = config.principal_point_sd * size[0]
-            fit = optim.fit_with_free_center(
-                people.keypoints_px, size, center_sd_px=sd_px, lens=lens, **options
-            )
-        else:
-            if lens is not None and lens.is_bent:
-                options |= {"distortion": (lens.k1, 0.0), "distortion_unit_px": lens.unit_px}
-            center_px = given.center_px if given else None
-            fit = optim.fit_ground_camera(people.keypoints_px, size, center_px=center_px, **options)
-    except (optim.NotEnoughPeople, optim.FitFailed):
-        return None
-    except optim.OptimError as error:
-        raise CameraError(str(error)) from None
-    camera = Camera(*size, fit.focal_px, fit.center_px, fit.distortion, known.projection)
-    regions: list[Polygon | None] = [None]
-    if len(fit.planes) > 1:
-        regions = [*plane_regions(feet_px(people), fit.plane_index, len(fit.planes), size)]
-    planes = [
-        Plane(np.asarray(normal), float(offset_m), region)
-        for (normal, offset_m), region in zip(fit.planes, regions, strict=True)
-    ]
-    return Fitted(camera, planes, fit.covariance, fit.report, fit.plane_index)
+    if known.projection != "perspective":
+        options |= {"lean_shrinkage": _UPRIGHT_SHRINKAGE, "distortion": (0.0, 0.0)}
+        kind = known.projection
+        return optim.fit_panorama(keypoints, size, projection=kind, center_px=center_px, **options)
+    if free_center:
+        sd_px = config.principal_point_sd * size[0]
+        return optim.fit_with_free_center(keypoints, size, center_sd_px=sd_px, lens=lens, **options)
+    if lens is not None and lens.is_bent:
+        options |= {"distortion": (lens.k1, 0.0), "distortion_unit_px": lens.unit_px}
+    return optim.fit_ground_camera(keypoints, size, center_px=center_px, **options)
 
 
 def fit_again(
