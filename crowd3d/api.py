@@ -83,6 +83,11 @@ def reconstruct(
         known = _known(camera, source)
         with _timed(seconds, "open"):
             source.prepare()
+        # Now, not after minutes of work: a file that is gone is told at once, and one that changes later is not
+        # taken for the one that was read.
+        run = run_of(
+            source.identity, camera=camera, config=settings, model=model, keypoints=keypoints
+        )
         folder = _writable(Path(out)) if out is not None else None
         with _journal(folder) as journal:
             reading = Reading(source, report, journal)
@@ -104,9 +109,7 @@ def reconstruct(
         scene.diagnostics["projection"] = {"kind": known.projection, "source": known.source}
         scene.diagnostics["seconds"] = seconds
         scene.diagnostics["versions"]["weights"] = origin
-        scene.diagnostics["run"] = run_of(
-            source.identity, camera=camera, config=settings, model=model, keypoints=keypoints
-        )
+        scene.diagnostics["run"] = run
         if folder is not None:
             with _timed(seconds, "write"):
                 from crowd3d.export import write_all
