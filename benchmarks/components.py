@@ -34,6 +34,7 @@ from shared.score import (
     scene_table,
     score,
     visible_people,
+    with_place,
 )
 from shared.ways import answer_of
 
@@ -92,7 +93,7 @@ def judge(scene: Scene, truth: Truth) -> Row:
     """The scores of syncrowd.py, and also PA-MPJPE of overlapping people and coverage of the 90 % intervals."""
     answer = answer_of(scene)
     row = score(answer, truth)
-    pairs = matched(answer.keypoints_px, truth)
+    pairs = with_place(answer, matched(answer.keypoints_px, truth))
     if not len(pairs) or answer.keypoints_m is None:
         return row
     true, pred = pairs.T

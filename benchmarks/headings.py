@@ -64,7 +64,10 @@ def poor_picture(image: Path, truth: Truth, seed: int) -> Path:
 
 
 def whom(scene: Scene, truth: Truth) -> npt.NDArray[np.int64]:
-    """(K, 2) rows of truth and scene that belong to the same person, even if left and right are mixed up."""
+    """(K, 2) rows of truth and scene that belong to the same person, even if left and right are mixed up.
+
+    Only people whom the scene gives a place.
+    """
     box = truth.boxes_px
     height, width = box[:, 3] - box[:, 1], box[:, 2] - box[:, 0]
     found, true = scene.people.keypoints_px[..., :2], truth.keypoints_px[..., :2]
@@ -73,7 +76,7 @@ def whom(scene: Scene, truth: Truth) -> npt.NDArray[np.int64]:
     ]
     pairs = matching.hungarian(np.maximum(*either), _MIN_OKS)
     judged = (height > MIN_HEIGHT_PX) & (truth.visibility >= MIN_VISIBLE) & ~truth.seated
-    return pairs[judged[pairs[:, 0]]]
+    return pairs[judged[pairs[:, 0]] & scene.people.placed[pairs[:, 1]]]
 
 
 def judge(scene: Scene, truth: Truth) -> FloatArray:

@@ -31,8 +31,10 @@ class Config:
     # -- tiles
     tile_px: int = 512  # side of the network's input, a multiple of 32
     batch_size: int = 4  # tiles per pass; more costs memory and gains nothing on a CPU
-    scout_tiles: int = 140  # at most so many tiles before the first camera is known
-    max_tiles: int = 6000  # at most so many planned tiles in one round
+    min_person_px: float = 25.0  # nobody smaller is looked for
+    scout_tiles: int = 140  # at most so many tiles in the first, coarse pass
+    max_tiles: int = 1_000_000  # stop looking after so many tiles
+    max_minutes: float = 1e6  # stop looking after so long; another run may then find other people
     person_fill_min: float = 0.15  # least height of a person in a tile, as a share of its side
     person_fill_max: float = 0.36  # greatest; taller people get tiles of their own
     max_upscale: float = 2.0  # never enlarge the picture more than this

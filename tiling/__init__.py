@@ -1,7 +1,8 @@
 """Gigapixel pictures in tiles: reading, planning, merging what they show, resuming."""
 
+from tiling.coverage import Band, height_bands
 from tiling.errors import ImageError, JournalError, MergeError, PlanError, TilingError
-from tiling.fragments import suppress_fragments, without_pairs
+from tiling.fragments import containment, suppress_fragments, without_pairs
 from tiling.journal import Journal, record_key
 from tiling.merge import Merged, merge_detections, view_quality
 from tiling.planner import Tile, plan_tiles, scout_tiles
@@ -12,6 +13,7 @@ from tiling.source import DEFAULT_MAX_PIXELS, ImageSource, open_image
 __all__ = [
     "COCO_SIGMAS",
     "DEFAULT_MAX_PIXELS",
+    "Band",
     "ImageError",
     "ImageSource",
     "Journal",
@@ -22,7 +24,9 @@ __all__ = [
     "Tile",
     "TilingError",
     "box_iou",
+    "containment",
     "geometric_rows",
+    "height_bands",
     "merge_detections",
     "open_image",
     "plan_rows",

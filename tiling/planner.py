@@ -171,8 +171,8 @@ def plan_tiles(
             needed = (high >= (span[0] if level else 0.0)) & (low <= span[1])
         core = side - overlap[0] * span[1], side - overlap[1] * span[1]
         answers = fill[0] * side if level else min_person_px * 0.5, fill[1] * side
-        for cx, cy in _cover(needed, x_edges, y_edges, core):
-            x, y = _inside(cx - side / 2, side, width), _inside(cy - side / 2, side, height)
+        for cx, cy in cover(needed, x_edges, y_edges, core):
+            x, y = inside(cx - side / 2, side, width), inside(cy - side / 2, side, height)
             tiles.append(Tile(x, y, side, side, tile_px, tile_px, level, len(tiles), answers))
             if len(tiles) > max_tiles:
                 raise PlanError(
@@ -249,7 +249,7 @@ def _cell_heights(
     )
 
 
-def _cover(
+def cover(
     needed: BoolArray, x_edges: FloatArray, y_edges: FloatArray, core: tuple[float, float]
 ) -> Iterator[tuple[float, float]]:
     """Centres of rectangles of size `core` that cover the needed cells, row by row."""
@@ -296,7 +296,7 @@ def _even(length: int, side: float, overlap: float) -> list[float]:
     return [float(start) for start in np.linspace(0.0, length - side, count)]
 
 
-def _inside(start: float, side: float, length: int) -> float:
+def inside(start: float, side: float, length: int) -> float:
     """Moves a tile into the picture; one that is larger than the picture is centred on it."""
     if side >= length:
         return (length - side) / 2

@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import platform
 import resource
+import shlex
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import numpy as np
 import torch
 
 _CPU_FACTS = Path("/proc/cpuinfo")  # on Linux; on other systems `platform` is used
+_CHILD = Path(__file__).with_name("child.py")
 
 
 def machine_line() -> str:
@@ -39,8 +43,40 @@ def processor() -> str:
 
 def peak_mb() -> float:
     """The peak memory of this process since its start, in MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # bytes on macOS, else KiB
+    return _in_mb(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def _in_mb(maxrss: int) -> float:
+    """Megabytes of a `ru_maxrss`, which is in bytes on macOS and in KiB elsewhere."""
+    return maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a command took: seconds by the clock and of the processor, and memory."""
+
+    seconds: float
+    processor_s: float
+    peak_mb: float
+
+
+def run(command: Sequence[str]) -> Spent:
+    """Run a command in a process of its own, and measure it.
+
+    Raises:
+        click.ClickException: the command failed.
+    """
+    start = time.perf_counter()
+    measured = [sys.executable, str(_CHILD), *command]
+    done = subprocess.run(measured, capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - start
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise click.ClickException(
+            f"{shlex.join(command)}: ended with exit code {done.returncode}: {last}"
+        )
+    maxrss, processor_s = done.stdout.split()[-2:]
+    return Spent(seconds, float(processor_s), _in_mb(int(maxrss)))
 
 
 @dataclass

@@ -28,6 +28,7 @@ Row = dict[str, Any]
 
 # People who must be found: least height, visible share, and share inside the picture.
 MIN_HEIGHT_PX, MIN_VISIBLE, MIN_INSIDE = 60.0, 0.3, 0.5
+SMALL_PX = (25.0, 60.0)  # heights of people whom a large picture shows far away
 _BANDS_PX = (0.0, 40.0, 60.0, 100.0, 160.0, np.inf)
 LIMBS = slice(5, 17)  # shoulders to ankles
 _MASS = 0.9  # probability that an interval claims to contain
@@ -64,7 +65,13 @@ def score(answer: Answer, truth: Truth) -> Row:
             flavour=flavour,
             gt_visible=truth.keypoints_px[..., 2] == _VISIBLE,
         )
+    pairs = with_place(answer, pairs)
     return row | _bodies(answer, truth, pairs) if len(pairs) else row
+
+
+def with_place(answer: Answer, pairs: IntArray) -> IntArray:
+    """The pairs whose person of the answer has a place in 3D."""
+    return pairs[np.isfinite(answer.torso_m[pairs[:, 1]]).all(axis=1)]
 
 
 def _found(pairs: IntArray, answers: int, truth: Truth) -> Row:
@@ -73,18 +80,26 @@ def _found(pairs: IntArray, answers: int, truth: Truth) -> Row:
     found[pairs[:, 0]] = True
     wanted = visible_people(truth)
     height_px = truth.boxes_px[:, 3] - truth.boxes_px[:, 1]
-    big = wanted & (height_px > MIN_HEIGHT_PX)
+    bands = {
+        f"{low:g}-{high:g}": recall(found[wanted], height_px[wanted], low, high)
+        for low, high in pairwise(_BANDS_PX)
+    }
     return {
         "people": len(truth),
         "answers": answers,
-        "recall_60": float(found[big].mean()) if big.any() else None,
+        "recall_60": recall(found[wanted], height_px[wanted], MIN_HEIGHT_PX),
+        "recall_25_60": recall(found[wanted], height_px[wanted], *SMALL_PX),
         "precision": len(pairs) / max(answers, 1),
-        "recall_by_height": {
-            f"{low:g}-{high:g}": float(found[band].mean())
-            for low, high in pairwise(_BANDS_PX)
-            if (band := wanted & (height_px > low) & (height_px <= high)).any()
-        },
+        "recall_by_height": {band: share for band, share in bands.items() if share is not None},
     }
+
+
+def recall(
+    found: BoolArray, height_px: FloatArray, low_px: float, high_px: float = np.inf
+) -> float | None:
+    """Share of the people over the one height and up to the other who are found; None if there are none."""
+    band = (height_px > low_px) & (height_px <= high_px)
+    return float(found[band].mean()) if band.any() else None
 
 
 def _camera(answer: Answer, truth: Truth) -> Row:
@@ -98,7 +113,7 @@ def _camera(answer: Answer, truth: Truth) -> Row:
 
 
 def _bodies(answer: Answer, truth: Truth, pairs: IntArray) -> Row:
-    """Errors of places, statures and poses of the people who were found."""
+    """Errors of places, statures and poses of the people who were found and placed."""
     true, pred = pairs.T
     error_m = np.linalg.norm(answer.torso_m[pred] - truth.torso_m[true], axis=1)
     distance_m = np.linalg.norm(truth.torso_m[true], axis=1)
@@ -137,15 +152,15 @@ class Column:
     value: Callable[[Row], float | None]
 
 
-def _percent(name: str) -> Callable[[Row], float | None]:
+def percent(name: str) -> Callable[[Row], float | None]:
     return lambda row: None if row.get(name) is None else 100 * row[name]
 
 
 PPDS = Column("PPDS", "{:.3f}", lambda r: r["scene"]["PPDS"])
 PA_MPJPE = Column("PA-MPJPE mm", "{:.1f}", lambda r: r.get("pa_mpjpe_mm"))
-POSITION = Column("position / distance", "{:.1f} %", _percent("position"))
-FOCAL = Column("focal length", "{:.1f} %", _percent("focal"))
-HEIGHT = Column("height", "{:.1f} %", _percent("height"))
+POSITION = Column("position / distance", "{:.1f} %", percent("position"))
+FOCAL = Column("focal length", "{:.1f} %", percent("focal"))
+HEIGHT = Column("height", "{:.1f} %", percent("height"))
 SECONDS = Column("s", "{:.1f}", lambda r: r["seconds"])
 COLUMNS = (
     PPDS,
@@ -165,10 +180,13 @@ COLUMNS = (
 
 
 def scene_table(
-    rows: dict[str, Row], columns: Sequence[Column] = COLUMNS, title: str = ""
+    rows: dict[str, Row],
+    columns: Sequence[Column] = COLUMNS,
+    title: str = "",
+    heading: str = "scene",
 ) -> Table:
     """A table with a line for each scene."""
-    return _table("scene", {name: [row] for name, row in rows.items()}, columns, title)
+    return _table(heading, {name: [row] for name, row in rows.items()}, columns, title)
 
 
 def means_table(

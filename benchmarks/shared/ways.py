@@ -36,7 +36,8 @@ class Answer:
     """The result of one way for one picture; rows are people.
 
     Attributes:
-        keypoints_px: (M, 17, 3); torso_m: (M, 3); keypoints_m: (M, 17, 3) or None; stature_m: (M,).
+        keypoints_px: (M, 17, 3); torso_m: (M, 3); keypoints_m: (M, 17, 3) or None; stature_m: (M,). All but the
+            first are NaN for people without a place.
         focal_px, normal, offset_m: camera and first plane.
     """
 

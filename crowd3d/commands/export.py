@@ -50,6 +50,7 @@ def export(
     from crowd3d.export import write_all
     from crowd3d.export.rebody import rebody
     from crowd3d.scene.scene import Scene
+    from crowd3d.scene.summary import headcount
 
     if out.resolve() == scene_dir.resolve():
         raise OutputError(f"{out} holds the scene itself; choose another folder for the result")
@@ -59,7 +60,7 @@ def export(
         scene = rebody(scene, _own_body(scene), body)
     write_all(scene, _picture(scene, image), out, body)
     if not quiet:
-        click.echo(f"{scene.image_name}: {len(scene.people)} people as {scene.body} -> {out}")
+        click.echo(f"{scene.image_name}: {headcount(scene.people)} as {scene.body} -> {out}")
         warn(scene.diagnostics.get("warnings", []))
 
 

@@ -118,11 +118,21 @@ _RECONSTRUCT: tuple[Option, ...] = (
         type=click.IntRange(1, 9),
         help="Look for up to so many levels of ground: terraces, platforms.  [default: 1]",
     ),
+    click.option(
+        "--min-person-px", type=float, help="Nobody smaller is looked for.  [default: 25]"
+    ),
+    click.option("--max-tiles", type=click.IntRange(1), help="Stop looking after so many tiles."),
+    click.option(
+        "--max-minutes",
+        type=click.FloatRange(0, min_open=True),
+        help="Stop looking after so long. Another run may then find other people.",
+    ),
     click.option("--max-pixels", type=int, help="Refuse larger pictures.  [default: 4000000000]"),
 )
 _OF_CONFIG = (
     *("refine_pose", "refine_crops", "refine_scene"),
     *("pose_expert", "depth_prior", "fuse_looks", "max_planes", "max_pixels"),
+    *("min_person_px", "max_tiles", "max_minutes"),
 )
 
 

@@ -10,9 +10,14 @@ from crowd3d.commands.options import quiet_option
 from crowd3d.commands.terminal import progress_bars
 
 MINI = "largecrowd-mini"  # a data set rather than one picture; its sizes are its own
+# Size in pixels and people where they are not said; what is not named here is _PLAIN.
+_PLAIN = ((4000, 2000), 120)
+_OF_PRESET = {"gigapixel": ((30_000, 15_000), 1000)}
 
 
-def _size(_: click.Context, __: click.Parameter, value: str) -> tuple[int, int]:
+def _size(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    if value is None:
+        return None
     width, _x, height = value.lower().partition("x")
     if not (width.isdigit() and height.isdigit()):
         raise click.BadParameter(f"{value!r} is not WIDTHxHEIGHT, for example 6000x3000")
@@ -28,18 +33,28 @@ def _size(_: click.Context, __: click.Parameter, value: str) -> tuple[int, int]:
     help="Folder for the picture and its truth.",
 )
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same bytes.")
-@click.option("--people", default=120, show_default=True, help="How many people are wanted.")
 @click.option(
-    "--size", default="4000x2000", show_default=True, callback=_size, help="WIDTHxHEIGHT in pixels."
+    "--people",
+    type=int,
+    default=None,
+    show_default="120; gigapixel 1000",
+    help="How many people are wanted.",
+)
+@click.option(
+    "--size",
+    default=None,
+    show_default="4000x2000; gigapixel 30000x15000",
+    callback=_size,
+    help="WIDTHxHEIGHT in pixels, up to 65500 each.",
 )
 @click.option(
     "--preset",
     default="plaza",
     show_default=True,
-    help="plaza, street, stadium, ...; or largecrowd-mini, a folder of two scenes of six frames.",
+    help="plaza, street, stadium, gigapixel, ...; or largecrowd-mini, a folder of two scenes of six frames.",
 )
 @click.option("--fov", "fov_deg", type=float, help="Horizontal field of view, 15 to 110 degrees.")
-@click.option("--height", "height_m", type=float, help="Height of the camera, 1.2 to 40 metres.")
+@click.option("--height", "height_m", type=float, help="Height of the camera, 1.2 to 60 metres.")
 @click.option(
     "--pitch", "pitch_deg", type=float, help="Downward tilt of the camera, -5 to 60 degrees."
 )
@@ -61,8 +76,8 @@ def _size(_: click.Context, __: click.Parameter, value: str) -> tuple[int, int]:
 def synth(
     out: Path,
     seed: int,
-    people: int,
-    size: tuple[int, int],
+    people: int | None,
+    size: tuple[int, int] | None,
     preset: str,
     segmentation: bool,
     motion: Path | None,
@@ -80,12 +95,14 @@ def synth(
     if preset == MINI:
         _mini(out, seed, quiet)
         return
+    usual_size, usual_people = _OF_PRESET.get(preset, _PLAIN)
+    size = size or usual_size
     with progress_bars(quiet) as progress:
         truth = synthesize(
             out,
             seed=seed,
             size=size,
-            n_people=people,
+            n_people=usual_people if people is None else people,
             preset_name=with_camera(preset_of(preset), **camera),
             segmentation=segmentation,
             rasterizer=rasterizer,

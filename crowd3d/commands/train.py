@@ -190,3 +190,41 @@ def facing(
             f"{out / 'facing.safetensors'}: heading off by {found['sharp median_deg']:.1f} degrees (median) in"
             f" other scenes, {found['poor median_deg']:.1f} through a poor camera"
         )
+
+
+@train.command()
+@_RENDERS
+@_common("glance")
+def glance(
+    renders: Path | None,
+    out: Path,
+    recipe: str,
+    steps: int | None,
+    resume: bool,
+    device: str,
+    quiet: bool,
+) -> None:
+    """Train glance-s, which says where somebody could be.
+
+    Writes glance-s.safetensors and glance-s.json.
+    """
+    from crowd3d.pipeline.networks import choose_device
+    from crowd3d.training.glance.recipe import read_recipe
+    from crowd3d.training.glance.train import train as train_glance
+
+    page = read_recipe(recipe, steps=steps)
+    with progress_bars(quiet) as progress:
+        facts = train_glance(
+            page,
+            renders or out / "renders",
+            out,
+            device=choose_device(device),
+            resume=resume,
+            progress=progress,
+        )
+    if not quiet:
+        share = facts["held_out"]["0.99"]["blocks"]
+        click.echo(
+            f"{out / 'glance-s.safetensors'}: keeps 99 % of people in other scenes and"
+            f" {share:.0%} of where nobody is"
+        )

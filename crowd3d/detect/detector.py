@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from functools import cached_property
 
@@ -39,10 +39,16 @@ class Detector:
     def detect(
         self, reading: Reading, tiles: Sequence[Tile], view: Windows = FLAT, stage: str = "infer"
     ) -> Detections:
-        """All detections in the given tiles, in the order of the tiles.
+        """All detections in the given tiles, in the order of the tiles; arguments and errors as of `each`."""
+        return Detections.cat(list(self.each(reading, tiles, view, stage)))
+
+    def each(
+        self, reading: Reading, tiles: Sequence[Tile], view: Windows = FLAT, stage: str = "infer"
+    ) -> Iterator[Detections]:
+        """Yield the detections in each batch of tiles, in order; whoever has seen enough may stop.
 
         Args:
-            view: how the tiles are cut out of the picture; stage: name for the progress report.
+            view: how the tiles are cut out of the picture; stage: `Pass.stage`.
 
         Raises:
             tiling.ImageError, tiling.JournalError.
@@ -58,7 +64,8 @@ class Detector:
             "fields": [f.name for f in fields(Detections)],
         }
         work = Pass(stage, self.batch_size, settings, self.weights_hash, answer)
-        return Detections.cat([Detections(**found) for found in reading.each(work, tiles, view)])
+        for found in reading.each(work, tiles, view):
+            yield Detections(**found)
 
     @cached_property
     def weights_hash(self) -> str:

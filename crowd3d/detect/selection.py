@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import shapely
 from scipy import sparse
+from scipy.spatial import cKDTree
 
 from crowd3d.config import Config
-from crowd3d.scene.camera import Camera
 from crowd3d.scene.detections import MOST_LOOKS, Detections, PeopleSeen, is_body_part
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.people import N_KEYPOINTS
-from crowd3d.scene.plane import Plane
-from crowd3d.scene.standing import FloatArray, foot_below_px, on_levels, person_height_px
-from tiling import box_iou, merge_detections, without_pairs
+from crowd3d.scene.sizes import AGREES, agreement_of, is_outvoted
+from crowd3d.scene.standing import FloatArray
+from tiling import box_iou, containment, merge_detections, without_pairs
 
-# Heights above the ground and a length, as fractions of the stature of a standing adult (Drillis & Contini
-# 1966). The bias of the keypoints themselves is below the tolerance used here.
-_SHOULDER_HEIGHT, _HIP_HEIGHT = 0.82, 0.52
-_TORSO_LENGTH = _SHOULDER_HEIGHT - _HIP_HEIGHT
-_SHOULDERS, _HIPS = [5, 6], [11, 12]
-# How far the seen size may differ from that of a standing adult at the same place; tuned on photographs.
-# Standard deviations of the logarithm: children and seated people are smaller, nobody is much taller.
-_SMALLER_SD, _TALLER_SD = 0.30, 0.22
-# Allowed `SizeEvidence.visible`. A box with a smaller ratio shows only a body part.
-_VISIBLE_RANGE = (0.30, 1.25)
-# Weight of the agreement of a torso alone; that of a whole person has weight 1.
-_PARTIAL_WEIGHT = 0.4
 _KEYPOINTS_NEEDED = 6  # of 17 must be seen
 _MIN_ASPECT = 0.17  # width over height; slivers at the picture's border say too little
 # Twins are two rows for the same person, because keypoints were confused. Boxes with a larger IoU are twins.
 _TWIN_IOU = 0.6
+# Somebody of the wrong size is the same person as another if so much of one box lies inside the other.
+_SAME_INSIDE = 0.5
+# Somebody has company if so many nearest others are at most so many heights away, and their heights at most in
+# this ratio.
+_COMPANY, _COMPANY_HEIGHTS, _COMPANY_RATIO = 2, 20.0, 2.0
 # Width of the margin at the seam of a whole turn, in widths of the widest box: it holds everybody who may
 # overlap a person on the seam.
 _SEAM_WIDTHS = 4.0
@@ -45,66 +37,7 @@ _CUT_WEIGHT = 0.3
 _TRUNK_EMPHASIS = np.where(np.isin(np.arange(17), [0, 1, 2, 3, 4, 5, 6, 11, 12]), 1.0, 0.25)
 
 
-@dataclass(frozen=True)
-class SizeEvidence:
-    """Ratios of seen to expected size, (N,) each; NaN where the expected size is not known.
-
-    Attributes:
-        whole: height of the box over the height of a person who stands at its bottom.
-        visible: height of the box over the height of a person whose head is at its top.
-        torso: shoulder-to-hip length over that of the upright person whose head is at the box's top.
-    """
-
-    whole: FloatArray
-    visible: FloatArray
-    torso: FloatArray
-
-
-def size_evidence(
-    detections: Detections, camera: Camera, planes: Sequence[Plane], stature_m: float
-) -> SizeEvidence:
-    """Compare every detection with a person who stands at its place, on the plane there."""
-    box = detections.box_px
-    middle_u = (box[:, 0] + box[:, 2]) / 2
-    top, bottom = (np.stack([middle_u, box[:, i]], axis=1) for i in (1, 3))
-    height_px = box[:, 3] - box[:, 1]
-
-    def from_top(plane: Plane) -> FloatArray:
-        feet = foot_below_px(camera, plane, top, stature_m)
-        return np.asarray(np.linalg.norm(feet - top, axis=1))
-
-    def from_bottom(plane: Plane) -> FloatArray:
-        return person_height_px(camera, plane, bottom, stature_m)
-
-    expected_from_top = on_levels(planes, bottom, from_top)
-    points = detections.keypoints_px[..., :2]
-    torso_px = np.linalg.norm(points[:, _SHOULDERS].mean(1) - points[:, _HIPS].mean(1), axis=1)
-    return SizeEvidence(
-        whole=height_px / on_levels(planes, bottom, from_bottom),
-        visible=height_px / expected_from_top,
-        torso=torso_px / (_TORSO_LENGTH * expected_from_top),
-    )
-
-
-def size_agreement(evidence: SizeEvidence) -> FloatArray:
-    """(N,) 1 for a box of exactly the expected height, less the more the log ratio differs from 0.
-
-    If the lower part of a person is hidden or cut off, the torso is compared instead, with less weight.
-    """
-    whole = _agreement(evidence.whole)
-    upper = (evidence.visible > _VISIBLE_RANGE[0]) & (evidence.visible < _VISIBLE_RANGE[1])
-    partial = np.where(upper, _PARTIAL_WEIGHT * _agreement(evidence.torso), 0.0)
-    return np.maximum(whole, partial)
-
-
-def _agreement(ratio: FloatArray) -> FloatArray:
-    log_ratio = np.log(np.maximum(np.nan_to_num(ratio, nan=1e-3), 1e-3))
-    return np.asarray(
-        np.exp(-0.5 * (log_ratio / np.where(log_ratio < 0, _SMALLER_SD, _TALLER_SD)) ** 2)
-    )
-
-
-def scout_people(found: Detections, config: Config, turn_px: float | None = None) -> Detections:
+def scout_people(found: Detections, config: Config, turn_px: float | None = None) -> PeopleSeen:
     """People seen so well that the first camera may be fitted to them.
 
     Args:
@@ -115,19 +48,18 @@ def scout_people(found: Detections, config: Config, turn_px: float | None = None
     return _one_turn(_merge(good, good.quality).people, turn_px)
 
 
-def placed_people(found: Detections, fitted: Fitted, config: Config) -> Detections:
+def placed_people(found: Detections, fitted: Fitted, config: Config) -> PeopleSeen:
     """Everybody whose size fits the ground, one row per person, in reading order of the picture."""
     turn_px = fitted.camera.turn_px
     found = _with_copies(found, turn_px)
-    evidence = size_evidence(found, fitted.camera, fitted.planes, config.stature_m)
-    agreement = size_agreement(evidence)
+    agreement = agreement_of(found, fitted, config.stature_m)
     trust = found.quality * agreement * np.where(found.is_cut, _CUT_WEIGHT, 1.0)
     possible = trust >= config.min_trust
     joined = _merge(found.filter(possible), trust[possible])
     return _one_turn(_finish(joined, config.min_evidence, config), turn_px)
 
 
-def unplaced_people(found: Detections, config: Config, turn_px: float | None = None) -> Detections:
+def unplaced_people(found: Detections, config: Config, turn_px: float | None = None) -> PeopleSeen:
     """Everybody in a picture whose camera is not known, selected by quality alone."""
     good = found.filter((found.quality >= config.min_quality_unplaced) & ~found.is_cut)
     good = _with_copies(good, turn_px)
@@ -156,13 +88,65 @@ def _with_copies(found: Detections, turn_px: float | None) -> Detections:
     )
 
 
-def _one_turn(people: Detections, turn_px: float | None) -> Detections:
+def _one_turn(people: PeopleSeen, turn_px: float | None) -> PeopleSeen:
     """Remove the copies: keep the people whose box has its middle in [0, turn)."""
     if turn_px is None:
         return people
     # Rounded, so that exactly one of the two copies of a person on the seam is kept.
     middle = np.round(people.box_px[:, [0, 2]].mean(axis=1), 3)
     return people.filter((middle >= 0) & (middle < np.round(turn_px, 3)))
+
+
+def everybody(found: Detections, fitted: Fitted, config: Config) -> tuple[Detections, Detections]:
+    """The people of `placed_people`, and the others who are clearly seen, but have no place on this ground.
+
+    The size of the others does not fit, or that of most of their neighbours: they are on a screen, on another
+    level, in another picture of a mosaic. Somebody alone whose size is wrong is more often a bush or a bag, so
+    more looks must agree on them.
+    """
+    placed = placed_people(found, fitted, config)
+    wrong = found.filter(agreement_of(found, fitted, config.stature_m) < AGREES)
+    others = newcomers(wrong, placed, config, fitted.camera.turn_px)
+    others = others.filter(_has_company(others) | _seen_often(others, config))
+    is_placed = np.arange(len(placed) + len(others)) < len(placed)
+    both = Detections.cat([placed, others])
+    outvoted = is_outvoted(both, is_placed)[: len(placed)]
+    return placed.filter(~outvoted), Detections.cat([placed.filter(outvoted), others])
+
+
+def _seen_often(people: PeopleSeen, config: Config) -> npt.NDArray[np.bool_]:
+    """(N,) whether the looks at a person add up to two that would do alone."""
+    return np.asarray(people.look_trust.sum(axis=1) >= 2 * config.min_quality_unplaced)
+
+
+def _has_company(people: Detections) -> npt.NDArray[np.bool_]:
+    """(N,) whether others of about the same size are near."""
+    height = people.box_px[:, 3] - people.box_px[:, 1]
+    if len(people) <= _COMPANY:
+        return np.zeros(len(people), bool)
+    away, near = cKDTree(people.middle_px).query(people.middle_px, k=_COMPANY + 1)
+    alike = np.abs(np.log(height[near] / height[:, None])) < np.log(_COMPANY_RATIO)
+    return np.asarray((alike & (away < _COMPANY_HEIGHTS * height[:, None])).all(axis=1))
+
+
+def newcomers(
+    found: Detections, people: Detections, config: Config, turn_px: float | None = None
+) -> PeopleSeen:
+    """Those of `unplaced_people` who are none of the people known already."""
+    others = unplaced_people(found, config, turn_px)
+    return others.filter(~_overlaps(others.box_px, people.box_px))
+
+
+def _overlaps(box_px: FloatArray, known_px: FloatArray) -> npt.NDArray[np.bool_]:
+    """(N,) whether a box (N, 4) and one of the known boxes (M, 4) show the same person or a part of it."""
+    pairs = shapely.STRtree(shapely.box(*known_px.T)).query(
+        shapely.box(*box_px.T), predicate="intersects"
+    )
+    own, known = box_px[pairs[0]], known_px[pairs[1]]
+    inside = np.maximum(containment(own, known), containment(known, own))
+    covered = np.zeros(len(box_px), bool)
+    covered[pairs[0][inside > _SAME_INSIDE]] = True
+    return covered
 
 
 @dataclass(frozen=True)
@@ -175,7 +159,7 @@ class _Joined:
         apart: (N, N) the part of person i's evidence that comes from tiles that also show person j.
     """
 
-    people: Detections
+    people: PeopleSeen
     evidence: FloatArray
     apart: sparse.csr_array
 
@@ -215,7 +199,7 @@ def _told_apart(
     return sparse.csr_array(in_tile @ (in_tile > 0).astype(np.float64).T)
 
 
-def _finish(joined: _Joined, min_evidence: float, config: Config) -> Detections:
+def _finish(joined: _Joined, min_evidence: float, config: Config) -> PeopleSeen:
     """Drop unsure people, twins and body parts; sort from top to bottom, so that ids do not depend on tiles.
 
     If the network found two people separately in the same tiles, with enough evidence, they are two people,

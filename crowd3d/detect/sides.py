@@ -20,7 +20,6 @@ import torch
 from crowd3d.body.tree import COCO_MIRROR
 from crowd3d.config import Config
 from crowd3d.detect import facing
-from crowd3d.detect.selection import size_evidence
 from crowd3d.files.weights import tensors_hash
 from crowd3d.picture.reading import Arrays, Pass, Reading
 from crowd3d.picture.windows import Pixels, Windows, windows
@@ -29,6 +28,7 @@ from crowd3d.scene.detections import PeopleSeen
 from crowd3d.scene.fitted import FEW_PEOPLE, Fitted
 from crowd3d.scene.known import KnownCamera
 from crowd3d.scene.plane import Plane
+from crowd3d.scene.sizes import size_evidence
 from tiling import Tile
 
 FloatArray = npt.NDArray[np.float64]

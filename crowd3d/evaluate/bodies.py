@@ -190,13 +190,18 @@ def _mupots_frame(frame: FrameScore) -> mupots.MupotsFrame | None:
     if pred.h36m_m is None:
         return None
     valid = ~gt.is_ignored
+    placed = np.isfinite(pred.h36m_m).all(axis=(1, 2))
     gt_px = np.full((len(gt), mupots.N_JOINTS, 2), np.nan)
     gt_px[:, _MUPOTS] = gt.keypoints_px[:, _COCO_LIMBS, :2]
     pred_px = np.full((len(pred), mupots.N_JOINTS, 2), np.nan)
     pred_px[:, _MUPOTS] = pred.keypoints_px[:, _COCO_LIMBS]
     universal = np.asarray(gt.values.get("universal_joints_m", gt.joints_m), np.float64)
     return mupots.MupotsFrame(
-        gt.scene, pred_px, pred.h36m_m[:, _MUPOTS_OF_H36M], gt_px[valid], universal[valid]
+        gt.scene,
+        pred_px[placed],
+        pred.h36m_m[placed][:, _MUPOTS_OF_H36M],
+        gt_px[valid],
+        universal[valid],
     )
 
 

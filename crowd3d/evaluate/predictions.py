@@ -30,7 +30,7 @@ class PredictedFrame:
     Attributes:
         keypoints_px: (M, 17, 2) COCO order. Of bodies: the body's keypoints as the camera sees them.
         score: (M,); ones where the file has none.
-        torso_m: (M, 3) camera frame; NaN for bare 2D poses, as are the following two.
+        torso_m: (M, 3) camera frame; NaN for bare 2D poses and for who has no place, as are the following two.
         keypoints_m: (M, 17, 3); joints_m: (M, 24, 3) SMPL's joints.
         h36m_m: (M, 17, 3) Human3.6M joints, or None if the body has no regressor for them.
         body: the name of the body; empty = none. parameters: pose, betas and place of its meshes.
@@ -107,17 +107,21 @@ def read_predictions(source: Source, body: str | Path | None = None) -> dict[str
 
 
 def of_scene(scene: Scene, body: str | Path | None = None) -> PredictedFrame:
-    """The bodies of a scene as its own camera sees them; people without a place in 3D are left out."""
+    """The bodies of a scene as its own camera sees them.
+
+    Of people without a place only the keypoints are known by which they were found.
+    """
     from crowd3d.export.predict_json import Predicted, has_body
 
-    people = scene.people.filter(np.flatnonzero(has_body(scene.people)))
+    people = scene.people.filter(has_body(scene.people) | ~scene.people.placed)
     n = len(people)
     parameters = Predicted(
         scene.camera.K, people.pose, people.betas, people.transl_m, np.ones(n),
         people.hvip_px, people.hvip_m, [scene.body] * n,
     )  # fmt: skip
     frame = of_parameters(parameters, body, people.score)
-    seen = scene.camera.project(frame.keypoints_m)
+    projected = scene.camera.project(frame.keypoints_m)
+    seen = np.where(people.placed[:, None, None], projected, _known(people.keypoints_px))
     return PredictedFrame(**{**vars(frame), "keypoints_px": seen})
 
 

@@ -47,6 +47,7 @@ def floor_plan(scene: Scene, frame: ExportFrame | None = None) -> FloorPlan:
     facing = body_facing(people.pose[:, 0]) @ frame.R_zup_cam.T
     heading = _compass_deg(facing[:, :2], 360.0)
     heading[np.linalg.norm(facing[:, :2], axis=1) < 0.05] = np.nan  # lies on the back or the belly
+    heading[~people.placed] = np.nan  # what is seen in a mirror faces nowhere
     covariance = frame.R_zup_cam @ people.position_cov_m2 @ frame.R_zup_cam.T
     return FloorPlan(position, heading, *error_ellipse(covariance[:, :2, :2]))
 

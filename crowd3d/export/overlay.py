@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from crowd3d.export.bodies import CrowdMesh
 from crowd3d.export.normals import vertex_normals
+from crowd3d.export.outlines import draw_unplaced
 from crowd3d.export.palette import person_colors
 from crowd3d.maths.raycast import RayCaster
 from crowd3d.scene.camera import Camera
@@ -27,6 +28,8 @@ _SUBPIXELS = np.array([[-0.125, -0.375], [0.375, -0.125], [0.125, 0.375], [-0.37
 def draw_overlay(scene: Scene, mesh: CrowdMesh, picture_rgb: Picture) -> Picture:
     """The photograph with everybody's body over it, nearer bodies before farther ones.
 
+    Who has no place has no body either, but a box with the reason.
+
     Args:
         mesh: everybody's posed body.
         picture_rgb: (H, W, 3) the photograph at any size.
@@ -35,8 +38,14 @@ def draw_overlay(scene: Scene, mesh: CrowdMesh, picture_rgb: Picture) -> Picture
         (H, W, 3) uint8.
     """
     drawn = picture_rgb.copy()
-    if not len(mesh.index):
-        return drawn
+    if len(mesh.index):
+        _draw_bodies(scene, mesh, drawn)
+    draw_unplaced(scene, drawn)
+    return drawn
+
+
+def _draw_bodies(scene: Scene, mesh: CrowdMesh, drawn: Picture) -> None:
+    """Bodies over a photograph, in place."""
     height, width = drawn.shape[:2]
     brush = _Brush(scene, mesh, (width, height))
     wanted = _covered(scene.camera, mesh.vertices_m, (width, height))
@@ -44,7 +53,6 @@ def draw_overlay(scene: Scene, mesh: CrowdMesh, picture_rgb: Picture) -> Picture
         band = slice(top, min(top + _ROWS, height))
         if wanted[band].any():
             drawn[band] = brush.blend(drawn[band], wanted, top)
-    return drawn
 
 
 class _Brush:

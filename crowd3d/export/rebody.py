@@ -35,7 +35,7 @@ def rebody(scene: Scene, source: BodyModel, target: BodyModel) -> Scene:
 
     The 24 rotations stay; the shape is fitted to stature and bone lengths (`refit_betas`); the middle
     of the feet stays where it was along the ground, and the lowest point of the body at its height
-    above it. Torso, HVIP and stature are those of the new body.
+    above it. Torso, HVIP and stature are those of the new body. Who has no place changes only the shape.
 
     Raises:
         BodyError: `source` is not the body that the scene names.
@@ -58,22 +58,26 @@ def rebody(scene: Scene, source: BodyModel, target: BodyModel) -> Scene:
     torso = after.torso + transl
     hvip = _feet_of(scene, torso)
     warnings = list(scene.diagnostics.get("warnings", [])) + _doubts(betas, target.name)
+    stature = target.stature_m(torch.from_numpy(betas).float()).double().numpy()
     told = replace(
         people,
         betas=betas,
         transl_m=transl,
         torso_m=torso,
-        torso_px=scene.camera.project(torso),
+        torso_px=np.where(people.placed[:, None], scene.camera.project(torso), people.torso_px),
         hvip_m=hvip,
         hvip_px=scene.camera.project(hvip),
-        stature_m=target.stature_m(torch.from_numpy(betas).float()).double().numpy(),
+        stature_m=np.where(people.placed, stature, np.nan),
     )
     diagnostics = scene.diagnostics | {"warnings": warnings, "body_before": scene.body}
     return replace(scene, people=told, body=target.name, diagnostics=diagnostics)
 
 
 def _up(scene: Scene) -> FloatArray:
-    """(N, 3) upward direction where each person stands; the camera's own without a ground."""
+    """(N, 3) upward direction where each person stands; the camera's own without a ground.
+
+    Of people without a place it is that of any plane: their places are NaN whatever is up.
+    """
     if not scene.planes:
         return np.tile([0.0, -1.0, 0.0], (len(scene.people), 1))
     return np.stack([plane.normal for plane in scene.planes])[scene.people.plane]

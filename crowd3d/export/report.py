@@ -65,11 +65,12 @@ def to_html(scene: Scene, mesh: CrowdMesh, overlay: Picture, topview: Picture) -
 def numbers(scene: Scene, plan: FloorPlan) -> list[Tile]:
     """The figures at the top of the page, with one standard deviation where it is known."""
     camera = scene.camera
+    n_lost = int((~scene.people.placed).sum())
     sd = _deviations(scene)
     half = camera.width / 2 / camera.focal_px
     fov_sd_deg = math.degrees(2 * half / (1 + half * half)) * sd[0]
     tiles = [
-        ("People", str(len(scene.people)), ""),
+        ("People", str(len(scene.people)), f"{n_lost} of them without a place" if n_lost else ""),
         ("Field of view", f"{math.degrees(camera.fov_rad):.1f}°", _plus_minus(fov_sd_deg, "°")),
     ]
     if scene.planes:

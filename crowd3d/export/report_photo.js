@@ -27,9 +27,11 @@ cropOf = (i) => {
 picture.addEventListener("click", (event) => {
   const frame = picture.getBoundingClientRect();
   const u = (event.clientX - frame.left) / frame.width, v = (event.clientY - frame.top) / frame.height;
-  let best = -1, lowest = -1;  // whoever stands lowest in the picture is in front
+  let best = -1, lowest = -1;  // whoever stands lowest in the picture is in front, before all without a place
   data.boxes.forEach((box, i) => {
-    if (box && u >= box[0] && u <= box[2] && v >= box[1] && v <= box[3] && box[3] > lowest) [best, lowest] = [i, box[3]];
+    if (!box || u < box[0] || u > box[2] || v < box[1] || v > box[3]) return;
+    const edge = data.people[i].note ? box[3] - 1 : box[3];  // shares of the height are from 0 to 1
+    if (edge > lowest) [best, lowest] = [i, edge];
   });
   choose(best, best >= 0);
 });

@@ -6,6 +6,7 @@ const COLUMNS = [
   ["heading_deg", "Heading (°)", 0], ["score", "Score", 2], ["sigma_major_m", "σ long (m)", 2],
   ["sigma_minor_m", "σ short (m)", 2],
 ];
+const PLACE = ["x_m", "y_m", "stature_m", "heading_deg"];  // instead of these, a note why there is no place
 let chosen = -1;  // row of data.people
 let redraw = () => {};
 let visit = () => {};
@@ -17,7 +18,16 @@ const format = (value, digits) => (value === null ? "–" : value.toFixed(digits
 const body = document.querySelector(".people tbody");
 const tableRows = data.people.map((person, i) => {
   const row = document.createElement("tr");
-  for (const [key, , digits] of COLUMNS) row.insertCell().textContent = format(person[key], digits);
+  for (const [key, , digits] of COLUMNS) {
+    if (person.note && PLACE.includes(key)) continue;
+    row.insertCell().textContent = format(person[key], digits);
+    if (person.note && key === "id") {
+      const note = row.insertCell();
+      note.className = "note";
+      note.colSpan = PLACE.length;
+      note.textContent = `no place: ${person.note}`;
+    }
+  }
   row.addEventListener("click", () => choose(i, true));
   return row;
 });
@@ -52,11 +62,19 @@ function choose(i, go) {
     row.classList.add("chosen");
     if (!go) box.scrollTop = row.offsetTop - box.clientHeight / 2;
     const title = document.createElement("strong"), table = document.createElement("table");
-    title.textContent = `Person ${data.people[i].id}`;
+    const person = data.people[i];
+    title.textContent = `Person ${person.id}`;
     for (const [key, label, digits] of COLUMNS.slice(1)) {
+      if (person.note && key !== "score") continue;
       const line = table.insertRow();
       line.insertCell().textContent = label;
-      line.insertCell().textContent = format(data.people[i][key], digits);
+      line.insertCell().textContent = format(person[key], digits);
+    }
+    if (person.note) {
+      const note = table.insertRow().insertCell();
+      note.colSpan = 2;
+      note.className = "note";
+      note.textContent = `No place: ${person.note}`;
     }
     $("person").replaceChildren(title, ...cropOf(i), table);
     if (go) visit(i);

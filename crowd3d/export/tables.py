@@ -12,8 +12,9 @@ import numpy as np
 from crowd3d.export.floorplan import SIGMAS_95, FloorPlan, ellipse_ring, floor_plan
 from crowd3d.files import atomic, strict_json
 from crowd3d.scene.scene import Scene
+from crowd3d.scene.unplaced import reasons
 
-COLUMNS = (
+NUMBERS = (
     "id",
     "x_m",
     "y_m",
@@ -24,6 +25,7 @@ COLUMNS = (
     "sigma_minor_m",
     "sigma_angle_deg",
 )
+COLUMNS = (*NUMBERS, "note")
 _DIGITS = 4  # a tenth of a millimetre: far below any error
 _FRAME_NOTE = (
     "Local metric coordinates, not longitude and latitude: metres, x right, y forward in the "
@@ -31,8 +33,11 @@ _FRAME_NOTE = (
 )
 
 
-def rows(scene: Scene, plan: FloorPlan | None = None) -> list[dict[str, float | int | None]]:
-    """One dictionary a person with the keys of `COLUMNS`; None where unknown."""
+def rows(scene: Scene, plan: FloorPlan | None = None) -> list[dict[str, Any]]:
+    """One dictionary a person with the keys of `NUMBERS`, None where unknown.
+
+    Who has no place also has a `note` that says why.
+    """
     plan = plan or floor_plan(scene)
     people = scene.people
     columns = (
@@ -47,11 +52,15 @@ def rows(scene: Scene, plan: FloorPlan | None = None) -> list[dict[str, float | 
         plan.sigma_angle_deg,
     )
     plain = [strict_json.plain(column, _DIGITS) for column in columns]
-    return [dict(zip(COLUMNS, row, strict=True)) for row in zip(*plain, strict=True)]
+    numbers = [dict(zip(NUMBERS, row, strict=True)) for row in zip(*plain, strict=True)]
+    notes = reasons(people, scene.diagnostics)
+    return [
+        {**row, "note": note} if note else row for row, note in zip(numbers, notes, strict=True)
+    ]
 
 
 def to_csv(scene: Scene) -> str:
-    """The table as comma-separated text with a header; unknown values are empty."""
+    """The table as comma-separated text with a header, the columns `COLUMNS`; unknown values are empty."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -63,14 +72,14 @@ def to_geojson(scene: Scene) -> dict[str, Any]:
     """A FeatureCollection (RFC 7946): a point a person, then the 95 % error ellipses.
 
     The member "crowd3d" says that the coordinates are local metres, and the null "crs" of GeoJSON 2008
-    keeps map programs from taking them for degrees. Who has no place is left out.
+    keeps map programs from taking them for degrees. Who has no place has no geometry.
     """
     plan = floor_plan(scene)
     points, ellipses = [], []
     for i, row in enumerate(rows(scene, plan)):
-        if not plan.placed[i]:
-            continue
-        place = {"type": "Point", "coordinates": [row["x_m"], row["y_m"]]}
+        place = None
+        if plan.placed[i]:
+            place = {"type": "Point", "coordinates": [row["x_m"], row["y_m"]]}
         points.append(_feature(place, {"kind": "person", **row}))
         axes = np.array([plan.sigma_major_m[i], plan.sigma_minor_m[i]]) * SIGMAS_95
         if np.isfinite(axes).all() and axes.min() > 10**-_DIGITS:
@@ -102,5 +111,5 @@ def write_geojson(scene: Scene, path: Path) -> None:
     atomic.write_text(path, strict_json.dumps(to_geojson(scene), digits=_DIGITS))
 
 
-def _feature(geometry: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
+def _feature(geometry: dict[str, Any] | None, properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "Feature", "geometry": geometry, "properties": properties}

@@ -37,7 +37,9 @@ def draw_topview(scene: Scene, width_px: int = _WIDTH_PX) -> Picture:
     """
     plan = floor_plan(scene)
     if not scene.planes or not plan.placed.any():
-        note = "no people" if scene.planes or not len(scene.people) else "camera not determined"
+        note = "no people"
+        if len(scene.people):
+            note = "nobody has a place" if scene.planes else "camera not determined"
         canvas = _blank(width_px, width_px // 3)
         left = (width_px - _text_px(note, 1.6)) / 2
         _text(canvas, note, (left, width_px / 6), 1.6, _GREY)
@@ -221,6 +223,8 @@ def _draw_text(canvas: Picture, view: View, scene: Scene, plan: FloorPlan, dense
     hidden = n - int(view.inside(plan.position_m).sum())
     if hidden:
         facts.append(f"{hidden} outside this frame")
+    if n < len(scene.people):
+        facts.append(f"{len(scene.people) - n} without a place")
     _text(canvas, "   |   ".join(facts), (_LEFT_PX, 72), 1.05, _GREY)
     base = view.size_px[1] + _TOP_PX + _BOTTOM_PX - 38
     note = "metres; body with its facing, ring = one standard deviation, white = ground in the photograph"

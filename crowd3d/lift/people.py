@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+import roma
 
 import optim
 from crowd3d.body import BodyModel
@@ -44,7 +45,7 @@ def lift_people(
     """Lift everybody to a posed body and set it on the plane in whose region the feet are seen.
 
     Rows keep the order of `people`. People who cannot stand on the ground where they are seen (rays above the
-    horizon) are left out.
+    horizon) are left out; the ids of the others are their rows.
 
     Args:
         people: N people in the picture; fitted: camera and ground.
@@ -69,6 +70,26 @@ def lift_people(
         **body_rows(stood, plane, rotations, fisher, fitted),
     )
     return everybody.filter(stood.placed.is_placed)
+
+
+def lift_without_place(
+    people: Detections, fitted: Fitted, body: BodyModel, lifter: Lift, config: Config
+) -> People:
+    """Lift people who have no place on this ground; they are posed as if gravity were the same where they are.
+
+    Raises and arguments as of `lift_people`.
+    """
+    if len(people) == 0:
+        return People.empty()
+    lifted = lift_poses(people, fitted, body, lifter, config)
+    return People.unplaced_rows(
+        people.score,
+        people.box_px,
+        people.keypoints_px,
+        roma.rotmat_to_rotvec(lifted.rotations).double().numpy(),
+        lifted.betas.double().numpy(),
+        lifted.fisher.double().numpy(),
+    )
 
 
 def lift_poses(

@@ -19,6 +19,7 @@ from crowd3d.models.crowd3ds import Crowd3dS
 from crowd3d.models.crowdnet3d import CrowdNet3D, PoseDecoder
 from crowd3d.models.crowdnet_s import CrowdNetS
 from crowd3d.models.facing_s import FacingTrunk
+from crowd3d.models.glance_s import GlanceS
 from crowd3d.models.hmr import HMR
 from crowd3d.models.official import LAYOUTS, State, load_published
 from crowd3d.models.posenet import BINS, PoseNet
@@ -36,6 +37,7 @@ _NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "crowdnet-s": CrowdNetS,
     "rootnet-s": RootNetS,
     "facing-s": FacingTrunk,
+    "glance-s": GlanceS,
     "crowd3dnet": Crowd3DNet,
     "3dcrowdnet": CrowdNet3D,
     "vposer": PoseDecoder,

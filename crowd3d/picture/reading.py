@@ -24,7 +24,7 @@ class Pass:
     """How one network is run over many windows.
 
     Attributes:
-        stage: name shown by the progress report.
+        stage: name shown by the progress report; empty if a stage that the caller has started goes on.
         batch_size: windows that go through the network together.
         settings: everything that the answers depend on, besides picture, windows, weights and versions; plain
             JSON values.
@@ -69,7 +69,8 @@ class Reading:
         Raises:
             tiling.ImageError, tiling.JournalError.
         """
-        self.report.start(work.stage, len(tiles))
+        if work.stage:
+            self.report.start(work.stage, len(tiles))
         size = work.batch_size
         batches = [tiles[i : i + size] for i in range(0, len(tiles), size)]
         keys = [self._key(work, batch, view) for batch in batches]

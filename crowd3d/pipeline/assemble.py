@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from crowd3d import lift
 from crowd3d.config import Config
 from crowd3d.ground.fit import assume_camera, fit_again, typical_camera
 from crowd3d.lift.depths import Depths
-from crowd3d.lift.people import estimated_depths, lift_people
+from crowd3d.lift.people import estimated_depths, lift_people, lift_without_place
 from crowd3d.patches import reader as patch_reader
 from crowd3d.patches.reader import PatchReader
 from crowd3d.picture.crops import Crops
@@ -31,6 +31,8 @@ from crowd3d.scene.scene import Scene
 from crowd3d.version import __version__
 
 BODY, LEVEL = "open", "crowd"
+_OTHERS = "seen clearly, but not of the size that camera and ground predict there"
+_NO_GROUND = "seen where there is no ground to stand on"
 _UNSURE_FOCAL_SD = 0.20  # of log focal; above it there is a warning
 
 
@@ -59,18 +61,18 @@ def to_scene(
     body, lifter = bodies.load(BODY, LEVEL), lift.load()
     fitted, depths = _with_depths(fitted, seen, known, config, crops)
     people = lift_people(seen.people, fitted, body, lifter, config, crops, depths)
+    stands = np.isin(np.arange(len(seen.people)), people.id)
+    groups = {_OTHERS: seen.others, _NO_GROUND: seen.people.filter(~stands)}
     if config.refine_crops != "none" and crops is not None:
         people = refine_crops(people, crops.source, fitted, body, config, config.refine_crops)
     if config.refine_scene:
         people, fitted = refine_people(people, fitted, body, config)
     if seen.was_fitted:
         warnings += doubts(fitted, len(seen.people), known)
-    lost = len(seen.people) - len(people)
-    if lost:
-        warnings.append(
-            f"{lost} people were left out, because they cannot stand on the ground where seen"
-        )
-    return _scene(image_name, seen, fitted, people, warnings)
+    lifted = {
+        why: lift_without_place(who, fitted, body, lifter, config) for why, who in groups.items()
+    }
+    return _scene(image_name, seen, fitted, people, warnings, lifted)
 
 
 def read_scene(
@@ -104,7 +106,8 @@ def read_scene(
         if seen.was_fitted:
             warnings += doubts(fitted, len(seen.people), known)
         warnings += patch_reader.doubts(people, len(seen.people), body, reader.trained_for)
-        scene = _scene(image_name, seen, fitted, people, warnings)
+        others = lift_without_place(seen.others, fitted, body, lift.load(), config)
+        scene = _scene(image_name, seen, fitted, people, warnings, {_OTHERS: others})
     scene.diagnostics["versions"] |= {
         "network": "crowd3dnet",
         "network_weights": reader.weights_hash[:16],
@@ -117,7 +120,8 @@ def _camera(seen: Seen, known: KnownCamera, config: Config) -> tuple[Fitted | No
     if seen.fitted is not None:
         return seen.fitted, []
     if not len(seen.people):
-        return None, ["no people were found, so neither camera nor ground could be determined"]
+        looked = f"; {seen.looked.in_words()}" if seen.looked is not None else ""
+        return None, [f"no people were found{looked}"]
     fitted = assume_camera(seen.people, known, config)
     view = f" with a field of view of {math.degrees(fitted.camera.fov_rad):.0f} degrees"
     return fitted, [
@@ -147,18 +151,47 @@ def _empty(image_name: str, seen: Seen, known: KnownCamera, warnings: Sequence[s
 
 
 def _scene(
-    image_name: str, seen: Seen, fitted: Fitted, people: People, warnings: Sequence[str]
+    image_name: str,
+    seen: Seen,
+    fitted: Fitted,
+    people: People,
+    warnings: Sequence[str],
+    without_place: Mapping[str, People],
 ) -> Scene:
-    diagnostics = _diagnostics(seen, fitted, warnings)
-    return Scene(fitted.camera, list(fitted.planes), people, image_name, BODY, diagnostics)
+    """The scene of the people who stand on the ground, followed by those without a place, by reason."""
+    parts, groups, doubts = [people], [], list(warnings)
+    for reason, some in without_place.items():
+        if not len(some):
+            continue
+        first = max((int(part.id.max(initial=-1)) for part in parts), default=-1) + 1
+        parts.append(replace(some, id=first + np.arange(len(some))))
+        box = some.box_px
+        where = [*box[:, :2].min(axis=0).tolist(), *box[:, 2:].max(axis=0).tolist()]
+        groups.append({"reason": reason, "ids": parts[-1].id.tolist(), "box_px": where})
+        doubts.append(_where_without_place(reason, len(some), where))
+    diagnostics = _diagnostics(seen, fitted, doubts) | {"unplaced": groups}
+    everybody = People.cat(parts)
+    return Scene(fitted.camera, list(fitted.planes), everybody, image_name, BODY, diagnostics)
+
+
+def _where_without_place(reason: str, count: int, box_px: Sequence[float]) -> str:
+    left, top, right, bottom = (round(side) for side in box_px)
+    return (
+        f"{count} {'person has' if count == 1 else 'people have'} no place in the scene, between the columns "
+        f"{left} to {right} and the rows {top} to {bottom}: {reason}"
+    )
 
 
 def _diagnostics(seen: Seen, fitted: Fitted | None, warnings: Sequence[str]) -> dict[str, Any]:
+    doubts = list(warnings)
+    if seen.looked is not None and seen.looked.stopped_by is not None and len(seen.people):
+        doubts.append(seen.looked.in_words())
     return {
-        "warnings": list(warnings),
+        "warnings": doubts,
         "tiles": seen.n_tiles,
         "detections": seen.n_detections,
         "rounds": seen.rounds,
+        "coverage": None if seen.looked is None else seen.looked.to_dict(),
         "camera_report": fitted.report if fitted else None,
         "covariance_log_focal_pitch_roll_log_height": (
             fitted.covariance.tolist() if fitted else None

@@ -1,10 +1,8 @@
-"""Find people, camera and ground of a picture: plan tiles, infer, merge and fit, until the camera is stable."""
+"""Find people, camera and ground of a picture: look, merge and fit, until camera and people are settled."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -13,21 +11,20 @@ from crowd3d.config import Config
 from crowd3d.detect import selection
 from crowd3d.detect.detector import Detector
 from crowd3d.detect.sides import settle_sides
+from crowd3d.ground.crowds import largest_crowd
 from crowd3d.ground.edges import find_structure
 from crowd3d.ground.fit import NOTHING_ELSE, Evidence, fit_again, fit_camera
 from crowd3d.picture.reading import Reading
-from crowd3d.picture.windows import Windows, windows
+from crowd3d.pipeline.looked import Looked
+from crowd3d.pipeline.search import Search
 from crowd3d.scene.detections import Detections, PeopleSeen
-from crowd3d.scene.fitted import Fitted
+from crowd3d.scene.fitted import FEW_PEOPLE, Fitted
 from crowd3d.scene.known import KnownCamera
-from crowd3d.scene.standing import on_levels, person_height_px, standing_height_px
-from tiling import Tile, plan_tiles, scout_tiles
+from crowd3d.scene.standing import on_levels, person_height_px
 
 # Another round is not needed once predicted heights change by less than this fraction.
 _SETTLED = 0.10
-# Share of a whole turn that is covered twice. It is as wide as anybody who is far enough away to be seen
-# completely.
-_SEAM_SHARE = 1 / 8
+_MIN_EXPLAINED = 0.6  # share of the people whom a camera must explain to be trusted
 
 
 @dataclass(frozen=True)
@@ -41,6 +38,8 @@ class Seen:
         rounds: number of rounds of plan, infer and fit.
         is_fixed: whether camera and ground were known before, so that nothing was fitted.
         evidence: what else the camera was fitted to.
+        others: people who are clearly seen, but do not agree with camera and ground.
+        looked: what of the picture was looked at; None if nobody was searched.
     """
 
     people: Detections
@@ -50,70 +49,13 @@ class Seen:
     rounds: int
     is_fixed: bool = False
     evidence: Evidence = NOTHING_ELSE
+    others: Detections = field(default_factory=Detections.empty)
+    looked: Looked | None = None
 
     @property
     def was_fitted(self) -> bool:
         """Whether the people of this picture determined its camera, which was not known before."""
         return self.fitted is not None and not self.is_fixed
-
-
-@dataclass
-class _Search:
-    """The search for people in one picture, with the result of its first pass.
-
-    Attributes:
-        scouts: tiles of the first pass, of several sizes, because the camera is not known yet.
-        scouted: all detections in them.
-        n_tiles: number of tiles read so far.
-    """
-
-    reading: Reading
-    detector: Detector
-    known: KnownCamera
-    config: Config
-    scouts: list[Tile]
-    scouted: Detections
-    n_tiles: int = 0
-
-    @classmethod
-    def begin(
-        cls, reading: Reading, detector: Detector, known: KnownCamera, config: Config
-    ) -> _Search:
-        """Start a search with the first pass, over the scout tiles."""
-        width, height = reading.size_px
-        scouts = scout_tiles(
-            _planned_width(width, known.turn_px),
-            height,
-            tile_px=config.tile_px,
-            max_tiles=config.scout_tiles,
-            max_upscale=config.max_upscale,
-        )
-        search = cls(reading, detector, known, config, scouts, Detections.empty())
-        search.scouted = search._at(scouts, windows(known.camera), "scout")
-        return search
-
-    def _at(self, tiles: Sequence[Tile], view: Windows, stage: str) -> Detections:
-        """All detections in the given tiles."""
-        self.n_tiles += len(tiles)
-        return self.detector.detect(self.reading, tiles, view, stage)
-
-    def closer(self, fitted: Fitted) -> Detections:
-        """All detections in the scout tiles and in tiles planned for the given camera and ground.
-
-        Detections of earlier plans are not kept. Otherwise the evidence for a person would grow with each
-        round.
-        """
-        tiles = _plan(self.reading.size_px, fitted, self.config)
-        closer = self._at(tiles, windows(fitted.camera, fitted.normal), "infer")
-        closer.tile += len(self.scouts)
-        return Detections.cat([self.scouted, closer])
-
-    def settled(self, people: Detections, fitted: Fitted | None) -> Detections:
-        """The people after the second look (see `crowd3d.detect.sides`), if the configuration asks for it."""
-        if not (self.config.second_look and isinstance(people, PeopleSeen)):
-            return people
-        device = self.detector.device
-        return settle_sides(people, self.reading, self.known, fitted, self.config, device)
 
 
 def find_people(
@@ -131,31 +73,107 @@ def find_people(
 
     Raises:
         CameraError: the given camera contradicts the picture.
-        tiling.ImageError, tiling.JournalError, tiling.PlanError.
+        tiling.ImageError, tiling.JournalError.
     """
-    search = _Search.begin(reading, detector, known, config)
+    search = Search.begin(reading, detector, known, config)
     if fixed is not None:
-        found = search.closer(fixed)
-        people = search.settled(selection.placed_people(found, fixed, config), fixed)
-        return Seen(people, fixed, search.n_tiles, len(found), 1, is_fixed=True)
-    people = selection.scout_people(search.scouted, config, known.turn_px)
-    evidence = Evidence(find_structure(reading.source, people.box_px, known, config))
-    found, rounds, is_settled = search.scouted, 0, False
-    fitted = fit_camera(people, known, config, evidence)
+        found = search.around(fixed, search.closer(fixed))
+        return _seen(search, found, fixed, 1, is_fixed=True)
+    fitted, evidence = _first_camera(search)
+    found, fitted, rounds = _closer(search, fitted, evidence)
+    if fitted is not None:
+        found = search.around(fitted, found)
+        people, others = selection.everybody(found, fitted, config)
+        if len(others) > len(people):
+            # Another crowd is larger. It was looked at already, while the search went on around the first.
+            everyone = Detections.cat([people, others])
+            fitted = largest_crowd(everyone, known, config, evidence) or fitted
+            people, _ = selection.everybody(found, fitted, config)
+        fitted = fit_again(fitted, people, known, config, evidence)
+    return _seen(search, found, fitted, rounds, evidence=evidence)
+
+
+def _seen(
+    search: Search,
+    found: Detections,
+    fitted: Fitted | None,
+    rounds: int,
+    *,
+    is_fixed: bool = False,
+    evidence: Evidence = NOTHING_ELSE,
+) -> Seen:
+    """Select the people for the last time, because whom the ground admits depends on the camera; look again."""
+    people: Detections
+    others: Detections
+    if fitted is None:
+        people = selection.unplaced_people(found, search.config, search.known.turn_px)
+        others = Detections.empty()
+    else:
+        people, others = selection.everybody(found, fitted, search.config)
+    people = _sides_settled(search, people, fitted)
+    return Seen(
+        people,
+        fitted,
+        search.n_tiles,
+        len(found),
+        rounds,
+        is_fixed,
+        evidence,
+        others,
+        search.looked(Detections.cat([people, others])),
+    )
+
+
+def _first_camera(search: Search) -> tuple[Fitted | None, Evidence]:
+    """Search until the people found determine a camera that explains them, or all was looked at."""
+    people, fitted, evidence = _fit(search)
+    for _ in () if _is_sure(people, fitted) else search.onward():
+        people, fitted, evidence = _fit(search)
+        if _is_sure(people, fitted):
+            break
+    if fitted is not None and not _explains(fitted):
+        fitted = largest_crowd(people, search.known, search.config, evidence)
+    return fitted, evidence
+
+
+def _fit(search: Search) -> tuple[Detections, Fitted | None, Evidence]:
+    """The people found so far, the camera that they determine, and what else it was fitted to."""
+    known, config = search.known, search.config
+    people = selection.scout_people(search.found, config, known.turn_px)
+    evidence = Evidence(find_structure(search.reading.source, people.box_px, known, config))
+    return people, fit_camera(people, known, config, evidence), evidence
+
+
+def _is_sure(people: Detections, fitted: Fitted | None) -> bool:
+    """Whether a camera explains the people to whom it was fitted, and these are enough."""
+    return fitted is not None and len(people) >= FEW_PEOPLE and _explains(fitted)
+
+
+def _explains(fitted: Fitted) -> bool:
+    return float(str(fitted.report["share_explained"])) >= _MIN_EXPLAINED
+
+
+def _closer(
+    search: Search, fitted: Fitted | None, evidence: Evidence
+) -> tuple[Detections, Fitted | None, int]:
+    """Plan, look and fit until the camera is stable: all detections, the fit, and the number of rounds."""
+    known, config = search.known, search.config
+    found, rounds, is_settled = search.found, 0, False
     while fitted is not None and rounds < config.rounds and not is_settled:
         found, before = search.closer(fitted), fitted
         rounds += 1
-        people = selection.placed_people(found, before, config)
+        people, _ = selection.everybody(found, before, config)
         fitted = fit_camera(people, known, config, evidence)
         is_settled = fitted is not None and _height_change(people, before, fitted) < _SETTLED
-    if fitted is None:
-        people = selection.unplaced_people(found, config, known.turn_px)
-    else:
-        fitted = fit_again(fitted, people, known, config, evidence)
-        # Selected again, because the selection depends on the camera, and this is the best one.
-        people = selection.placed_people(found, fitted, config)
-    people = search.settled(people, fitted)
-    return Seen(people, fitted, search.n_tiles, len(found), rounds, evidence=evidence)
+    return found, fitted, rounds
+
+
+def _sides_settled(search: Search, people: Detections, fitted: Fitted | None) -> Detections:
+    """The people after the second look (see `crowd3d.detect.sides`), if the configuration asks for it."""
+    if not (search.config.second_look and isinstance(people, PeopleSeen)):
+        return people
+    device = search.detector.device
+    return settle_sides(people, search.reading, search.known, fitted, search.config, device)
 
 
 def _height_change(people: Detections, before: Fitted, after: Fitted) -> float:
@@ -167,22 +185,3 @@ def _height_change(people: Detections, before: Fitted, after: Fitted) -> float:
     ]
     change = np.abs(np.log(heights[0] / heights[1]))
     return float(np.nanmax(change, initial=0.0))
-
-
-def _plan(size_px: tuple[int, int], fitted: Fitted, config: Config) -> list[Tile]:
-    """Plan tiles in which people who stand on the ground fill the right part of the tile."""
-    camera, planes = fitted.camera, fitted.planes
-    return plan_tiles(
-        _planned_width(size_px[0], camera.turn_px),
-        size_px[1],
-        lambda middle_px: standing_height_px(camera, planes, middle_px, config.stature_m),
-        tile_px=config.tile_px,
-        fill=(config.person_fill_min, config.person_fill_max),
-        max_tiles=config.max_tiles,
-        max_upscale=config.max_upscale,
-    )
-
-
-def _planned_width(width: int, turn_px: float | None) -> int:
-    """Columns to cover with tiles; in a whole turn some twice, so that people on the seam are whole in one."""
-    return width if turn_px is None else width + math.ceil(_SEAM_SHARE * turn_px)

@@ -40,6 +40,11 @@ class Detections:
     def __len__(self) -> int:
         return len(self.score)
 
+    @property
+    def middle_px(self) -> npt.NDArray[np.float64]:
+        """(N, 2) middles of the boxes."""
+        return np.asarray((self.box_px[:, :2] + self.box_px[:, 2:]) / 2)
+
     @classmethod
     def empty(cls) -> Detections:
         """Nobody."""

@@ -11,6 +11,8 @@ import numpy.typing as npt
 N_JOINTS = 24  # SMPL's tree
 N_KEYPOINTS = 17  # COCO order
 N_BETAS = 10
+UNPLACED = -1  # the plane of people without a place
+_TORSO_KEYPOINTS = [5, 6, 11, 12]  # both shoulders and both hips
 
 # Field -> (shape of a row, dtype). The only place that lists the fields with their shapes and types.
 ROW_LAYOUT: dict[str, tuple[tuple[int, ...], type]] = {
@@ -30,11 +32,17 @@ ROW_LAYOUT: dict[str, tuple[tuple[int, ...], type]] = {
     "position_cov_m2": ((3, 3), np.float64),
     "fisher": ((N_JOINTS, 3, 3), np.float64),
 }
+# The fields that only a place gives.
+_OF_PLACE = ("transl_m", "torso_m", "hvip_px", "hvip_m", "stature_m", "position_cov_m2")
 
 
 @dataclass
 class People:
     """Everyone in the scene. Pixels are full-picture pixels, metres are in the camera frame.
+
+    Some may be seen and yet have no place: on another square, on a poster, in a mirror. Their plane is -1, and
+    transl_m, torso_m, hvip_px, hvip_m, stature_m and position_cov_m2 are NaN; all else is as for everybody,
+    though the pose may be rough. `scene.diagnostics["unplaced"]` says why.
 
     Attributes:
         id: (N,) running number, sorted.
@@ -46,7 +54,7 @@ class People:
         transl_m: (N, 3) added to the raw output of the body model.
         torso_px, torso_m: mean of both shoulders and both hips.
         hvip_px, hvip_m: the torso centre projected onto the person's plane along the plane's normal.
-        plane: (N,) index into the scene's planes.
+        plane: (N,) index into the scene's planes; -1 = no place.
         stature_m: (N,) standing height.
         position_cov_m2: (N, 3, 3) covariance of hvip_m.
         fisher: (N, 24, 3, 3) matrix-Fisher parameters of each local rotation; zero = unknown.
@@ -88,6 +96,44 @@ class People:
         return cls(
             **{name: np.zeros((n, *row), dtype) for name, (row, dtype) in ROW_LAYOUT.items()}
         )
+
+    @classmethod
+    def unplaced_rows(
+        cls,
+        score: npt.NDArray[np.float64],
+        box_px: npt.NDArray[np.float64],
+        keypoints_px: npt.NDArray[np.float64],
+        pose: npt.NDArray[np.float64],
+        betas: npt.NDArray[np.float64],
+        fisher: npt.NDArray[np.float64],
+    ) -> People:
+        """People who are seen but have no place, with ids from 0; shapes as in `People`.
+
+        torso_px is the mean of the seen shoulders and hips.
+        """
+        n = len(score)
+        unknown = {
+            name: np.full((n, *row), np.nan)
+            for name, (row, _) in ROW_LAYOUT.items()
+            if name in _OF_PLACE
+        }
+        return cls(
+            id=np.arange(n),
+            score=score,
+            box_px=box_px,
+            keypoints_px=keypoints_px,
+            pose=pose,
+            betas=betas,
+            torso_px=keypoints_px[:, _TORSO_KEYPOINTS, :2].mean(axis=1),
+            plane=np.full(n, UNPLACED),
+            fisher=fisher,
+            **unknown,
+        )
+
+    @property
+    def placed(self) -> npt.NDArray[np.bool_]:
+        """(N,) who has a place in the scene."""
+        return np.asarray(self.plane >= 0)
 
     def filter(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> People:
         """The people that a mask or an index array selects, in that order."""

@@ -14,7 +14,7 @@ from crowd3d.scene.plane import Plane
 
 @dataclass
 class Scene:
-    """One camera, its planes and everyone on them, in one metric frame.
+    """One camera, its planes and everyone on them, in one metric frame; and who is seen but has no place.
 
     Attributes:
         camera: at the origin of the scene frame.
@@ -22,7 +22,8 @@ class Scene:
         people: everyone; their betas belong to the body named `body`.
         image_name: file name of the picture.
         body: name of the body model.
-        diagnostics: counts, timings, covariance, warnings; plain JSON values.
+        diagnostics: counts, timings, covariance, warnings; plain JSON values. "unplaced" tells why people have
+            no place, in groups of {"reason", "ids", "box_px"}; see `crowd3d.scene.unplaced`.
     """
 
     camera: Camera

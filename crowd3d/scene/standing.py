@@ -13,6 +13,7 @@ from crowd3d.scene.plane import Plane
 from optim.anthropometry import ADULT_STATURE_M
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 
 def person_height_px(

@@ -19,7 +19,7 @@ from crowd3d.errors import CameraError, SceneError
 from crowd3d.files import atomic, strict_json
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.frames import export_frame
-from crowd3d.scene.people import ROW_LAYOUT, People
+from crowd3d.scene.people import ROW_LAYOUT, UNPLACED, People
 from crowd3d.scene.plane import Plane
 from crowd3d.version import __version__
 
@@ -128,10 +128,10 @@ def read(folder: Path) -> dict[str, Any]:
         parts = {
             "camera": Camera.from_dict(_typed(values["camera"], dict)),
             "planes": [_plane_from_dict(plane) for plane in _typed(values["planes"], list)],
-            "people": _read_people(folder / _PEOPLE),
+            "people": _with_places(_read_people(folder / _PEOPLE), folder / _PEOPLE),
             "image_name": _typed(values["image_name"], str),
             "body": _typed(values["body"], str),
-            "diagnostics": _typed(values["diagnostics"], dict),
+            "diagnostics": _with_groups(_typed(values["diagnostics"], dict)),
         }
         n_people = values["counts"]["people"]
     except KeyError as error:
@@ -211,6 +211,31 @@ def _read_people(path: Path) -> People:
         raise SceneError(f"{path}: {error.args[0]}") from None
     except _DAMAGED as error:
         raise SceneError(f"{path} is damaged: {error}") from None
+
+
+def _with_places(people: People, path: Path) -> People:
+    """The same people; raises SceneError unless just those on a plane have a position."""
+    position_m = np.concatenate([people.transl_m, people.torso_m, people.hvip_m], axis=1)
+    known = np.isfinite(position_m)
+    odd = np.where(people.placed, ~known.all(axis=1), known.any(axis=1))
+    odd |= people.plane < UNPLACED
+    if odd.any():
+        i = int(np.argmax(odd))
+        raise SceneError(
+            f"{path}: person {people.id[i]} has the plane {people.plane[i]} and the position "
+            f"{people.hvip_m[i].tolist()}; a plane of {UNPLACED} and a position of NaN, which mean "
+            "that somebody has no place, come together or not at all"
+        )
+    return people
+
+
+def _with_groups(diagnostics: dict[str, Any]) -> dict[str, Any]:
+    """The same diagnostics; raises TypeError or KeyError unless the groups of "unplaced" are whole."""
+    for group in _typed(diagnostics.get("unplaced", []), list):
+        _typed(_typed(group, dict)["reason"], str)
+        for id_ in _typed(group["ids"], list):
+            _typed(id_, int)
+    return diagnostics
 
 
 def _typed(value: Any, kind: type) -> Any:

@@ -1,10 +1,11 @@
-"""One line of text about a scene, for the terminal."""
+"""Short texts about a scene, for the terminal."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
 
+from crowd3d.scene.people import People
 from crowd3d.scene.scene import Scene
 
 
@@ -19,4 +20,11 @@ def closing_line(scene: Scene, where: Path | None = None) -> str:
     seconds = scene.diagnostics.get("seconds", {})
     took = f", {sum(seconds.values()):.1f} s" if seconds else ""
     target = f" -> {where}" if where is not None else ""
-    return f"{scene.image_name}: {len(scene.people)} people, {seen}{took}{target}"
+    return f"{scene.image_name}: {headcount(scene.people)}, {seen}{took}{target}"
+
+
+def headcount(people: People) -> str:
+    """How many people, and how many of them have no place: "98 people (12 of them without a place)"."""
+    n_lost = int((~people.placed).sum())
+    note = f" ({n_lost} of them without a place)" if n_lost else ""
+    return f"{len(people)} people{note}"

@@ -19,7 +19,7 @@ from crowd3d.synth.place.presets import Preset, preset
 from crowd3d.synth.place.world import View
 from crowd3d.synth.truth import Truth, annotation, truth_of, write_json
 
-MAX_SIDE_PX = 32_000
+MAX_SIDE_PX = 65_500  # what a JPEG can hold
 
 
 def render_scene(

@@ -18,8 +18,8 @@ DEMO = Path(__file__).parents[1] / "demo" / "plaza.jpg"
 def main(picture: Path) -> None:
     """Reconstructs one picture and tells what was found."""
     scene = crowd3d.reconstruct(picture, config="fast")  # leave config out for all that it can do
-    people = scene.people
-    print(f"{scene.image_name}: {len(people)} people")
+    print(f"{scene.image_name}: {len(scene.people)} people")
+    people = scene.people.filter(scene.people.placed)  # not those on a poster or in a mirror
     print(f"field of view {np.degrees(scene.camera.fov_rad):.1f} degrees")
     for plane in scene.planes:
         print(f"the camera is {plane.offset_m:.1f} m above the ground")

@@ -32,6 +32,7 @@ def hand_gap_m(pose: np.ndarray, betas: np.ndarray) -> np.ndarray:
 def main(picture: Path) -> None:
     """Places and poses with their error bars."""
     scene = crowd3d.reconstruct(picture, config="fast")
+    scene.people = scene.people.filter(scene.people.placed)  # not those on a poster or in a mirror
     people = scene.people
     if not len(people):
         print("nobody was found")

@@ -44,10 +44,11 @@ def main(picture: Path, file: Path | None) -> None:
             stand_in(file)
         swapped = rebody(scene, body.load(scene.body, "crowd"), body.load(file))
     print(f"{len(scene.people)} people in the body {scene.body!r}, now in {swapped.body!r}")
-    if len(scene.people):
-        change_m = np.abs(swapped.people.stature_m - scene.people.stature_m)
-        step_m = np.linalg.norm(swapped.people.hvip_m - scene.people.hvip_m, axis=1)
-        same = np.array_equal(swapped.people.pose, scene.people.pose)
+    before, after = (s.people.filter(s.people.placed) for s in (scene, swapped))
+    if len(before):
+        change_m = np.abs(after.stature_m - before.stature_m)
+        step_m = np.linalg.norm(after.hvip_m - before.hvip_m, axis=1)
+        same = np.array_equal(after.pose, before.pose)
         print(
             f"statures change by {1000 * change_m.max():.1f} mm at most, poses are the same: {same}"
         )

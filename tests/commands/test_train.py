@@ -14,6 +14,7 @@ from crowd3d.cli import main
 from crowd3d.data.cmu import Clip
 from crowd3d.detect import facing
 from crowd3d.training.facing import train as facing_train
+from crowd3d.training.glance import train as glance_train
 from crowd3d.training.lift import train as lift_train
 
 LIFT = """
@@ -44,6 +45,14 @@ FACING = """
 steps: 5
 batch: 8
 scenes: {phone: {seeds: [1-4], width: 1200, height: 900, people: 10}}
+"""
+GLANCE = """
+steps: 3
+batch: 4
+judged: 8
+crops: {side_px: 64, textures: 4, texture_px: 96}
+scenes: {phone: {seeds: [1-1], width: 480, height: 360, people: 8}}
+held_out: {phone: {seeds: [2-2], width: 480, height: 360, people: 8}}
 """
 
 
@@ -116,7 +125,7 @@ def test_a_stopped_run_needs_resume_and_ends_with_the_same_bytes(train_lift, tmp
     assert train_lift(tmp_path / "half").exit_code == 0  # it is finished, so a new one may begin
 
 
-@pytest.mark.parametrize("command", ["lift", "crops", "facing"])
+@pytest.mark.parametrize("command", ["lift", "crops", "facing", "glance"])
 def test_mistakes_in_recipes_are_one_line(tmp_path, command):
     needed = ["-o", tmp_path / "out"]
     if command == "lift":
@@ -125,7 +134,7 @@ def test_mistakes_in_recipes_are_one_line(tmp_path, command):
         run(command, *needed, "--recipe", page(tmp_path, "stesp: 3"))
     )
     assert "cannot read" in one_line(run(command, *needed, "--recipe", page(tmp_path, "steps: [")))
-    name = {"lift": "lift", "crops": "crowdnet_s", "facing": "facing"}[command]
+    name = {"lift": "lift", "crops": "crowdnet_s", "facing": "facing", "glance": "glance"}[command]
     misspelt = name[:-1]
     assert f"did you mean {name!r}" in one_line(run(command, *needed, "--recipe", misspelt))
     assert not (tmp_path / "out").exists()
@@ -146,11 +155,11 @@ def test_folders_without_motion_are_one_line(tmp_path):
     assert "no .amc file" in one_line(run("lift", *folders, "-o", tmp_path / "out"))
 
 
-@pytest.mark.parametrize("command", ["crops", "facing"])
+@pytest.mark.parametrize("command", ["crops", "facing", "glance"])
 def test_a_folder_in_use_is_told_before_anything_is_rendered(tmp_path, command):
-    name = {"crops": "crowdnet-s", "facing": "facing"}[command]
+    name = {"crops": "crowdnet-s", "facing": "facing", "glance": "glance-s"}[command]
     (tmp_path / f"{name}.checkpoint").touch()
-    recipe = page(tmp_path, {"crops": CROPS, "facing": FACING}[command])
+    recipe = page(tmp_path, {"crops": CROPS, "facing": FACING, "glance": GLANCE}[command])
     message = one_line(run(command, "-o", tmp_path, "--recipe", recipe))
     assert f"{name}.checkpoint" in message and "--resume" in message
     assert not (tmp_path / "renders").exists()
@@ -192,6 +201,31 @@ def test_the_readout_from_a_recipe_to_weights_that_load(tmp_path):
     assert file.read_bytes() == first
 
 
+def test_the_glance_resumes_and_ends_with_the_same_bytes(tmp_path, monkeypatch):
+    arguments = ("glance", "--recipe", page(tmp_path, GLANCE), "--renders", tmp_path / "renders")
+    result = run(*arguments, "-o", tmp_path / "whole")
+    assert result.exit_code == 0, result.output
+    assert "keeps 99 % of people" in result.output and len(result.output.splitlines()) == 1
+    names = sorted(file.name for file in (tmp_path / "whole").iterdir())
+    assert names == ["glance-s.json", "glance-s.log.jsonl", "glance-s.safetensors"]
+    whole = tmp_path / "whole" / "glance-s.safetensors"
+    models.build("glance-s", whole)
+    facts = json.loads(whole.with_suffix(".json").read_text())
+    assert facts["recipe"]["steps"] == 3 and set(facts["held_out"]) > {"0.95", "0.99"}
+
+    told = glance_train.told
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(glance_train, "told", stop)
+    assert run(*arguments, "-o", tmp_path / "half").exit_code == 1
+    monkeypatch.setattr(glance_train, "told", told)
+    assert "--resume" in one_line(run(*arguments, "-o", tmp_path / "half"))
+    assert run(*arguments, "-o", tmp_path / "half", "--resume", "--quiet").output == ""
+    assert (tmp_path / "half" / "glance-s.safetensors").read_bytes() == whole.read_bytes()
+
+
 def test_too_few_scenes_that_show_anybody_are_told(tmp_path, monkeypatch):
     monkeypatch.setattr(facing_train, "load_scenes", lambda *_: [])
     recipe = page(tmp_path, FACING)
@@ -205,7 +239,7 @@ def test_help_needs_no_network():
     names |= {n.module for n in tree.body if isinstance(n, ast.ImportFrom)}
     light = {"crowd3d.commands.options", "crowd3d.commands.terminal"}  # as every command's
     assert names <= light | {"__future__", "click", "collections.abc", "pathlib"}
-    for command in ("lift", "crops", "facing"):
+    for command in ("lift", "crops", "facing", "glance"):
         told = run(command, "--help").output
         for option in ("--out", "--recipe", "--steps", "--resume", "--device", "--quiet"):
             assert option in told

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from helpers.scenes import level_scene
+from helpers.scenes import level_scene, without_place
 
 import crowd3d.evaluate as ev
 from crowd3d.cli import main
@@ -263,3 +263,52 @@ def test_nobody_on_either_side(flavour):
     empty = ev.evaluate(someone, truth_of(nobody), flavour)
     assert np.isnan(empty.metrics["recall"])
     report_html.page(empty, "nobody")
+
+
+def test_people_without_a_place_are_found_in_pixels_only(tmp_path):
+    scene = level_scene()
+    truth = truth_of(scene, joints=True)
+    lost = [1, 4]
+    partly = without_place(scene, {"on a poster": lost})
+    partly.people.keypoints_px[1, :3, 2] = 0  # not seen
+    partly.save(tmp_path / "run")
+    frame = ev.read_predictions(tmp_path / "run")["image.jpg"]
+    assert len(frame) == 6 and np.isnan(frame.keypoints_px[1, :3]).all()
+    for values in (frame.torso_m, frame.keypoints_m, frame.joints_m, frame.h36m_m):
+        known = np.isfinite(values).reshape(6, -1)
+        assert np.flatnonzero(~known.all(axis=1)).tolist() == lost
+        assert np.flatnonzero(~known.any(axis=1)).tolist() == lost
+    for flavour in ("scene", "largecrowd"):
+        result = ev.evaluate(tmp_path / "run", truth, flavour, with_vertices=True)
+        for name in ("PPDS", "PA-PPDS", "PCOD", "recall", "precision", "SS"):
+            assert result.metrics[name] == pytest.approx(1, abs=1e-12), (flavour, name)
+        assert result.bodies["MPJPE"] == pytest.approx(0, abs=1e-9)
+        assert result.bodies["PVE"] == pytest.approx(0, abs=1e-9)
+        assert result.bodies["MPJPE_all"] == pytest.approx(2 / 6 * 150)
+        assert result.bodies["AP_root_25"] == pytest.approx(4 / 6)
+        assert [p["error_m"] is None for p in result.people] == [i in lost for i in range(6)]
+
+
+@pytest.mark.parametrize("flavour", ["scene", "largecrowd"])
+def test_nobody_at_all_has_a_place(flavour):
+    scene = level_scene(3)
+    result = ev.evaluate(without_place(scene, {"": [0, 1, 2]}), truth_of(scene, True), flavour)
+    assert result.metrics["recall"] == result.metrics["precision"] == 1
+    assert result.bodies["AP_root_25"] == 0 and np.isnan(result.bodies["MPJPE"])
+
+
+def test_3dpck_takes_people_without_a_place_as_not_found():
+    scene = level_scene(4)
+    partly = without_place(scene, {"": [2]})
+    frame = ev.read_predictions(partly)["image.jpg"]
+    truth = FrameTruth.unknown("image.jpg", "TS1", 4)
+    truth.joint_set = "mupots17"
+    truth.keypoints_px = np.concatenate(
+        [scene.people.keypoints_px[..., :2], np.full((4, 17, 1), 2)], axis=2
+    )
+    truth.boxes_px = scene.people.box_px
+    h36m = ev.read_predictions(scene)["image.jpg"].h36m_m
+    truth.joints_m = np.zeros((4, 17, 3))
+    truth.joints_m[:] = h36m[:, [10, 8, 14, 15, 16, 11, 12, 13, 1, 2, 3, 4, 5, 6, 0, 7, 9]]
+    bodies = ev.evaluate({"image.jpg": frame}, truth).bodies
+    assert bodies["3DPCK_abs_matched"] == 1 and bodies["3DPCK_abs"] == pytest.approx(3 / 4)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers.scenes import SCATTERED_CAMERA, scattered_scene, tilted_plane
+from helpers.scenes import SCATTERED_CAMERA, scattered_scene, tilted_plane, without_place
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
@@ -184,6 +184,21 @@ def _pickled(folder: Path) -> None:
     np.savez(folder / "people.npz", **{n: np.array([{}], dtype=object) for n in ROW_LAYOUT})
 
 
+def _change(**values: Any):
+    """One person of the arrays."""
+
+    def damage(folder: Path) -> None:
+        with np.load(folder / "people.npz") as archive:
+            arrays = dict(archive)
+        for name, value in values.items():
+            arrays[name][1] = value
+        np.savez(folder / "people.npz", **arrays)
+
+    return damage
+
+
+_NOWHERE = dict.fromkeys(("transl_m", "torso_m", "hvip_m"), np.nan)
+
 DAMAGES = {
     "no scene": lambda folder: (folder / "scene.json").unlink(),
     "no people": lambda folder: (folder / "people.npz").unlink(),
@@ -211,6 +226,14 @@ DAMAGES = {
     "diagnostics": _edit(lambda v: v.update(diagnostics=None)),
     "count": _edit(lambda v: v["counts"].update(people=9)),
     "counts": _edit(lambda v: v.update(counts=None)),
+    "a plane and no position": _change(**_NOWHERE),
+    "a plane and half a position": _change(torso_m=[0, np.nan, 1]),
+    "a position and no plane": _change(plane=-1),
+    "half a position and no plane": _change(plane=-1, **(_NOWHERE | {"hvip_m": [1, 2, 3]})),
+    "no such plane": _change(plane=-2, **_NOWHERE),
+    "reasons": _edit(lambda v: v["diagnostics"].update(unplaced={})),
+    "a reason": _edit(lambda v: v["diagnostics"].update(unplaced=[{"ids": [1]}])),
+    "whose reason": _edit(lambda v: v["diagnostics"].update(unplaced=[{"reason": "", "ids": 1}])),
 }
 
 
@@ -345,7 +368,7 @@ def test_csv_tells_place_heading_and_ellipse():
     np.testing.assert_allclose(
         [[float(r["x_m"]), float(r["y_m"])] for r in table], expected, atol=1e-4
     )
-    ellipse = [float(table[0][c]) for c in tables.COLUMNS[-3:]]
+    ellipse = [float(table[0][c]) for c in tables.NUMBERS[-3:]]
     assert ellipse[:2] == pytest.approx([0.5, 0.2], abs=1e-4)
     assert min(ellipse[2], 180 - ellipse[2]) < 1e-3
 
@@ -357,7 +380,8 @@ def test_unknown_values_are_empty_in_the_table():
     first = next(csv.DictReader(io.StringIO(tables.to_csv(scene))))
     assert first["x_m"] == first["sigma_major_m"] == "" and first["id"] == "1"
     features = tables.to_geojson(scene)["features"]
-    assert [f["properties"]["id"] for f in features] == [2, 2]
+    assert [f["properties"]["id"] for f in features] == [1, 2, 2]
+    assert [f["geometry"] is None for f in features] == [True, False, False]
 
 
 def test_geojson_has_points_and_ellipses(tmp_path):
@@ -644,9 +668,7 @@ def test_all_files_appear_and_repeat_themselves(tmp_path, painters, n, planes):
 
 
 def test_people_without_a_place_do_no_harm(tmp_path, painters):
-    scene = scattered_scene(3)
-    for name in ("transl_m", "hvip_m", "hvip_px", "torso_m", "position_cov_m2"):
-        getattr(scene.people, name)[1] = np.nan
+    scene = without_place(scattered_scene(3), {"on a poster": [1]})
     write_all(scene, PICTURE, tmp_path, BoxBody())
     back = Scene.load(tmp_path).people
     assert np.isnan(back.hvip_m[1]).all() and np.isfinite(back.hvip_m[[0, 2]]).all()

@@ -1,6 +1,8 @@
-"""Scenes to write, read and score: one of random numbers, two of posed bodies."""
+"""Scenes to write, read and score: one of random numbers, two of posed bodies; and people without a place."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -9,7 +11,7 @@ from crowd3d import body as bodies
 from crowd3d.evaluate import points
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.frames import export_frame
-from crowd3d.scene.people import People
+from crowd3d.scene.people import UNPLACED, People
 from crowd3d.scene.plane import Plane
 from crowd3d.scene.scene import Scene
 
@@ -105,3 +107,19 @@ def two_level_scene(n: int = 6, seed: int = 0) -> Scene:
     people.stature_m = body.stature_m(torch.from_numpy(people.betas).float()).double().numpy()
     people.position_cov_m2[:] = 0.01 * np.eye(3)
     return Scene(camera, planes, people, "square.jpg", "open", {"warnings": [], "seconds": {}})
+
+
+def without_place(scene: Scene, groups: dict[str, list[int]]) -> Scene:
+    """The same scene, in which the rows of each group have no place, for the reason that is its key."""
+    people = scene.people.filter(np.arange(len(scene.people)))
+    told = []
+    for reason, rows in groups.items():
+        people.plane[rows] = UNPLACED
+        for values in (people.transl_m, people.torso_m, people.hvip_px, people.hvip_m):
+            values[rows] = np.nan
+        people.stature_m[rows] = people.position_cov_m2[rows] = np.nan
+        box = people.box_px[rows]
+        around = [*box[:, :2].min(axis=0), *box[:, 2:].max(axis=0)]
+        told.append({"reason": reason, "ids": people.id[rows].tolist(), "box_px": around})
+    diagnostics = scene.diagnostics | ({"unplaced": told} if told else {})
+    return replace(scene, people=people, diagnostics=diagnostics)

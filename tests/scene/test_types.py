@@ -10,6 +10,7 @@ from crowd3d import config as configs
 from crowd3d.config import Config
 from crowd3d.errors import ConfigError
 from crowd3d.scene.standing import foot_below_px, person_height_px
+from crowd3d.scene.summary import headcount
 
 
 def test_people_select_and_join():
@@ -104,3 +105,36 @@ def test_unknown_presets_name_the_nearest(tmp_path):
         configs.load("acurate")
     with pytest.raises(ConfigError, match="no config file"):
         configs.load(tmp_path / "missing.yaml")
+
+
+def some_without_a_place(n=3):
+    rng = np.random.default_rng(0)
+    keypoints = rng.uniform(0, 100, (n, 17, 3))
+    return People.unplaced_rows(
+        score=rng.uniform(0, 1, n),
+        box_px=rng.uniform(0, 100, (n, 4)),
+        keypoints_px=keypoints,
+        pose=rng.normal(0, 1, (n, 24, 3)),
+        betas=rng.normal(0, 1, (n, 10)),
+        fisher=rng.normal(0, 1, (n, 24, 3, 3)),
+    )
+
+
+@pytest.mark.parametrize("n", [0, 3])
+def test_people_without_a_place_join_the_others(n):
+    lost = some_without_a_place(n)
+    both = People.cat([People.empty(2), lost])
+    assert both.placed.tolist() == [True] * 2 + [False] * n
+    assert lost.id.tolist() == list(range(n)) and set(lost.plane) <= {-1}
+    for name in ("transl_m", "torso_m", "hvip_px", "hvip_m", "stature_m", "position_cov_m2"):
+        assert np.isnan(getattr(lost, name)).all(), name
+    for name in ("score", "box_px", "keypoints_px", "pose", "betas", "fisher", "torso_px"):
+        assert np.isfinite(getattr(lost, name)).all(), name
+    middle = lost.keypoints_px[:, [5, 6, 11, 12], :2].mean(axis=1)
+    np.testing.assert_array_equal(lost.torso_px, middle)
+
+
+def test_people_are_counted_in_words():
+    assert headcount(People.empty(2)) == "2 people"
+    both = People.cat([People.empty(2), some_without_a_place()])
+    assert headcount(both) == "5 people (3 of them without a place)"

@@ -19,6 +19,7 @@ from helpers.crowd3dnet import (
     save_network,
     standing,
 )
+from helpers.scenes import without_place
 
 from crowd3d import Camera, api
 from crowd3d.cli import main
@@ -84,6 +85,16 @@ def test_labels_are_the_people_of_their_patches(learnt):
         corner = np.array([tile.x, tile.y])
         whole = ((box[:, :2] >= corner) & (box[:, 2:] <= corner + tile.side_w)).all(axis=1)
         assert whole.any()
+
+
+def test_nothing_is_learnt_of_people_without_a_place(learnt):
+    scene, tiles, labels = learnt
+    everybody = list(range(len(scene.people)))
+    for lost in ([0], everybody):
+        partly = without_place(scene, {"on a poster": lost})
+        _, fewer = label_patches(partly, tiles, 0.15, 9)
+        assert np.isfinite(fewer.hvip).all()
+        assert len(fewer) < len(labels) and (len(fewer) == 0) == (lost == everybody)
 
 
 def test_a_patch_that_shows_nobody_whole_is_left_out(learnt):

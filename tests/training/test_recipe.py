@@ -11,9 +11,15 @@ from crowd3d.errors import ConfigError
 from crowd3d.training.common.recipe import read_page
 from crowd3d.training.crops import recipe as crops
 from crowd3d.training.facing import recipe as facing
+from crowd3d.training.glance import recipe as glance
 from crowd3d.training.lift import recipe as lift
 
-READERS = {"lift": lift.read_recipe, "crowdnet_s": crops.read_recipe, "facing": facing.read_recipe}
+READERS = {
+    "lift": lift.read_recipe,
+    "crowdnet_s": crops.read_recipe,
+    "facing": facing.read_recipe,
+    "glance": glance.read_recipe,
+}
 
 
 def test_every_page_is_the_recipe_of_a_training():
@@ -31,7 +37,9 @@ def test_shipped_pages_are_read_and_say_how_to_use_them(name):
         assert word in head
 
 
-@pytest.mark.parametrize(("name", "weights"), [("lift", "lift"), ("crowdnet_s", "crowdnet-s")])
+@pytest.mark.parametrize(
+    ("name", "weights"), [("lift", "lift"), ("crowdnet_s", "crowdnet-s"), ("glance", "glance-s")]
+)
 def test_the_embedded_weights_come_from_the_shipped_page(name, weights):
     from dataclasses import asdict
 
@@ -86,6 +94,14 @@ def test_mistakes_deep_in_a_page_are_named(tmp_path):
         (tmp_path / "r.yaml").write_text(text + "\n")
         with pytest.raises(ConfigError, match=what):
             facing.read_recipe(tmp_path / "r.yaml")
+    scenes = "scenes: {phone: {seeds: [1-1]}}"
+    for text, what in (
+        (scenes, "held_out names no picture"),
+        (f"{scenes}\nheld_{scenes.replace('scenes', 'out')}\ncrops: {{side_px: 40}}", "side_px"),
+    ):
+        (tmp_path / "r.yaml").write_text(text + "\n")
+        with pytest.raises(ConfigError, match=what):
+            glance.read_recipe(tmp_path / "r.yaml")
 
 
 def test_unknown_names_and_files_are_told(tmp_path):

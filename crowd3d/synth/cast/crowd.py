@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from crowd3d.synth.cast import poses
+from crowd3d.synth.cast.squares import Square, sample_squares
 from crowd3d.synth.place.boxes import BUILDING, PARASOL, SEAT, TERRACE, TIER, Box
 from crowd3d.synth.place.presets import Preset
 from crowd3d.synth.place.world import PERSON_M, World
@@ -117,10 +118,13 @@ def _anywhere(rng: Rng, world: World, power: float) -> tuple[float, float]:
     return float(rng.uniform(-half, half)), -float(distance)
 
 
-def _cluster(rng: Rng, world: World, preset: Preset) -> list[Spot]:
-    """One group of people, wherever it may be."""
+def _cluster(rng: Rng, world: World, preset: Preset, squares: list[Square]) -> list[Spot]:
+    """One group of people, on one of the squares, or wherever it may be if there are none."""
     kind = rng.choice(5, p=np.array(preset.activities) / sum(preset.activities))
-    x, z = _anywhere(rng, world, preset.depth_power)
+    if squares:
+        x, z = squares[rng.integers(len(squares))].anywhere(rng)
+    else:
+        x, z = _anywhere(rng, world, preset.depth_power)
     yaw, walks = rng.uniform(-math.pi, math.pi), bool(rng.random() < preset.walking)
     if preset.sides and walks:
         yaw = float(rng.choice([0.0, math.pi]) + rng.normal(0, 0.15))
@@ -225,10 +229,11 @@ def _on_level(world: World, spot: Spot) -> Spot:
 def place_people(rng: Rng, world: World, preset: Preset, count: int) -> Cast:
     """A crowd of `count` people, or as many as find room."""
     taken = _Places()
+    squares = _squares(rng, world, preset)
     for _ in range(_TRIES * count):
         if len(taken.rows) >= count:
             break
-        group = _cluster(rng, world, preset)
+        group = _cluster(rng, world, preset, squares)
         margin = 0.02 if rng.random() < 0.06 else -0.004
         on_stand = world.terrain == "stands" and group[0].level > 0
         fits = all(
@@ -240,6 +245,13 @@ def place_people(rng: Rng, world: World, preset: Preset, count: int) -> Cast:
         if fits and _apart(group):
             taken.rows += group[: count - len(taken.rows)]
     return _cast(rng, preset, taken.rows)
+
+
+def _squares(rng: Rng, world: World, preset: Preset) -> list[Square]:
+    if preset.squares is None:
+        return []
+    low, high = preset.squares
+    return sample_squares(rng, world, int(rng.integers(low, high + 1)))
 
 
 def _apart(group: list[Spot]) -> bool:

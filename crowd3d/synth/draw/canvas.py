@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import tempfile
 from pathlib import Path
@@ -45,10 +46,14 @@ class Canvas:
         width, height, bands = self._shape
         self._file.flush()
         kind, meaning = ("uchar", "srgb") if bands == 3 else ("ushort", "grey16")
-        # libvips reads the mapped file in place; the system may drop its pages at any time.
-        mapped = np.memmap(self._raw, self._kind, "r", shape=(height, width, bands))
-        picture = pyvips.Image.new_from_memory(mapped.data, width, height, bands, kind)
+        # libvips reads the mapped file in place, from top to bottom.
+        mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        picture = pyvips.Image.new_from_memory(mapped, width, height, bands, kind)
         picture = picture.copy(interpretation=meaning)
+        # Pages that were read would count as memory of this process until the end.
+        if hasattr(mmap, "MADV_DONTNEED"):
+            picture.set_progress(True)
+            picture.signal_connect("eval", lambda *_: mapped.madvise(mmap.MADV_DONTNEED))
         partial = self._path.with_suffix(f".part{self._path.suffix}")
         picture.write_to_file(str(partial), **options)
         os.replace(partial, self._path)

@@ -85,7 +85,7 @@ def sample_light(rng: np.random.Generator, preset: Preset) -> Light:
     sunny = rng.random() < preset.sunny
     shapes = _CLEAR if sunny else _OVERCAST
     shape = np.array(shapes[str(rng.choice(sorted(shapes)))].split(), np.float64).reshape(9, 3)
-    haze_m = float(rng.uniform(1200, 4000) if sunny else rng.uniform(500, 2500))
+    haze_m = preset.clear * float(rng.uniform(1200, 4000) if sunny else rng.uniform(500, 2500))
     if sunny:
         low = math.cos(elevation)
         return Light(

@@ -28,6 +28,8 @@ class Preset:
         parasols, benches: how many on average.
         sunny: probability of sun rather than an overcast sky.
         min_elevation_deg: lowest sun.
+        squares: least and most to gather on, the ground between them empty; None = people are everywhere.
+        clear: one sees so many times farther through the haze than usual.
     """
 
     fov_deg: Range = (50.0, 75.0)
@@ -47,6 +49,8 @@ class Preset:
     benches: float = 0.0
     sunny: float = 0.65
     min_elevation_deg: float = 30.0
+    squares: tuple[int, int] | None = None
+    clear: float = 1.0
 
 
 PRESETS: dict[str, Preset] = {
@@ -162,6 +166,16 @@ PRESETS: dict[str, Preset] = {
         person_px=30.0,
         depth_power=0.9,
     ),
+    # People of about 25 to 450 px at 30000x15000; the horizon is in the picture, and the far ones 1.7 km away.
+    "gigapixel": Preset(
+        fov_deg=(58.0, 64.0),
+        height_m=(45.0, 56.0),
+        pitch_deg=(13.0, 14.0),
+        roll_deg=(-1.0, 1.0),
+        person_px=1.7,
+        squares=(4, 7),
+        clear=6.0,
+    ),
 }
 
 
@@ -177,7 +191,7 @@ def preset(name: str) -> Preset:
 # What the generator is tested for.
 _CAMERA_LIMITS: dict[str, Range] = {
     "fov_deg": (15.0, 110.0),
-    "height_m": (1.2, 40.0),
+    "height_m": (1.2, 60.0),
     "pitch_deg": (-5.0, 60.0),
     "roll_deg": (-30.0, 30.0),
 }

@@ -71,7 +71,7 @@ def label_patches(
 
 
 def _rows_of(scene: Scene, tile: Tile, min_score: float) -> npt.NDArray[np.int64]:
-    """People to be learnt in a tile."""
+    """People to be learnt in a tile: those who have a place, for that is what is learnt."""
     people = scene.people
     low = np.array([tile.x, tile.y])
     high = low + np.array([tile.side_w, tile.side_h])
@@ -84,7 +84,9 @@ def _rows_of(scene: Scene, tile: Tile, min_score: float) -> npt.NDArray[np.int64
     n_inside = (inside & (points[..., 2] >= min_score)).sum(axis=1)
     whole = ((box[:, :2] >= low) & (box[:, 2:] <= high)).all(axis=1)
     torso = ((people.torso_px >= low) & (people.torso_px < high)).all(axis=1)
-    learnt = torso & (share > _BOX_SHARE) & (whole | (n_inside >= _KEYPOINTS_INSIDE))
+    learnt = (
+        people.placed & torso & (share > _BOX_SHARE) & (whole | (n_inside >= _KEYPOINTS_INSIDE))
+    )
     return np.flatnonzero(learnt) if (learnt & whole).any() else np.zeros(0, np.int64)
 
 

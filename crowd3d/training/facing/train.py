@@ -47,7 +47,7 @@ def train(
         DataError: too few scenes show anybody.
     """
     run = RunFolder(out, "facing", resume=resume)
-    with _one_thread():
+    with one_thread():
         scenes = load_scenes(recipe, renders, device, progress)
         seen = [scene for scene in scenes if len(scene.heading)]
         if len(seen) < FOLDS:
@@ -73,7 +73,7 @@ def train(
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Sums in another order would be other bytes."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

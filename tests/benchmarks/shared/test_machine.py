@@ -1,7 +1,10 @@
 """Timing: what counts, in which order."""
 
 import platform
+import sys
 
+import click
+import pytest
 from shared import machine
 
 
@@ -34,3 +37,16 @@ def test_the_machine_has_no_name():
 
 def test_memory_is_told_in_megabytes():
     assert 10 < machine.peak_mb() < 1e6
+
+
+def test_a_command_is_measured_by_itself():
+    small = machine.run([sys.executable, "-S", "-c", "import time; time.sleep(0.2)"])
+    assert 1 < small.peak_mb < 50 < machine.peak_mb()  # not that of the parent
+    assert 0.2 <= small.seconds < 60 and 0 < small.processor_s < 0.2 + small.seconds
+    grown = machine.run([sys.executable, "-S", "-c", "len(b'x' * (80 << 20))"])
+    assert 80 < grown.peak_mb < 130
+
+
+def test_a_command_that_fails_says_why():
+    with pytest.raises(click.ClickException, match="exit code 1: ValueError: no such picture"):
+        machine.run([sys.executable, "-c", "raise ValueError('no such picture')"])

@@ -1,0 +1,108 @@
+"""Does a person's size in the picture agree with camera and ground? Seen over expected heights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from crowd3d.scene.camera import Camera
+from crowd3d.scene.detections import Detections
+from crowd3d.scene.fitted import Fitted
+from crowd3d.scene.plane import Plane
+from crowd3d.scene.standing import FloatArray, foot_below_px, on_levels, person_height_px
+
+# Heights above the ground and a length, as fractions of the stature of a standing adult (Drillis & Contini
+# 1966). The bias of the keypoints themselves is below the tolerance used here.
+_SHOULDER_HEIGHT, _HIP_HEIGHT = 0.82, 0.52
+_TORSO_LENGTH = _SHOULDER_HEIGHT - _HIP_HEIGHT
+_SHOULDERS, _HIPS = [5, 6], [11, 12]
+# How far the seen size may differ from that of a standing adult at the same place; tuned on photographs.
+# Standard deviations of the logarithm: children and seated people are smaller, nobody is much taller.
+_SMALLER_SD, _TALLER_SD = 0.30, 0.22
+# Allowed `SizeEvidence.visible`. A box with a smaller ratio shows only a body part.
+_VISIBLE_RANGE = (0.30, 1.25)
+# Weight of the agreement of a torso alone; that of a whole person has weight 1.
+_PARTIAL_WEIGHT = 0.4
+# A person of less agreement does not belong to the ground.
+AGREES = 0.2
+_NEIGHBOURS = 8
+
+
+@dataclass(frozen=True)
+class SizeEvidence:
+    """Ratios of seen to expected size, (N,) each; NaN where the expected size is not known.
+
+    Attributes:
+        whole: height of the box over the height of a person who stands at its bottom.
+        visible: height of the box over the height of a person whose head is at its top.
+        torso: shoulder-to-hip length over that of the upright person whose head is at the box's top.
+    """
+
+    whole: FloatArray
+    visible: FloatArray
+    torso: FloatArray
+
+
+def size_evidence(
+    detections: Detections, camera: Camera, planes: Sequence[Plane], stature_m: float
+) -> SizeEvidence:
+    """Compare every detection with a person who stands at its place, on the plane there."""
+    box = detections.box_px
+    middle_u = (box[:, 0] + box[:, 2]) / 2
+    top, bottom = (np.stack([middle_u, box[:, i]], axis=1) for i in (1, 3))
+    height_px = box[:, 3] - box[:, 1]
+
+    def from_top(plane: Plane) -> FloatArray:
+        feet = foot_below_px(camera, plane, top, stature_m)
+        return np.asarray(np.linalg.norm(feet - top, axis=1))
+
+    def from_bottom(plane: Plane) -> FloatArray:
+        return person_height_px(camera, plane, bottom, stature_m)
+
+    expected_from_top = on_levels(planes, bottom, from_top)
+    points = detections.keypoints_px[..., :2]
+    torso_px = np.linalg.norm(points[:, _SHOULDERS].mean(1) - points[:, _HIPS].mean(1), axis=1)
+    return SizeEvidence(
+        whole=height_px / on_levels(planes, bottom, from_bottom),
+        visible=height_px / expected_from_top,
+        torso=torso_px / (_TORSO_LENGTH * expected_from_top),
+    )
+
+
+def agreement_of(detections: Detections, fitted: Fitted, stature_m: float) -> FloatArray:
+    """(N,) `size_agreement` of detections with camera and ground."""
+    return size_agreement(size_evidence(detections, fitted.camera, fitted.planes, stature_m))
+
+
+def size_agreement(evidence: SizeEvidence) -> FloatArray:
+    """(N,) 1 for a box of exactly the expected height, less the more the log ratio differs from 0.
+
+    If the lower part of a person is hidden or cut off, the torso is compared instead, with less weight.
+    """
+    whole = _agreement(evidence.whole)
+    upper = (evidence.visible > _VISIBLE_RANGE[0]) & (evidence.visible < _VISIBLE_RANGE[1])
+    partial = np.where(upper, _PARTIAL_WEIGHT * _agreement(evidence.torso), 0.0)
+    return np.maximum(whole, partial)
+
+
+def _agreement(ratio: FloatArray) -> FloatArray:
+    log_ratio = np.log(np.maximum(np.nan_to_num(ratio, nan=1e-3), 1e-3))
+    return np.asarray(
+        np.exp(-0.5 * (log_ratio / np.where(log_ratio < 0, _SMALLER_SD, _TALLER_SD)) ** 2)
+    )
+
+
+def is_outvoted(people: Detections, agree: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """(N,) whether most of a person's nearest neighbours in the picture do not agree with the ground.
+
+    Somebody in another crowd may have the right size by chance; the neighbours tell.
+    """
+    n = min(_NEIGHBOURS, len(people) - 1)
+    if n < 1:
+        return np.zeros(len(people), bool)
+    _, near = cKDTree(people.middle_px).query(people.middle_px, k=n + 1)
+    return np.asarray((~agree[near[:, 1:]]).mean(axis=1) > 0.5)

@@ -1,0 +1,1 @@
+"""Training of glance-s on rendered people before anything."""
