@@ -14,13 +14,12 @@ from tiling.planner import BoolArray, FloatArray, Tile, cover, inside
 # people who are found when they are large, 97 % still raise a keypoint's heat at 45 px, and 75 % at 25 px.
 SEEN_PX = (60.0, 240.0)
 _LEAST_PX = (
-    64.0  # height, in its input, of the shortest person for whom a tile of `Band.tiles` is made
+    64.0  # height of a band's shortest person in the input of the tiles that are made for it
 )
 _CELLS = 1.5625  # cells of a map along the height of the shortest person: 16 px for one of 25 px
 _OVERLAP = (0.75, 1.1)  # of neighbouring tiles, in heights of the tallest person
-_FOUND = (
-    0.5  # heights of a band's shortest: somebody that small explains what a glance saw of the band
-)
+# In heights of a band's shortest: somebody that small explains what a glance saw of the band.
+_FOUND = 0.5
 _SURE = 5.0  # log-odds; more say no more
 # Share of the height, and of the width taken as half of it, that may lie outside a tile.
 _OUTSIDE = 0.1

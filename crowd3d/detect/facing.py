@@ -20,12 +20,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from crowd3d import models
 from crowd3d.errors import ModelError
-from crowd3d.files.weights import read_weights, stamp_of, tensors_hash
+from crowd3d.files.weights import read_weights, stamp_of
 from crowd3d.models import catalog
 from crowd3d.models.facing_readout import FacingReadout
 from crowd3d.models.facing_s import CHANNELS, STRIDE
+from crowd3d.models.registry import hashed
 from tiling import Tile
 
 if TYPE_CHECKING:
@@ -77,16 +77,13 @@ def both_ways(network: nn.Module, pixels: npt.NDArray[np.uint8], device: str) ->
     return torch.stack(views, dim=1).cpu()
 
 
-@cache
 def network(device: str) -> tuple[nn.Module, str]:
     """facing-s on a device, and the hash of its weights.
 
     Raises:
         ModelError: its weights are missing or damaged.
     """
-    built = models.build("facing-s").to(device)
-    built.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return built, tensors_hash(built)
+    return hashed("facing-s", device)
 
 
 def load(path: str | Path | None = None) -> FacingReadout:

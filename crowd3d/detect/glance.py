@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cache
 
 import cv2
 import numpy as np
@@ -17,9 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from crowd3d import models
-from crowd3d.files.weights import tensors_hash
 from crowd3d.models.glance_s import POSSIBLE, STRIDE
+from crowd3d.models.registry import hashed
 from crowd3d.picture.reading import Arrays, Pass, Reading
 from crowd3d.picture.windows import FLAT, Pixels
 from tiling import Band, Tile
@@ -45,7 +43,7 @@ def glance(
     Raises:
         tiling.ImageError, tiling.JournalError.
     """
-    network, weights = _network(device)
+    network, weights = hashed("glance-s", device)
 
     def answer(pixels: Pixels, block: Sequence[Tile]) -> Arrays:
         inside = _border_repeated(pixels[0], block[0], reading.size_px)
@@ -58,23 +56,10 @@ def glance(
         if is_over():
             break
         rows, columns = band.chance.shape
-        row, column = (
-            round((edge + margin) / band.cell_px)
-            for edge, margin in (
-                (block.y, _MARGIN_PX / block.scale),
-                (block.x, _MARGIN_PX / block.scale),
-            )
-        )
+        margin_px = _MARGIN_PX / block.scale
+        row, column = (round((edge + margin_px) / band.cell_px) for edge in (block.y, block.x))
         chance = found["chance"][: rows - row, : columns - column]
         band.chance[row : row + chance.shape[0], column : column + chance.shape[1]] = chance
-
-
-@cache
-def _network(device: str) -> tuple[nn.Module, str]:
-    """glance-s on a device, in the memory layout that is twice as fast, and the hash of its weights."""
-    network = models.build("glance-s").to(device)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network, tensors_hash(network)
 
 
 def _blocks(band: Band) -> list[Tile]:
@@ -132,6 +117,6 @@ def _border_repeated(pixels: Pixels, block: Tile, size_px: tuple[int, int]) -> P
         centers = start + (np.arange(count) + 0.5) / block.scale
         inside = np.flatnonzero((centers > 0) & (centers < length))
         nearest.append(np.clip(np.arange(count), inside[0], inside[-1]))
-    if all(len(np.unique(index)) == len(index) for index in nearest):
+    if all(index[0] == 0 and index[-1] == len(index) - 1 for index in nearest):
         return pixels
     return np.asarray(pixels[np.ix_(*nearest)])

@@ -97,7 +97,7 @@ def _one_turn(people: PeopleSeen, turn_px: float | None) -> PeopleSeen:
     return people.filter((middle >= 0) & (middle < np.round(turn_px, 3)))
 
 
-def everybody(found: Detections, fitted: Fitted, config: Config) -> tuple[Detections, Detections]:
+def everybody(found: Detections, fitted: Fitted, config: Config) -> tuple[PeopleSeen, Detections]:
     """The people of `placed_people`, and the others who are clearly seen, but have no place on this ground.
 
     The size of the others does not fit, or that of most of their neighbours: they are on a screen, on another

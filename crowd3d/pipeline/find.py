@@ -17,14 +17,14 @@ from crowd3d.ground.fit import NOTHING_ELSE, Evidence, fit_again, fit_camera
 from crowd3d.picture.reading import Reading
 from crowd3d.pipeline.looked import Looked
 from crowd3d.pipeline.search import Search
-from crowd3d.scene.detections import Detections, PeopleSeen
+from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import FEW_PEOPLE, Fitted
 from crowd3d.scene.known import KnownCamera
 from crowd3d.scene.standing import on_levels, person_height_px
+from optim.ground.report import MIN_EXPLAINED
 
 # Another round is not needed once predicted heights change by less than this fraction.
 _SETTLED = 0.10
-_MIN_EXPLAINED = 0.6  # share of the people whom a camera must explain to be trusted
 
 
 @dataclass(frozen=True)
@@ -103,14 +103,14 @@ def _seen(
     evidence: Evidence = NOTHING_ELSE,
 ) -> Seen:
     """Select the people for the last time, because whom the ground admits depends on the camera; look again."""
-    people: Detections
-    others: Detections
+    others = Detections.empty()
     if fitted is None:
         people = selection.unplaced_people(found, search.config, search.known.turn_px)
-        others = Detections.empty()
     else:
         people, others = selection.everybody(found, fitted, search.config)
-    people = _sides_settled(search, people, fitted)
+    if search.config.second_look:
+        device = search.detector.device
+        people = settle_sides(people, search.reading, search.known, fitted, search.config, device)
     return Seen(
         people,
         fitted,
@@ -150,7 +150,7 @@ def _is_sure(people: Detections, fitted: Fitted | None) -> bool:
 
 
 def _explains(fitted: Fitted) -> bool:
-    return float(str(fitted.report["share_explained"])) >= _MIN_EXPLAINED
+    return float(str(fitted.report["share_explained"])) >= MIN_EXPLAINED
 
 
 def _closer(
@@ -166,14 +166,6 @@ def _closer(
         fitted = fit_camera(people, known, config, evidence)
         is_settled = fitted is not None and _height_change(people, before, fitted) < _SETTLED
     return found, fitted, rounds
-
-
-def _sides_settled(search: Search, people: Detections, fitted: Fitted | None) -> Detections:
-    """The people after the second look (see `crowd3d.detect.sides`), if the configuration asks for it."""
-    if not (search.config.second_look and isinstance(people, PeopleSeen)):
-        return people
-    device = search.detector.device
-    return settle_sides(people, search.reading, search.known, fitted, search.config, device)
 
 
 def _height_change(people: Detections, before: Fitted, after: Fitted) -> float:

@@ -41,7 +41,7 @@ def people_of_poses(
 
 
 def _check_place(found: Detections, source: ImageSource) -> None:
-    middle = (found.box_px[:, :2] + found.box_px[:, 2:]) / 2
+    middle = found.middle_px
     size = np.array([source.width, source.height])
     outside = ((middle < 0) | (middle > size)).any(axis=1)
     if outside.sum() > len(found) / 2:

@@ -97,15 +97,15 @@ class Search:
     def onward(self) -> Iterator[None]:
         """Look wherever somebody could be, the likeliest places first; pauses after ever more tiles."""
         count = _FIRST_TILES
-        while tiles := self._left(scout_people(self.found, self.config, self.known.turn_px)):
+        while not self.is_cut_short:
+            tiles = self._left(scout_people(self.found, self.config, self.known.turn_px))
+            if not tiles:
+                return
             self.reading.report.start("search", len(tiles))
             seen = self._look(tiles[:count], windows(self.known.camera))
             self.found = Detections.cat([self.found, seen])
             count *= 2
             yield
-            if self.stopped_by:
-                self.is_cut_short |= count < len(tiles)
-                break
 
     def closer(self, fitted: Fitted) -> Detections:
         """All detections so far, and those in tiles planned for the given camera and ground.
@@ -142,7 +142,7 @@ class Search:
             self.reading.report.start("around", len(tiles))
             sample = tiles[: max(_LEAST_SAMPLE, (self.n_tiles - first) // 4)]
             seen = self._look(sample, view)
-            self.found, found = (Detections.cat([some, seen]) for some in (self.found, found))
+            found = Detections.cat([found, seen])
             fresh = newcomers(seen, people, self.config, self.known.turn_px)
             people = Detections.cat([people, fresh])
             is_fruitful = len(fresh) >= _FRUITFUL * len(sample)

@@ -14,7 +14,7 @@ from optim.projection import FloatArray
 
 # A focal length is determined if the people shrink the prior to this or less.
 _DETERMINED_SHARE = 0.3
-_MIN_EXPLAINED = 0.6  # share of the usable people that fit the ground, below which it is doubtful
+MIN_EXPLAINED = 0.6  # share of the usable people that fit the ground, below which it is doubtful
 Z90 = 1.645  # two-sided 90 % of a normal distribution
 
 
@@ -35,7 +35,7 @@ def write_report(
     shares = zip(("adult", "short", "leaning", "junk"), population.share, strict=True)
     explained = float(np.mean(membership.sum(axis=0) > 0.5))
     determined = given.focal_px is not None or (
-        log_sd < _DETERMINED_SHARE * PRIOR_LOG_FOCAL_SD and explained >= _MIN_EXPLAINED
+        log_sd < _DETERMINED_SHARE * PRIOR_LOG_FOCAL_SD and explained >= MIN_EXPLAINED
     )
     return {
         "people": total,
@@ -83,7 +83,7 @@ def _left_out(
 
 def _warnings(given: Given, sticks: Sticks, determined: bool, explained: float) -> list[str]:
     warnings = []
-    if explained < _MIN_EXPLAINED:
+    if explained < MIN_EXPLAINED:
         warnings.append(
             f"only {explained:.0%} of the people fit one ground; camera and ground may be wrong, and "
             "their error bars too small"

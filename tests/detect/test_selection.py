@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.crowds_seen import HEIGHTS, SIDES
 
 from crowd3d import Camera, Plane
 from crowd3d.body.tree import COCO_MIRROR
@@ -17,13 +18,6 @@ from crowd3d.scene.sizes import size_evidence
 CAMERA = Camera.from_fov(4000, 2000, 60)
 PITCH = 0.3
 PLANE = Plane(np.array([0.0, -np.cos(PITCH), -np.sin(PITCH)]), 8.0)
-# COCO keypoints of somebody upright: height and sideways, as fractions of stature.
-HEIGHTS = np.array(
-    [.93, .95, .95, .94, .94, .82, .82, .63, .63, .48, .48, .52, .52, .29, .29, .04, .04]
-)  # fmt: skip
-SIDES = np.array(
-    [0, .02, -.02, .04, -.04, .1, -.1, .12, -.12, .12, -.12, .06, -.06, .05, -.05, .05, -.05]
-)  # fmt: skip
 
 
 def fitted_of(camera, plane):

@@ -100,6 +100,15 @@ class RunFolder:
         except OSError as error:
             raise OutputError(f"cannot write {self.log_file}: {error.strerror}") from None
 
+    def record(
+        self, step: int, last: int, loss: torch.Tensor, *, log_every: int, save_every: int
+    ) -> None:
+        """Log the loss and keep the state, if it is time or the last step; raises OutputError."""
+        if step % log_every == 0 or step == last:
+            self.log(step=step, loss=round(loss.item(), 5))
+        if step % save_every == 0 or step == last:
+            self.save(step)
+
     def rows(self) -> list[dict[str, Any]]:
         """The log. A last line that was cut short by a stop is left out."""
         if not self.log_file.exists():

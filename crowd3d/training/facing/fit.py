@@ -62,11 +62,9 @@ def fit(
         rows = torch.randint(len(people.heading), (recipe.batch,))
         loss = likelihood_loss(readout(people.seen[rows]), people.heading[rows])
         descend(optimizer, loss, recipe.most_norm)
-        done = step + 1 == recipe.steps
-        if run is not None and ((step + 1) % _LOG_EVERY == 0 or done):
-            run.log(step=step + 1, loss=round(loss.item(), 5))
-        if run is not None and ((step + 1) % _SAVE_EVERY == 0 or done):
-            run.save(step + 1)
+        if run is not None:
+            every = {"log_every": _LOG_EVERY, "save_every": _SAVE_EVERY}
+            run.record(step + 1, recipe.steps, loss, **every)
         if on_step is not None:
             on_step()
     return readout.eval()

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from crowd3d.errors import DataError
 from crowd3d.files.atomic import write_text
 from crowd3d.files.weights import write_weights
 from crowd3d.progress import Reporter
 from crowd3d.training.common.run_folder import RunFolder
+from crowd3d.training.common.threads import one_thread
 from crowd3d.training.facing.data import joined, load_scenes
 from crowd3d.training.facing.fit import fit, held_out
 from crowd3d.training.facing.recipe import FOLDS, Recipe
@@ -70,14 +67,3 @@ def train(
     write_text(out / "facing.json", json.dumps(facts, indent=2) + "\n")
     run.finish()
     return facts
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Sums in another order would be other bytes."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

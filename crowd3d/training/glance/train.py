@@ -11,7 +11,7 @@ from crowd3d.files.atomic import write_text
 from crowd3d.files.weights import write_weights
 from crowd3d.progress import Reporter
 from crowd3d.training.common.run_folder import RunFolder
-from crowd3d.training.facing.train import one_thread
+from crowd3d.training.common.threads import one_thread
 from crowd3d.training.glance.crops import Material
 from crowd3d.training.glance.fit import fit, told
 from crowd3d.training.glance.recipe import Recipe
