@@ -94,10 +94,12 @@ def reconstruct(
             with _timed(seconds, "find"):
                 if poses is not None:
                     seen, origin = people_of_poses(poses, source, known, settings), "own 2D poses"
+                    engine = None
                 else:
                     detector = build_detector(chosen.detector, device, settings)
                     seen = find_people(reading, detector, known, settings)
-                    origin = detector.weights_hash[:16]
+                    origin, engine = detector.weights_hash[:16], detector.engine.facts
+                    detector.engine.rest()  # no network looks at the picture any more
             name = Path(image).name
             if reader is None:
                 with _timed(seconds, "lift"):
@@ -109,6 +111,7 @@ def reconstruct(
         scene.diagnostics["projection"] = {"kind": known.projection, "source": known.source}
         scene.diagnostics["seconds"] = seconds
         scene.diagnostics["versions"]["weights"] = origin
+        scene.diagnostics["engine"] = engine
         scene.diagnostics["run"] = run
         if folder is not None:
             with _timed(seconds, "write"):

@@ -15,6 +15,7 @@ import yaml
 from crowd3d.errors import ConfigError
 
 CHOICES = {  # values of the keys that hold a word
+    "engine": ("auto", "openvino", "openvino-bfloat16", "torch"),
     "depth_prior": ("none", "body", "rootnet", "rootnet-s"),
     "pose_expert": ("none", "propose"),
     "refine_crops": ("none", "3dcrowdnet", "crowdnet-s"),
@@ -28,6 +29,8 @@ class Config:
 
     # -- picture
     max_pixels: int = 4_000_000_000  # refuse larger pictures before decoding them
+    # -- networks
+    engine: str = "auto"  # what runs them: "openvino" on processors, "torch" anywhere
     # -- tiles
     tile_px: int = 512  # side of the network's input, a multiple of 32
     batch_size: int = 4  # tiles per pass; more costs memory and gains nothing on a CPU

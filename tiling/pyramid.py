@@ -15,10 +15,11 @@ import numpy.typing as npt
 import pyvips
 
 from tiling.errors import ImageError
+from tiling.memory import give_back
 from tiling.resample import Pixels
 
-_MEMORY_BYTES = 640 * 2**20  # a 160-megapixel picture with all its halvings stays in memory
-_RESIDENT_BYTES = 48 * 2**20  # of a mapped file, pages touched before they are let go
+_MEMORY_BYTES = 128 * 2**20  # a 32-megapixel picture with all its halvings stays in memory
+_RESIDENT_BYTES = 16 * 2**20  # of a mapped file, pages touched before they are let go
 _STRIP_ROWS = 32  # small enough for the halving to stay in the cache
 _COARSEST_SIDE_PX = 256
 
@@ -193,6 +194,7 @@ def build_levels(
         _pass_down(writers, rows)
     for k, writer in enumerate(writers[:-1]):
         _pass_down(writers[k + 1 :], writer.halver.finish())
+    give_back()
     levels = [full if store is None else store for store in stores]
     return [Level(2.0**k, store) for k, store in enumerate(levels) if store is not None]
 

@@ -23,7 +23,7 @@ from tiling.loading import (
     sniff_loader,
     to_srgb8,
 )
-from tiling.pyramid import Level, RegionStore, build_levels
+from tiling.pyramid import Level, RegionStore, Store, build_levels
 from tiling.resample import Pixels, resample, tap_range
 
 DEFAULT_MAX_PIXELS = 4_000_000_000
@@ -52,7 +52,7 @@ class ImageSource:
     """Random access to an upright picture as 8-bit sRGB.
 
     The first read decodes the file once, top to bottom, into a pyramid of halvings (in memory up to
-    160 megapixels, in an unnamed temporary file beyond); a tiled TIFF is read in place, and its own
+    32 megapixels, in an unnamed temporary file beyond); a tiled TIFF is read in place, and its own
     pyramid, if it has one, is used instead. Reads are thread-safe.
 
     Attributes:
@@ -167,9 +167,7 @@ class ImageSource:
         left, right = tap_range(x, w, out_w, store.width)
         top, bottom = tap_range(y, h, out_h, store.height)
         if (w, h) == (out_w, out_h) and x == int(x) and y == int(y):
-            inside = 0 <= x <= store.width - out_w and 0 <= y <= store.height - out_h
-            if inside:
-                return store.fetch(int(x), int(y), out_w, out_h)
+            return _as_stored(store, int(x), int(y), out_w, out_h)
         pixels = store.fetch(left, top, right - left, bottom - top)
         return resample(pixels, x - left, y - top, w, h, out_w, out_h)
 
@@ -216,6 +214,21 @@ class ImageSource:
                 break
             pages.append((scale, page))
         return pages
+
+
+def _as_stored(store: Store, x: int, y: int, w: int, h: int) -> Pixels:
+    """A region at the store's own scale; beyond the border the nearest pixel is repeated."""
+    left, right = max(x, 0), min(x + w, store.width)
+    top, bottom = max(y, 0), min(y + h, store.height)
+    if left >= right or top >= bottom:  # nothing of it is inside: the nearest row or column is
+        left, right = min(left, store.width - 1), max(right, 1)
+        top, bottom = min(top, store.height - 1), max(bottom, 1)
+    pixels = store.fetch(left, top, right - left, bottom - top)
+    if pixels.shape[:2] == (h, w):
+        return pixels
+    rows = np.clip(np.arange(y, y + h), top, bottom - 1) - top
+    columns = np.clip(np.arange(x, x + w), left, right - 1) - left
+    return np.asarray(pixels[np.ix_(rows, columns)])
 
 
 def _outside(

@@ -121,6 +121,8 @@ WAYS: dict[str, Way] = {
     "default": whole("default"),
     "fast": whole("fast"),
     "accurate": whole("accurate"),
+    "bfloat16": whole(DEFAULT.replace(engine="openvino-bfloat16")),
+    "torch": whole(DEFAULT.replace(engine="torch")),
     "no straight edges": whole(DEFAULT.replace(straight_edges=False)),
     "true camera": true_camera,
     "true ground": true_ground,

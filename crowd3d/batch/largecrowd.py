@@ -143,7 +143,7 @@ class _Runner:
             "config": dataclasses.asdict(config),
             "minimal": options.minimal,
             "body": digest_of(options.body) if options.body is not None else None,
-            "device": detector.device,
+            "engine": detector.engine.facts,
             "weights": detector.weights_hash,
             "versions": [__version__, torch.__version__],
         }
@@ -223,7 +223,7 @@ class _Runner:
                     f"{known.size_px[0]} x {known.size_px[1]}"
                 )
             seen = find_people(reading, self.detector, known, self.config, fixed=shared)
-            crops = Crops(source, self.detector.device)
+            crops = Crops(source, self.detector.engine.device)
             result = to_scene(picture.name, seen, known, self.config, crops)
         return self._record(result)
 

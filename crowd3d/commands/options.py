@@ -66,6 +66,11 @@ _RECONSTRUCT: tuple[Option, ...] = (
         help="crowd3d-s, crowd3dnet or a .safetensors file of either.  [default: crowd3d-s]",
     ),
     device_option,
+    click.option(
+        "--engine",
+        type=click.Choice(CHOICES["engine"]),
+        help="What runs the networks.  [default: auto, openvino on processors]",
+    ),
     config_option(),
     *_CAMERA,
     click.option(
@@ -132,7 +137,7 @@ _RECONSTRUCT: tuple[Option, ...] = (
 _OF_CONFIG = (
     *("refine_pose", "refine_crops", "refine_scene"),
     *("pose_expert", "depth_prior", "fuse_looks", "max_planes", "max_pixels"),
-    *("min_person_px", "max_tiles", "max_minutes"),
+    *("min_person_px", "max_tiles", "max_minutes", "engine"),
 )
 
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import nn
 
-from crowd3d.files.weights import tensors_hash
+from crowd3d.models.crowd3ds import Heads
 from crowd3d.models.crowd3ds_decode import decode
+from crowd3d.models.engine import Engine, Runner
 from crowd3d.picture.reading import Arrays, Pass, Reading
 from crowd3d.picture.windows import FLAT, Pixels, Windows
 from crowd3d.scene.detections import Detections
@@ -27,14 +25,18 @@ _BORDER_PX = 6.0  # a box that ends so near an inner border of its tile counts a
 
 
 class Detector:
-    """The one-stage network on a device, with its batch size and lowest score."""
+    """The one-stage network in an engine, with its batch size and lowest score."""
 
-    def __init__(self, network: nn.Module, device: str, batch_size: int, min_score: float) -> None:
-        self.network: nn.Module = network.to(device)
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.device = device
-        self.batch_size = batch_size
+    def __init__(self, engine: Engine, network: Runner, batch_size: int, min_score: float) -> None:
+        self.engine = engine
+        self.network = network
+        self.batch_size = min(batch_size, engine.most_windows)
         self.min_score = min_score
+
+    @property
+    def weights_hash(self) -> str:
+        """See `Runner.weights_hash`."""
+        return self.network.weights_hash
 
     def detect(
         self, reading: Reading, tiles: Sequence[Tile], view: Windows = FLAT, stage: str = "infer"
@@ -60,17 +62,14 @@ class Detector:
 
         settings = {
             "min_score": self.min_score,
-            "device": self.device,
+            "engine": self.engine.facts,
             "fields": [f.name for f in fields(Detections)],
         }
-        work = Pass(stage, self.batch_size, settings, self.weights_hash, answer)
+        work = Pass(
+            stage, self.batch_size, settings, self.weights_hash, answer, self.engine.workers
+        )
         for found in reading.each(work, tiles, view):
             yield Detections(**found)
-
-    @cached_property
-    def weights_hash(self) -> str:
-        """SHA-256 of the network's tensors with their names."""
-        return tensors_hash(self.network)
 
     def _infer(
         self,
@@ -79,9 +78,7 @@ class Detector:
         image_size: tuple[int, int],
         view: Windows,
     ) -> Detections:
-        rgb = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float()
-        with torch.inference_mode():
-            found = decode(self.network(rgb), self.min_score)
+        found = decode(Heads(*self.network.run(pixels)), self.min_score)
         tile_index = found.tile.cpu().numpy()
         score, boxes, keypoints = (
             t.cpu().numpy().astype(np.float64)

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from crowd3d.errors import ModelError
 from crowd3d.files.weights import read_weights, stamp_of
 from crowd3d.models import catalog
+from crowd3d.models.engine import Engine, Runner
 from crowd3d.models.facing_readout import FacingReadout
 from crowd3d.models.facing_s import CHANNELS, STRIDE
-from crowd3d.models.registry import hashed
 from tiling import Tile
 
 if TYPE_CHECKING:
@@ -70,20 +70,20 @@ def _cells(borders_px: list[float], count: int) -> FloatArray:
 
 
 @torch.inference_mode()
-def both_ways(network: nn.Module, pixels: npt.NDArray[np.uint8], device: str) -> Tensor:
+def both_ways(network: Runner, pixels: npt.NDArray[np.uint8]) -> Tensor:
     """(B, 2, F) features of windows (B, H, W, 3) RGB and of their mirror images."""
-    rgb = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float()
-    views = [body_features(network(view)) for view in (rgb, rgb.flip(-1))]
+    mirrored = np.ascontiguousarray(pixels[:, :, ::-1])
+    views = [body_features(*network.run(view)) for view in (pixels, mirrored)]
     return torch.stack(views, dim=1).cpu()
 
 
-def network(device: str) -> tuple[nn.Module, str]:
-    """facing-s on a device, and the hash of its weights.
+def network(engine: Engine) -> Runner:
+    """facing-s in an engine.
 
     Raises:
         ModelError: its weights are missing or damaged.
     """
-    return hashed("facing-s", device)
+    return engine.load("facing-s")
 
 
 def load(path: str | Path | None = None) -> FacingReadout:

@@ -12,19 +12,17 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import nn
 from torch.nn import functional as F
 
+from crowd3d.models.engine import Engine, Runner
 from crowd3d.models.glance_s import POSSIBLE, STRIDE
-from crowd3d.models.registry import hashed
 from crowd3d.picture.reading import Arrays, Pass, Reading
 from crowd3d.picture.windows import FLAT, Pixels
 from tiling import Band, Tile
 
 _SHORTEST_PX = 25.0  # height, in the network's input, of the shortest person of a band
 _CELL_PX = 16  # side of a cell of a band's map, in the network's input
-_BLOCK_PX = 1536  # side of the part that one pass answers for
+_BLOCK_PX = 1024  # side of the part that one pass answers for
 _MARGIN_PX = 96  # seen around it: as far as the network's answer depends on
 _FLAT_LEVELS = 6  # nobody could be found in a block in which no channel spans more
 
@@ -32,7 +30,7 @@ _FLAT_LEVELS = 6  # nobody could be found in a block in which no channel spans m
 def glance(
     reading: Reading,
     bands: Sequence[Band],
-    device: str,
+    engine: Engine,
     is_over: Callable[[], bool] = lambda: False,
 ) -> None:
     """Write into every band how likely somebody of its heights is in each cell (`Band.chance`).
@@ -43,13 +41,13 @@ def glance(
     Raises:
         tiling.ImageError, tiling.JournalError.
     """
-    network, weights = hashed("glance-s", device)
+    network = engine.load("glance-s")
 
     def answer(pixels: Pixels, block: Sequence[Tile]) -> Arrays:
         inside = _border_repeated(pixels[0], block[0], reading.size_px)
-        return {"chance": _chances(network, inside, device)}
+        return {"chance": _chances(network, inside)}
 
-    work = Pass("glance", 1, {"device": device}, weights, answer)
+    work = Pass("glance", 1, {"engine": engine.facts}, network.weights_hash, answer, engine.workers)
     blocks = [(band, block) for band in bands for block in _blocks(band)]
     answers = reading.each(work, [block for _, block in blocks], FLAT)
     for (band, block), found in zip(blocks, answers, strict=True):
@@ -83,20 +81,13 @@ def _blocks(band: Band) -> list[Tile]:
     ]
 
 
-def _chances(network: nn.Module, pixels: Pixels, device: str) -> npt.NDArray[np.float16]:
+def _chances(network: Runner, pixels: Pixels) -> npt.NDArray[np.float16]:
     """(rows, columns) highest logit in each cell of a block; -inf where nobody can be."""
     rows, columns = ((side - 2 * _MARGIN_PX) // _CELL_PX for side in pixels.shape[:2])
     if _is_flat(pixels):
         return np.full((rows, columns), -np.inf, np.float16)
-    rgb = (
-        torch.from_numpy(pixels)
-        .to(device)
-        .permute(2, 0, 1)[None]
-        .float()
-        .contiguous(memory_format=torch.channels_last)
-    )
-    with torch.inference_mode():
-        logits = F.max_pool2d(network(rgb), _CELL_PX // STRIDE)[0, 0].cpu().numpy()
+    (maps,) = network.run(pixels[None])
+    logits = F.max_pool2d(maps, _CELL_PX // STRIDE)[0, 0].cpu().numpy()
     edge = _MARGIN_PX // _CELL_PX
     inner = logits[edge : edge + rows, edge : edge + columns]
     return np.where(inner >= POSSIBLE, inner, -np.inf).astype(np.float16)

@@ -21,6 +21,7 @@ from crowd3d.body.tree import COCO_MIRROR
 from crowd3d.config import Config
 from crowd3d.detect import facing
 from crowd3d.files.weights import tensors_hash
+from crowd3d.models.engine import Engine
 from crowd3d.picture.reading import Arrays, Pass, Reading
 from crowd3d.picture.windows import Pixels, Windows, windows
 from crowd3d.scene.camera import Camera
@@ -118,14 +119,14 @@ def settle_sides(
     known: KnownCamera,
     fitted: Fitted | None,
     config: Config,
-    device: str,
+    engine: Engine,
 ) -> PeopleSeen:
     """The second look: everybody with left and right corrected, and with the heading that was read.
 
     Args:
         known: what was known about the camera before the fit.
         fitted: camera and ground, or None if people did not determine them.
-        device: torch device for the network that reads headings.
+        engine: runs the network that reads headings.
 
     Raises:
         tiling.ImageError, tiling.JournalError.
@@ -143,7 +144,7 @@ def settle_sides(
         view = windows(known.camera)
     else:
         view = windows(fitted.camera, fitted.normal)
-    heading[rows] = read_headings(reading, tiles, view, device)
+    heading[rows] = read_headings(reading, tiles, view, engine)
     opened = openness(people.looks_px, height[:, None])
     people = settled(people, log_odds_front(opened, people.look_trust, heading))
     return replace(people, heading=heading)
@@ -163,23 +164,24 @@ def shows_feet(people: PeopleSeen) -> npt.NDArray[np.bool_]:
 
 
 def read_headings(
-    reading: Reading, tiles: Sequence[Tile], view: Windows, device: str
+    reading: Reading, tiles: Sequence[Tile], view: Windows, engine: Engine
 ) -> FloatArray:
     """(N, 2) headings of the people in the middle of the windows, see `crowd3d.models.facing_readout`.
 
     Args:
         tiles: N windows, see `facing.person_window`; view: how they are cut out of the picture.
-        reading, device: as for `settle_sides`.
+        reading, engine: as for `settle_sides`.
     """
     readout = facing.load()
-    network, weights_hash = facing.network(device)
+    network = facing.network(engine)
 
     def answer(pixels: Pixels, batch: Sequence[Tile]) -> Arrays:
         with torch.inference_mode():
-            heading = readout(facing.both_ways(network, pixels, device))
+            heading = readout(facing.both_ways(network, pixels))
         return {"heading": heading.double().numpy()}
 
-    settings = {"device": device, "readout": tensors_hash(readout)}
-    work = Pass("sides", _BATCH, settings, weights_hash, answer)
+    settings = {"engine": engine.facts, "readout": tensors_hash(readout)}
+    batch = min(_BATCH, engine.most_windows)
+    work = Pass("sides", batch, settings, network.weights_hash, answer, engine.workers)
     found = [part["heading"] for part in reading.each(work, tiles, view)]
     return np.concatenate([np.zeros((0, 2)), *found])

@@ -121,10 +121,10 @@ def _draw_seen(plot: Picture, view: View, outline_m: FloatArray) -> None:
 
 def _draw_density(plot: Picture, density: FloatArray) -> None:
     size = (plot.shape[1], plot.shape[0])
-    tint = cv2.resize(
-        _colors(density)[::-1].astype(np.float32), size, interpolation=cv2.INTER_LINEAR
-    )
-    plot[:] = np.rint(plot * (tint / 255.0))
+    colors = _colors(density)[::-1].astype(np.float32)
+    for channel in range(3):  # one by one, to save memory
+        tint = cv2.resize(colors[..., channel], size, interpolation=cv2.INTER_LINEAR)
+        plot[..., channel] = np.rint(plot[..., channel] * (tint / 255.0))
 
 
 def _draw_grid(plot: Picture, canvas: Picture, view: View) -> None:

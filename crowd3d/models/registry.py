@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from crowd3d.errors import ModelError
-from crowd3d.files.weights import read_weights, stamp_of, tensors_hash
+from crowd3d.files.weights import read_weights, stamp_of
 from crowd3d.models import catalog
 from crowd3d.models.crowd3dnet import Crowd3DNet
 from crowd3d.models.crowd3ds import Crowd3dS
@@ -95,20 +95,6 @@ def shared(
 def _shared(name: str, device: str, weights: str | Path, stamp: tuple[str, int, int]) -> nn.Module:
     """Remembered by its arguments; the stamp is there for that alone."""
     return build(name, weights).requires_grad_(False).to(device)
-
-
-@cache
-def hashed(name: str, device: str) -> tuple[nn.Module, str]:
-    """An embedded network of convolutions on a device, in their fastest memory layout, and its weights' hash.
-
-    It is kept for the process and must stay as it is, like that of `shared`.
-
-    Raises:
-        ModelError: as `build`.
-    """
-    network = build(name).to(device)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network, tensors_hash(network)
 
 
 def from_official(name: str, state_dict: State) -> nn.Module:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from threadpoolctl import threadpool_limits
 
 from crowd3d.picture.windows import Pixels, Windows
 from crowd3d.progress import Progress, Reporter
@@ -30,6 +34,7 @@ class Pass:
             JSON values.
         weights: hash of the network's weights.
         answer: function from the pixels (B, H, W, 3) RGB of a batch of windows to the arrays to keep.
+        workers: how many batches are answered at once, each in a thread of its own.
     """
 
     stage: str
@@ -37,6 +42,7 @@ class Pass:
     settings: Mapping[str, Any]
     weights: str
     answer: Callable[[Pixels, Sequence[Tile]], Arrays]
+    workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ class Reading:
         """Yield the network's answer for each batch of tiles, in order.
 
         Batches found in the journal are not computed again. The pixels of the next batch are read while the
-        network works on this one.
+        network works on others.
 
         Args:
             view: how the tiles are cut out of the picture.
@@ -76,11 +82,11 @@ class Reading:
         keys = [self._key(work, batch, view) for batch in batches]
         known = [self.journal.get(key) if self.journal is not None else None for key in keys]
         unknown = [batch for batch, found in zip(batches, known, strict=True) if found is None]
-        pixels = self._read_ahead(unknown, view)
+        answers = self._answers(work, unknown, view)
         for batch, key, recorded in zip(batches, keys, known, strict=True):
             found: Arrays | None = recorded
             if found is None:
-                found = work.answer(next(pixels), batch)
+                found = next(answers)
                 if self.journal is not None:
                     self.journal.put(key, found)
             yield found
@@ -96,13 +102,27 @@ class Reading:
         }
         return record_key(self.source.identity, batch, settings, work.weights)
 
-    def _read_ahead(self, batches: Sequence[Sequence[Tile]], view: Windows) -> Iterator[Pixels]:
-        def read(batch: Sequence[Tile]) -> Pixels:
-            return np.stack([view.read(self.source, tile) for tile in batch])
+    def _answers(
+        self, work: Pass, batches: Sequence[Sequence[Tile]], view: Windows
+    ) -> Iterator[Arrays]:
+        """The answers for all batches, in order."""
+        free = threading.Semaphore(work.workers)
 
-        with ThreadPoolExecutor(max_workers=1) as reader:
-            pending = [reader.submit(read, batch) for batch in batches[:1]]
-            for i in range(len(batches)):
-                pixels = pending.pop().result()
-                pending = [reader.submit(read, batch) for batch in batches[i + 1 : i + 2]]
-                yield pixels
+        def answered(batch: Sequence[Tile]) -> Arrays:
+            pixels = np.stack([view.read(self.source, tile) for tile in batch])
+            with free:
+                return work.answer(pixels, batch)
+
+        threads = work.workers + 1  # one more, which reads meanwhile
+        left = iter(batches)
+        # Idle threads of NumPy's matrix products wait in busy loops, which would slow the network by a third.
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
+            pending = deque(pool.submit(answered, batch) for batch in islice(left, threads))
+            try:
+                while pending:
+                    found = pending.popleft().result()
+                    pending.extend(pool.submit(answered, batch) for batch in islice(left, 1))
+                    yield found
+            finally:  # whoever asked may have seen enough
+                for future in pending:
+                    future.cancel()

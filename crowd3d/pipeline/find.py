@@ -109,8 +109,9 @@ def _seen(
     else:
         people, others = selection.everybody(found, fitted, search.config)
     if search.config.second_look:
-        device = search.detector.device
-        people = settle_sides(people, search.reading, search.known, fitted, search.config, device)
+        engine = search.detector.engine
+        engine.rest()  # another network comes
+        people = settle_sides(people, search.reading, search.known, fitted, search.config, engine)
     return Seen(
         people,
         fitted,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +12,15 @@ from crowd3d.config import Config
 from crowd3d.detect.detector import Detector
 from crowd3d.errors import ConfigError, EnvironmentProblem, ModelError
 from crowd3d.files.weights import metadata_of
-from crowd3d.models import catalog
+from crowd3d.models import catalog, openvino_engine
+from crowd3d.models.engine import Engine, torch_engine
 from crowd3d.patches.bodies import SMPL_BODY
 from crowd3d.patches.reader import PatchReader
 from crowd3d.picture.crops import Crops
 
 DEFAULT, READER = "crowd3d-s", "crowd3dnet"
 EMBEDDED = "embedded"
+_NUMBERS = {"openvino": "float32", "openvino-bfloat16": "bfloat16"}
 # Key and value of the configuration -> networks that it needs; all of them look at crops.
 _ON_CROPS = {
     ("depth_prior", "rootnet"): ("rootnet",),
@@ -73,10 +74,9 @@ def build_detector(model: str | Path | None, device: str, settings: Config) -> D
     chosen = choose(model)
     if chosen.reader is not None:
         raise ModelError(f"{model} tells poses, but finds nobody; `crowd3d reconstruct` takes it")
-    device = choose_device(device)
-    # A copy, because the detector changes the memory layout of its network.
-    network = copy.deepcopy(models.shared(DEFAULT, device, chosen.detector))
-    return Detector(network, device, settings.batch_size, settings.min_center_score)
+    engine = choose_engine(settings.engine, device)
+    network = engine.load(DEFAULT, chosen.detector)
+    return Detector(engine, network, settings.batch_size, settings.min_center_score)
 
 
 def build_reader(weights: str | Path, device: str, settings: Config) -> PatchReader:
@@ -103,6 +103,23 @@ def build_reader(weights: str | Path, device: str, settings: Config) -> PatchRea
         settings.min_center_score,
         trained_for,
     )
+
+
+def choose_engine(name: str, device: str) -> Engine:
+    """The engine for `Config.engine` and a device.
+
+    Raises:
+        ConfigError: the engine cannot use that device.
+        EnvironmentProblem: engine or device cannot be used here.
+    """
+    if name == "auto":
+        on_processor = choose_device(device) == "cpu" and openvino_engine.is_installed()
+        name = "openvino" if on_processor else "torch"
+    if name == "torch":
+        return torch_engine(choose_device(device))
+    if device not in ("auto", "cpu"):
+        raise ConfigError(f"the engine {name} runs on processors, not on the device {device!r}")
+    return openvino_engine.openvino_engine(_NUMBERS[name])
 
 
 def choose_device(name: str) -> str:

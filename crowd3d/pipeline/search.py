@@ -75,7 +75,7 @@ class Search:
         )
         search.found = search._look(scouts, windows(known.camera), "scout")
         small = [band for band in bands if band.high_px <= _GLANCED * height]
-        glance(reading, small, detector.device, lambda: search.stopped_by == "max_minutes")
+        glance(reading, small, detector.engine, lambda: search.stopped_by == "max_minutes")
         return search
 
     def looked(self, people: Detections) -> Looked:

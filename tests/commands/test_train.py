@@ -13,6 +13,7 @@ from crowd3d import lift, models
 from crowd3d.cli import main
 from crowd3d.data.cmu import Clip
 from crowd3d.detect import facing
+from crowd3d.models.engine import torch_engine
 from crowd3d.training.facing import train as facing_train
 from crowd3d.training.glance import train as glance_train
 from crowd3d.training.lift import train as lift_train
@@ -193,7 +194,7 @@ def test_the_readout_from_a_recipe_to_weights_that_load(tmp_path):
     file = tmp_path / "out" / "facing.safetensors"
     first = file.read_bytes()
     readout = facing.load(file)
-    assert readout.network == facing.network("cpu")[1]
+    assert readout.network == facing.network(torch_engine()).weights_hash
     facts = json.loads((tmp_path / "out" / "facing.json").read_text())
     assert facts == readout.facts and facts["windows"] > 0
     assert (tmp_path / "out" / "renders" / "phone-4" / "image.jpg").exists()

@@ -15,6 +15,7 @@ from crowd3d.errors import ModelError
 from crowd3d.files.weights import metadata_of, tensors_hash, write_weights
 from crowd3d.models import catalog, import_movenet
 from crowd3d.models.crowd3ds import Crowd3dS
+from crowd3d.models.engine import torch_engine
 from crowd3d.models.facing_s import STRIDE, FacingTrunk
 from crowd3d.models.mobilenet import MobileNetV2, SameConv, widened
 
@@ -93,8 +94,9 @@ def test_features_have_a_cell_for_every_sixteen_pixels(height, width):
 
 
 def test_the_embedded_weights_are_small_and_those_the_readout_was_trained_with():
-    network, weights_hash = facing.network("cpu")
-    assert weights_hash == tensors_hash(network) == facing.load().network
+    network = facing.network(torch_engine())
+    assert network.weights_hash == facing.load().network
+    assert network.weights_hash == tensors_hash(models.build("facing-s"))
     file = catalog.weights_file("facing-s")
     assert "Thunder" in metadata_of(file)["origin"]
     assert len(file.read_bytes()) < 3.3e6
@@ -123,10 +125,10 @@ def _other_weights():
 
 
 def test_batches_and_single_windows_agree():
-    network, _ = facing.network("cpu")
+    network = facing.network(torch_engine())
     pixels = np.random.default_rng(1).integers(0, 255, (3, 256, 160, 3), np.uint8)
-    together = facing.both_ways(network, pixels, "cpu")
-    alone = facing.both_ways(network, pixels[1:2], "cpu")
+    together = facing.both_ways(network, pixels)
+    alone = facing.both_ways(network, pixels[1:2])
     assert together.shape == (3, 2, facing.N_FEATURES)
     torch.testing.assert_close(together[1:2], alone, atol=1e-3, rtol=1e-4)
 

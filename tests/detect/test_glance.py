@@ -8,6 +8,7 @@ from helpers.paths import DEMO
 import tiling
 from crowd3d.detect import glance as glances
 from crowd3d.detect.glance import glance
+from crowd3d.models.engine import torch_engine
 from crowd3d.picture.reading import Reading
 from tiling import Band
 
@@ -15,7 +16,7 @@ from tiling import Band
 def _glanced(path, low_px=25.0):
     with tiling.open_image(path) as source:
         band = Band(low_px, 2 * low_px, (source.width, source.height), max_upscale=2.0)
-        glance(Reading(source), [band], "cpu")
+        glance(Reading(source), [band], torch_engine())
     return band
 
 
@@ -78,5 +79,5 @@ def test_cutting_into_blocks_changes_nothing(tmp_path, monkeypatch):
 def test_what_is_left_when_time_is_over_stays_possible(crowd):
     with tiling.open_image(crowd) as source:
         band = Band(25.0, 50.0, (source.width, source.height), max_upscale=2.0)
-        glance(Reading(source), [band], "cpu", is_over=lambda: True)
+        glance(Reading(source), [band], torch_engine(), is_over=lambda: True)
     assert band.is_possible.all()

@@ -12,6 +12,7 @@ from crowd3d import Camera, Plane
 from crowd3d.config import Config
 from crowd3d.detect import facing, sides
 from crowd3d.errors import ModelError
+from crowd3d.models.engine import torch_engine
 from crowd3d.picture.reading import Reading
 from crowd3d.scene.detections import PeopleSeen
 from crowd3d.scene.fitted import Fitted
@@ -187,14 +188,12 @@ def test_bands_lie_where_the_body_is():
 
 
 def test_a_mirror_turns_the_heading_round():
-    network, _ = facing.network("cpu")
+    network = facing.network(torch_engine())
     readout = facing.load()
     pixels = np.random.default_rng(3).integers(0, 255, (2, 256, 160, 3), np.uint8)
     with torch.inference_mode():
-        straight = readout(facing.both_ways(network, pixels, "cpu"))
-        flipped = readout(
-            facing.both_ways(network, np.ascontiguousarray(pixels[:, :, ::-1]), "cpu")
-        )
+        straight = readout(facing.both_ways(network, pixels))
+        flipped = readout(facing.both_ways(network, np.ascontiguousarray(pixels[:, :, ::-1])))
     mirrored = flipped * torch.tensor([-1.0, 1.0])
     torch.testing.assert_close(straight, mirrored, atol=1e-2, rtol=1e-3)
     assert straight.norm(dim=1).min() > 0.1
@@ -229,7 +228,7 @@ FITTED = Fitted(CAMERA, [PLANE], np.eye(4), {})
 
 def _settle(people, picture, journal=None, fitted=FITTED):
     reading, known = Reading(picture, journal=journal), KnownCamera((400, 400))
-    return sides.settle_sides(people, reading, known, fitted, Config(), "cpu")
+    return sides.settle_sides(people, reading, known, fitted, Config(), torch_engine())
 
 
 def _standing() -> PeopleSeen:

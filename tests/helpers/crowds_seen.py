@@ -7,6 +7,7 @@ import numpy as np
 
 from crowd3d import Camera, Plane
 from crowd3d.detect.detector import size_suitability
+from crowd3d.models.engine import torch_engine
 from crowd3d.picture.reading import Reading
 from crowd3d.scene.detections import Detections
 from tiling import Band, Tile
@@ -77,7 +78,7 @@ def shifted(people: Detections, u: float, v: float) -> Detections:
 class Eyes:
     """Stands in for `Detector`: sees everybody whom a tile shows whole, and 45 to 300 px tall in its input."""
 
-    device, batch_size = "cpu", 4
+    engine, batch_size = torch_engine(), 4
 
     def __init__(self, people: Detections) -> None:
         self.people = people

@@ -16,16 +16,18 @@ TIMED = {"scene.json", "report.html"}  # they tell the seconds that a run took
 
 
 class Killer:
-    """Progress that kills the run once so many tiles are done."""
+    """Progress that kills the run once so many tiles were shown to the network that finds people."""
 
     def __init__(self, after_tiles: int) -> None:
         self.left = after_tiles
+        self.counts = True
 
     def start(self, stage: str, total: int) -> None:
-        pass
+        del total
+        self.counts = stage not in ("glance", "sides")
 
     def advance(self, steps: int = 1) -> None:
-        self.left -= steps
+        self.left -= steps if self.counts else 0
         if self.left <= 0:
             raise KeyboardInterrupt
 

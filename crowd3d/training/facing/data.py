@@ -15,6 +15,7 @@ from torch import Tensor
 import tiling
 from crowd3d.detect import facing
 from crowd3d.export.floorplan import body_facing
+from crowd3d.models.engine import torch_engine
 from crowd3d.picture.windows import FLAT
 from crowd3d.progress import Reporter
 from crowd3d.synth import Truth, synthesize
@@ -85,10 +86,10 @@ def scene_people(folder: Path, seed: int, recipe: WindowRecipe, device: str = "c
                 window = FLAT.read(source, facing.person_window(box))
                 sharp = relit(window, recipe, rng) if is_relit else window
                 pixels += [sharp, poor_copy(sharp, recipe, rng)]
-    network, _ = facing.network(device)
+    network = facing.network(torch_engine(device))
     step = _WINDOWS_PER_PASS
     parts = [
-        facing.both_ways(network, np.stack(pixels[i : i + step]), device)
+        facing.both_ways(network, np.stack(pixels[i : i + step]))
         for i in range(0, len(pixels), step)
     ]
     nobody = torch.zeros(0, 2, facing.N_FEATURES)

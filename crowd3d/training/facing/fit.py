@@ -14,6 +14,7 @@ from torch import Tensor
 
 from crowd3d.detect import facing
 from crowd3d.files.digests import key_of
+from crowd3d.models.engine import torch_engine
 from crowd3d.models.facing_readout import FacingReadout
 from crowd3d.training.common.run_folder import Part, RunFolder
 from crowd3d.training.common.schedule import descend, learning_rate
@@ -47,7 +48,7 @@ def fit(
         OutputError: the checkpoint is damaged or of another recipe, or cannot be written.
     """
     torch.manual_seed(recipe.seed)
-    readout = FacingReadout(facing.N_FEATURES, facing.network("cpu")[1])
+    readout = FacingReadout(facing.N_FEATURES, facing.network(torch_engine()).weights_hash)
     readout.mean.copy_(people.seen.mean(dim=(0, 1)))
     readout.sd.copy_(people.seen.std(dim=(0, 1)) + 1e-3)
     optimizer = torch.optim.AdamW(readout.parameters(), weight_decay=recipe.weight_decay)

@@ -1,0 +1,108 @@
+"""Engines: what runs the networks that look at every part of a picture. torch is one of them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from crowd3d.files.weights import tensors_hash
+from crowd3d.models.registry import shared
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A network that is ready to run.
+
+    Attributes:
+        run: windows (B, H, W, 3) RGB, 0..255 -> the network's maps, each (B, C, h, w), float32, on the
+            engine's device. It may be called from as many threads at once as `Engine.workers` says.
+        weights_hash: SHA-256 of the network's tensors with their names.
+    """
+
+    run: Callable[[Pixels], tuple[Tensor, ...]]
+    weights_hash: str
+
+
+class Engine(Protocol):
+    """How and where networks are run.
+
+    Attributes:
+        facts: all that the answers depend on besides the network and its input; plain JSON values.
+        device: torch device on which the answers are.
+        workers: from how many threads at once a runner gains.
+        most_windows: with how many windows at once a runner gains.
+    """
+
+    facts: dict[str, Any]
+    device: str
+    workers: int
+    most_windows: int
+
+    def load(self, name: str, weights: str | Path = "embedded") -> Runner:
+        """A network of `crowd3d.models.registry` with its weights.
+
+        Raises:
+            ModelError: as `registry.build`, or the engine has no graph of the network.
+        """
+        ...
+
+    def rest(self) -> None:
+        """Free the memory of all that can be made again in a moment."""
+        ...
+
+
+class TorchEngine:
+    """Runs networks as they were trained, on any device that torch knows."""
+
+    workers = 1  # it uses all cores for one batch
+    most_windows = 1024  # what fits into memory is for others to say
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.device = device
+        self._runners: dict[nn.Module, Runner] = {}
+        self.facts: dict[str, Any] = {
+            "name": "torch",
+            "version": torch.__version__,
+            "numbers": "float32",
+            "device": device,
+        }
+
+    def load(self, name: str, weights: str | Path = "embedded") -> Runner:
+        """See `Engine.load`."""
+        network = shared(name, self.device, weights)
+        if network not in self._runners:
+            self._runners[network] = self._runner(network)
+        return self._runners[network]
+
+    def _runner(self, shared_one: nn.Module) -> Runner:
+        # A copy, because the shared network must keep its memory layout.
+        network = copy.deepcopy(shared_one)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+        def run(pixels: Pixels) -> tuple[Tensor, ...]:
+            rgb = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float()
+            with torch.inference_mode():
+                maps = network(rgb)
+            return (maps,) if isinstance(maps, Tensor) else tuple(maps)
+
+        return Runner(run, tensors_hash(network))
+
+    def rest(self) -> None:
+        """See `Engine.rest`; torch keeps nothing."""
+
+
+@cache
+def torch_engine(device: str = "cpu") -> TorchEngine:
+    """The engine of a device; one for the whole process."""
+    return TorchEngine(device)
