@@ -79,7 +79,8 @@ def reconstruct(
     poses = None if keypoints is None else poses_of(keypoints, Path(image).name)
     report = progress if progress is not None else Progress(enabled=False)
     seconds: dict[str, float] = {}
-    with translated_errors(), tiling.open_image(image, max_pixels=settings.max_pixels) as source:
+    limits = settings.max_pixels, settings.memory_gb
+    with translated_errors(), tiling.open_image(image, *limits) as source:
         known = _known(camera, source)
         with _timed(seconds, "open"):
             source.prepare()

@@ -29,6 +29,7 @@ class Config:
 
     # -- picture
     max_pixels: int = 4_000_000_000  # refuse larger pictures before decoding them
+    memory_gb: float = 1e6  # refuse pictures with which the program takes more
     # -- networks
     engine: str = "auto"  # what runs them: "openvino" on processors, "torch" anywhere
     # -- tiles

@@ -1,7 +1,14 @@
 """Gigapixel pictures in tiles: reading, planning, merging what they show, resuming."""
 
 from tiling.coverage import Band, height_bands
-from tiling.errors import ImageError, JournalError, MergeError, PlanError, TilingError
+from tiling.errors import (
+    ImageError,
+    JournalError,
+    MergeError,
+    PlanError,
+    ResourceError,
+    TilingError,
+)
 from tiling.fragments import containment, suppress_fragments, without_pairs
 from tiling.journal import Journal, record_key
 from tiling.merge import Merged, merge_detections, view_quality
@@ -21,6 +28,7 @@ __all__ = [
     "MergeError",
     "Merged",
     "PlanError",
+    "ResourceError",
     "Tile",
     "TilingError",
     "box_iou",

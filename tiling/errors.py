@@ -9,6 +9,10 @@ class ImageError(TilingError):
     """The picture cannot be read, or is outside the limits."""
 
 
+class ResourceError(TilingError):
+    """The machine lacks memory or temporary space for the picture."""
+
+
 class PlanError(TilingError):
     """No tiles can be planned from the given numbers."""
 

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from tiling.errors import ImageError
+from tiling.errors import ImageError, ResourceError
 from tiling.memory import give_back
 from tiling.resample import Pixels
 
-_MEMORY_BYTES = 128 * 2**20  # a 32-megapixel picture with all its halvings stays in memory
+MEMORY_BYTES = 128 * 2**20  # a 32-megapixel picture with all its halvings stays in memory
 _RESIDENT_BYTES = 16 * 2**20  # of a mapped file, pages touched before they are let go
 _STRIP_ROWS = 32  # small enough for the halving to stay in the cache
 _COARSEST_SIDE_PX = 256
@@ -101,7 +101,7 @@ def _mapped_file(n_bytes: int) -> mmap.mmap:
             else:
                 stream.truncate(n_bytes)
         except OSError as error:
-            raise ImageError(
+            raise ResourceError(
                 f"{n_bytes / 2**30:.1f} GiB of temporary space for the decoded picture are not "
                 f"free in {tempfile.gettempdir()} ({error.strerror}); set TMPDIR to a larger disk"
             ) from error
@@ -180,7 +180,7 @@ def build_levels(
     Returns:
         Levels from fine to coarse, scales 1, 2, 4, ...
     """
-    on_disk = image.width * image.height * 4 > _MEMORY_BYTES
+    on_disk = image.width * image.height * 4 > MEMORY_BYTES
     widths, heights = [image.width], [image.height]
     while max(widths[-1], heights[-1]) > _COARSEST_SIDE_PX:
         widths.append((widths[-1] + 1) // 2)

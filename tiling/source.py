@@ -23,6 +23,7 @@ from tiling.loading import (
     sniff_loader,
     to_srgb8,
 )
+from tiling.needs import check_needs, needs_of
 from tiling.pyramid import Level, RegionStore, Store, build_levels
 from tiling.resample import Pixels, resample, tap_range
 
@@ -30,12 +31,17 @@ DEFAULT_MAX_PIXELS = 4_000_000_000
 MAX_READ_PIXELS = 400_000_000  # of one answer: a larger one is surely a mistake of the caller
 
 
-def open_image(path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXELS) -> ImageSource:
+def open_image(
+    path: str | os.PathLike[str],
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_memory_gb: float = math.inf,
+) -> ImageSource:
     """Opens a JPEG, PNG, TIFF/BigTIFF or WebP picture by its header; decodes no pixel yet.
 
     Args:
         path: the file; its format is found from its first bytes.
         max_pixels: larger pictures are refused before anything is decoded.
+        max_memory_gb: so are, by the first read, pictures with which the program takes more.
 
     Raises:
         ImageError: missing, not a picture, damaged header, or outside the limits.
@@ -45,7 +51,7 @@ def open_image(path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXEL
     header = load(file, loader, access="random")
     check_limits(file, header.width, header.height, max_pixels)
     to_srgb8(header, file)  # unsupported samples are refused now and not in the middle of a run
-    return ImageSource(file, loader, header)
+    return ImageSource(file, loader, header, max_memory_gb)
 
 
 class ImageSource:
@@ -58,10 +64,15 @@ class ImageSource:
     Attributes:
         path: the file.
         width, height: upright size in pixels, EXIF orientation applied.
+        needs: memory and temporary space that a run with this picture takes.
     """
 
-    def __init__(self, path: Path, loader: str, header: Any) -> None:
+    def __init__(
+        self, path: Path, loader: str, header: Any, max_memory_gb: float = math.inf
+    ) -> None:
         self.path = path
+        self.needs = needs_of(header, path, loader)
+        self._max_memory_gb = max_memory_gb
         self._loader = loader
         self._header = header
         self._orientation = exif_orientation(header)
@@ -104,7 +115,8 @@ class ImageSource:
         """Decodes the file now instead of at the first read.
 
         Raises:
-            ImageError: the file is truncated or damaged, or temporary space is short.
+            ImageError: the file is truncated or damaged.
+            ResourceError: memory or temporary space is short; nothing was decoded then.
         """
         self._pyramid()
 
@@ -174,6 +186,7 @@ class ImageSource:
     def _pyramid(self) -> list[Level]:
         with self._lock:
             if self._levels is None:
+                check_needs(self.path, self.needs, self._max_memory_gb)
                 self._levels = self._build()
             return self._levels
 

@@ -238,7 +238,7 @@ class _Runner:
     def _open(self, picture: Path) -> Iterator[tiling.ImageSource]:
         with (
             translated_errors(),
-            tiling.open_image(picture, max_pixels=self.config.max_pixels) as source,
+            tiling.open_image(picture, self.config.max_pixels, self.config.memory_gb) as source,
         ):
             yield source
 

@@ -133,11 +133,18 @@ _RECONSTRUCT: tuple[Option, ...] = (
         help="Stop looking after so long. Another run may then find other people.",
     ),
     click.option("--max-pixels", type=int, help="Refuse larger pictures.  [default: 4000000000]"),
+    click.option(
+        "--memory",
+        "memory_gb",
+        metavar="GB",
+        type=click.FloatRange(0, min_open=True),
+        help="Refuse pictures with which the program takes more.",
+    ),
 )
 _OF_CONFIG = (
     *("refine_pose", "refine_crops", "refine_scene"),
     *("pose_expert", "depth_prior", "fuse_looks", "max_planes", "max_pixels"),
-    *("min_person_px", "max_tiles", "max_minutes", "engine"),
+    *("min_person_px", "max_tiles", "max_minutes", "engine", "memory_gb"),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import click
 from crowd3d.commands.folders import folders_of, refuse_other_result
 from crowd3d.commands.options import quiet_option, reconstruct_options
 from crowd3d.commands.terminal import progress_bars, warn
+
+_LARGE_BYTES = 2_000_000_000  # of memory and temporary file together
 
 
 @click.command()
@@ -47,6 +50,8 @@ def reconstruct(
         for image, folder in zip(images, folders, strict=True):
             refuse_other_result(folder, image, choices)
     for image, folder in zip(images, folders, strict=True):
+        if not quiet:
+            _tell_needs(image)
         with progress_bars(quiet) as progress:
             scene = api.reconstruct(image, out=folder, progress=progress, **choices)
         if not quiet:
@@ -55,3 +60,15 @@ def reconstruct(
             if taken["kind"] != "perspective":
                 click.echo(f"projection: {taken['kind']} ({taken['source']})")
             warn(scene.diagnostics["warnings"])
+
+
+def _tell_needs(image: Path) -> None:
+    """Say what a large picture takes, before it is decoded."""
+    import tiling
+
+    with suppress(tiling.TilingError):  # told by the run itself
+        with tiling.open_image(image) as source:
+            needs = source.needs
+        if needs.memory_bytes + needs.temporary_bytes > _LARGE_BYTES:
+            megapixels = source.width * source.height / 1e6
+            click.echo(f"{image}: {megapixels:,.0f} megapixels take {needs.in_words}", err=True)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import tiling
-from crowd3d.errors import ConfigError, ImageError, OutputError
+from crowd3d.errors import ConfigError, EnvironmentProblem, ImageError, OutputError
 
 
 def picture_identity(picture: Path, max_pixels: int) -> str:
@@ -23,6 +23,8 @@ def translated_errors() -> Iterator[None]:
         yield
     except tiling.ImageError as error:
         raise ImageError(str(error)) from None
+    except tiling.ResourceError as error:
+        raise EnvironmentProblem(str(error)) from None
     except tiling.PlanError as error:
         raise ConfigError(str(error)) from None
     except tiling.JournalError as error:

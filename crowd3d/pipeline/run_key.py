@@ -37,8 +37,8 @@ def settings_key(
     """SHA-256 of everything that the result depends on, except the picture.
 
     The arguments are those of `crowd3d.reconstruct`. The device is not included, so that machines with and
-    without a GPU can share a batch. Nor is the limit of pixels, so that it can be raised for a refused picture
-    without doing the others again.
+    without a GPU can share a batch. Nor are the limits of pixels and memory, so that they can be raised for a
+    refused picture without doing the others again.
 
     Raises:
         DataError: a given file cannot be read.
@@ -46,7 +46,7 @@ def settings_key(
         EnvironmentProblem: weights that must be imported are not installed.
     """
     numbers = dataclasses.asdict(config)
-    del numbers["max_pixels"]
+    del numbers["max_pixels"], numbers["memory_gb"]
     return key_of(
         {
             **_of_camera(camera),

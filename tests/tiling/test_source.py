@@ -260,7 +260,7 @@ def test_a_picture_too_large_for_memory_reads_the_same(
     in_memory = tiling.open_image(path)
     box: Any = (20.4, 31.2, 500, 400, (60, 70))
     expected = in_memory.read(*box), in_memory.read(5, 6, 70, 80)
-    monkeypatch.setattr("tiling.pyramid._MEMORY_BYTES", 0)
+    monkeypatch.setattr("tiling.pyramid.MEMORY_BYTES", 0)
     monkeypatch.setattr("tiling.pyramid._RESIDENT_BYTES", 50_000)
     on_disk = tiling.open_image(path)
     np.testing.assert_array_equal(on_disk.read(*box), expected[0])
