@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from crowd3d.models.mobilenet import INPUT_SCALE, MobileNetV2, conv3x3
+from crowd3d.models.mobilenet import MobileNetV2, conv3x3, scaled
 
 STRIDE = 4  # picture pixels per output cell
 _WIDTH = 1.5  # of MobileNetV2
@@ -102,6 +102,8 @@ def _upsample2(x: Tensor) -> Tensor:
 class Crowd3dS(nn.Module):
     """RGB tiles (B, 3, H, W), 0..255 -> `Heads`; H and W multiples of 32."""
 
+    scaled = staticmethod(scaled)
+
     def __init__(self) -> None:
         super().__init__()
         self.trunk = Trunk()
@@ -113,7 +115,11 @@ class Crowd3dS(nn.Module):
         self.keypoint_offset = Head(24, 34)
 
     def forward(self, rgb: Tensor) -> Heads:
-        features = self.trunk(rgb * INPUT_SCALE - 1.0)
+        return self.of_scaled(self.scaled(rgb))
+
+    def of_scaled(self, x: Tensor) -> Heads:
+        """`forward` of a picture in -1..1."""
+        features = self.trunk(x)
         return Heads(
             center=torch.sigmoid(self.center(features)),
             box_size=self.box_size(features),

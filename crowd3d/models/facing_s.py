@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from crowd3d.models.mobilenet import INPUT_SCALE, MobileNetV2
+from crowd3d.models.mobilenet import MobileNetV2, scaled
 
 STRIDE = 16  # picture pixels per output cell
 CHANNELS = 168
@@ -20,8 +20,14 @@ _WIDTH, _STAGES = 1.75, 5
 class FacingTrunk(MobileNetV2):
     """RGB windows (B, 3, H, W), 0..255 -> features (B, CHANNELS, H/16, W/16); H and W multiples of 16."""
 
+    scaled = staticmethod(scaled)
+
     def __init__(self) -> None:
         super().__init__(_WIDTH, _STAGES)
 
     def forward(self, rgb: Tensor) -> Tensor:
-        return self.each_stage(rgb * INPUT_SCALE - 1.0)[-1]
+        return self.of_scaled(self.scaled(rgb))
+
+    def of_scaled(self, x: Tensor) -> Tensor:
+        """`forward` of windows in -1..1."""
+        return self.each_stage(x)[-1]

@@ -62,7 +62,16 @@ class GlanceS(nn.Module):
         self.tell = nn.Conv2d(_HEAD_CHANNELS, 1, 1)
 
     def forward(self, rgb: Tensor) -> Tensor:
-        fine = self.fine(F.relu(self.stem(rgb * _INPUT_SCALE - 1.0)))
+        return self.of_scaled(self.scaled(rgb))
+
+    @staticmethod
+    def scaled(rgb: Tensor) -> Tensor:
+        """0..255 -> -1..1."""
+        return rgb * _INPUT_SCALE - 1.0
+
+    def of_scaled(self, x: Tensor) -> Tensor:
+        """`forward` of a picture in -1..1."""
+        fine = self.fine(F.relu(self.stem(x)))
         around = F.interpolate(self.from_coarse(self.coarse(fine)), scale_factor=2.0)
         logits: Tensor = self.tell(F.relu(self.from_fine(fine) + around))
         return logits

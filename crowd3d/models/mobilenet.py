@@ -21,6 +21,11 @@ _STEM_CHANNELS = 32
 INPUT_SCALE = 0.00784301757  # 1/127.5 in float16, as MoveNet was published
 
 
+def scaled(rgb: Tensor) -> Tensor:
+    """0..255 -> -1..1."""
+    return rgb * INPUT_SCALE - 1.0
+
+
 def widened(channels: int, width: float) -> int:
     """Channels of a layer at a width multiplier: the nearest multiple of 8, and never 10 % too few."""
     wanted = channels * width
