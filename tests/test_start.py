@@ -116,3 +116,10 @@ def test_late_names_are_those_that_type_checkers_see(module: str) -> None:
         package.misspelt  # noqa: B018
     with pytest.raises(ImportError):
         exec(f"from {module} import misspelt")
+
+
+def test_the_pipeline_loads_no_compiler_of_torch():
+    """It takes a second, and nothing here is compiled."""
+    code = "import sys, crowd3d.api; print('torch' in sys.modules, 'torch._dynamo' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.split() == ["True", "False"]
