@@ -36,9 +36,8 @@ def block(constants: bytes, tensors: Mapping[str, Tensor]) -> npt.NDArray[np.uin
     parts = [_padded(constants)]
     for name in sorted(tensors):
         parts.append(_padded(tensors[name].detach().cpu().contiguous().numpy().tobytes()))
-    return np.frombuffer(
-        bytearray(b"".join(parts)), np.uint8
-    )  # OpenVINO asks for memory to write to
+    # In a bytearray, because OpenVINO asks for memory that could be written to.
+    return np.frombuffer(bytearray(b"".join(parts)), np.uint8)
 
 
 def offsets(constants: bytes, tensors: Mapping[str, Tensor]) -> dict[str, int]:
