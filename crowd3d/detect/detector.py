@@ -62,12 +62,9 @@ class Detector:
 
         settings = {
             "min_score": self.min_score,
-            "engine": self.engine.facts,
             "fields": [f.name for f in fields(Detections)],
         }
-        work = Pass(
-            stage, self.batch_size, settings, self.weights_hash, answer, self.engine.workers
-        )
+        work = Pass.through(self.engine, self.network, stage, self.batch_size, settings, answer)
         for found in reading.each(work, tiles, view):
             yield Detections(**found)
 

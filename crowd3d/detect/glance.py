@@ -47,7 +47,7 @@ def glance(
         inside = _border_repeated(pixels[0], block[0], reading.size_px)
         return {"chance": _chances(network, inside)}
 
-    work = Pass("glance", 1, {"engine": engine.facts}, network.weights_hash, answer, engine.workers)
+    work = Pass.through(engine, network, "glance", 1, {}, answer)
     blocks = [(band, block) for band in bands for block in _blocks(band)]
     answers = reading.each(work, [block for _, block in blocks], FLAT)
     for (band, block), found in zip(blocks, answers, strict=True):

@@ -180,8 +180,7 @@ def read_headings(
             heading = readout(facing.both_ways(network, pixels))
         return {"heading": heading.double().numpy()}
 
-    settings = {"engine": engine.facts, "readout": tensors_hash(readout)}
-    batch = min(_BATCH, engine.most_windows)
-    work = Pass("sides", batch, settings, network.weights_hash, answer, engine.workers)
+    settings = {"readout": tensors_hash(readout)}
+    work = Pass.through(engine, network, "sides", _BATCH, settings, answer)
     found = [part["heading"] for part in reading.each(work, tiles, view)]
     return np.concatenate([np.zeros((0, 2)), *found])

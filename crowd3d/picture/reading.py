@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from threadpoolctl import threadpool_limits
 
+from crowd3d.models.engine import Engine, Runner
 from crowd3d.picture.windows import Pixels, Windows
 from crowd3d.progress import Progress, Reporter
 from crowd3d.version import __version__
@@ -43,6 +44,21 @@ class Pass:
     weights: str
     answer: Callable[[Pixels, Sequence[Tile]], Arrays]
     workers: int = 1
+
+    @classmethod
+    def through(
+        cls,
+        engine: Engine,
+        network: Runner,
+        stage: str,
+        batch_size: int,
+        settings: Mapping[str, Any],
+        answer: Callable[[Pixels, Sequence[Tile]], Arrays],
+    ) -> Pass:
+        """A pass of a network in an engine, with the threads and the batches from which that gains."""
+        settings = {"engine": engine.facts, **settings}
+        size = min(batch_size, engine.most_windows)
+        return cls(stage, size, settings, network.weights_hash, answer, engine.workers)
 
 
 @dataclass(frozen=True)
