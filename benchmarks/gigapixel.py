@@ -25,6 +25,7 @@ from shared import machine, surfaces
 from shared.copies import found_again
 from shared.rendered import Crowd, rendered
 from shared.results import Table, save_option, show
+from shared.results import keep as keep_results
 from shared.score import PPDS, SMALL_PX, Column, Row, percent, recall, scene_table, score
 from shared.surfaces import Size
 from shared.ways import answer_of
@@ -245,6 +246,8 @@ def main(cache: Path, pictures: str, options: str, keep: Path | None, save: bool
             row |= compared(scene.people, known, picture)
         rows[picture.name] = row
         click.echo(table({picture.name: row}).markdown() + "\n", err=True)
+        if save:  # the next picture may take an hour
+            keep_results("gigapixel", [table(rows)])
     show("gigapixel", [table(rows)], save=save)
 
 

@@ -26,16 +26,21 @@ class Needs:
     """What a run with one picture takes.
 
     Attributes:
-        memory_bytes: of the whole program, at most.
+        decoding_bytes: memory that the picture itself takes.
         temporary_bytes: of a file that vanishes with the program.
         as_a_whole: what kind of file it is, if it can only be decoded as a whole; else empty.
         remedy: command that makes a file of it that can be read in parts; empty if there is none.
     """
 
-    memory_bytes: int
+    decoding_bytes: int
     temporary_bytes: int
     as_a_whole: str = ""
     remedy: str = ""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of the whole program, at most."""
+        return PROGRAM_BYTES + self.decoding_bytes
 
     @property
     def in_words(self) -> str:
@@ -74,7 +79,7 @@ def needs_of(header: Any, path: Path, loader: str) -> Needs:
         stored = pixels
     is_mapped = pixels * _PYRAMID > MEMORY_BYTES
     return Needs(
-        PROGRAM_BYTES + whole + (0 if is_mapped else stored),
+        whole + (0 if is_mapped else stored),
         stored if is_mapped else 0,
         kind,
         remedy,
@@ -98,8 +103,8 @@ def check_needs(path: Path, needs: Needs, max_memory_gb: float = math.inf) -> No
             f"{path}: takes {needs.in_words}, but the limit is {max_memory_gb:g} GB{remedy}"
         )
     free = available_bytes()
-    # Without such a file, what the program takes is an upper limit, and the system may find room.
-    if needs.as_a_whole and needs.memory_bytes > free:
+    # What the program itself takes is an upper limit, and the system may find room for it.
+    if needs.as_a_whole and needs.decoding_bytes > free:
         raise ResourceError(
             f"{path}: takes {needs.in_words}, but {free / 1e9:.1f} GB are free{remedy}"
         )

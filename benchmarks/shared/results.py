@@ -102,14 +102,19 @@ def save_option(function: Command) -> Command:
 
 def show(name: str, tables: list[Table], *, save: bool) -> None:
     """Print the tables of a benchmark, and with `save` write them to the folder of results."""
-    tables = [table for table in tables if table.rows]
-    machine = machine_line()
     if save:  # before printing, because printing stops with an error if the output is a closed pipe
-        result = Result(name, command(), __version__, time.strftime("%Y-%m"), machine, tables)
-        write(result, RESULTS)
-    click.echo(f"{machine}\n")
+        keep(name, tables)
+    click.echo(f"{machine_line()}\n")
     for table in tables:
-        click.echo(table.markdown() + "\n")
+        if table.rows:
+            click.echo(table.markdown() + "\n")
+
+
+def keep(name: str, tables: list[Table]) -> None:
+    """Write the tables of the running command to the folder of results."""
+    known = [table for table in tables if table.rows]
+    month = time.strftime("%Y-%m")
+    write(Result(name, command(), __version__, month, machine_line(), known), RESULTS)
 
 
 def command() -> str:

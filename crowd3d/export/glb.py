@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from crowd3d.export.bodies import CrowdMesh
+from crowd3d.export.bodies import CrowdMesh, LocalBodies
 from crowd3d.export.normals import vertex_normals
 from crowd3d.export.palette import color_index, linear_palette
 from crowd3d.files import atomic, strict_json
@@ -32,11 +33,11 @@ _FLIP_YZ = np.diag([1.0, -1.0, -1.0])  # a glTF camera looks along -z with y up
 
 def write(scene: Scene, mesh: CrowdMesh, path: Path) -> None:
     """Write the file; raises OutputError."""
-    atomic.write_bytes(path, to_glb(scene, mesh))
+    atomic.write_parts(path, glb_parts(scene, mesh))
 
 
-def to_glb(scene: Scene, mesh: CrowdMesh) -> bytes:
-    """The bytes of the file (Khronos glTF 2.0, binary container).
+def glb_parts(scene: Scene, mesh: CrowdMesh) -> Iterator[bytes]:
+    """The bytes of the file (Khronos glTF 2.0, binary container), part by part.
 
     All people share one index accessor and a palette of materials. Each person's vertices are
     relative to its node, which stands at the foot of the torso.
@@ -64,14 +65,15 @@ def to_glb(scene: Scene, mesh: CrowdMesh) -> bytes:
         "cameras": [_lens(scene.camera)],
         **parts.document(),
     }
-    return _container(strict_json.plain(document), bytes(parts.binary))
+    yield from _container(strict_json.plain(document), parts)
 
 
 class _Parts:
-    """Arrays, meshes and materials of a file that grows."""
+    """Arrays, meshes and materials of a file that grows; arrays are made when they are written."""
 
     def __init__(self) -> None:
-        self.binary = bytearray()
+        self.n_bytes = 0
+        self.contents: list[Callable[[], Iterable[npt.NDArray[Any]]]] = []
         self.views: list[dict[str, Any]] = []
         self.accessors: list[dict[str, Any]] = []
         self.meshes: list[dict[str, Any]] = []
@@ -79,12 +81,25 @@ class _Parts:
 
     def view(self, array: npt.NDArray[Any], target: int) -> int:
         """Append an array of vertices or indices; its buffer view."""
-        content = np.ascontiguousarray(array).tobytes()
-        view = {"buffer": 0, "byteOffset": len(self.binary), "byteLength": len(content)}
+        return self.view_of(array.nbytes, lambda: [array], target)
+
+    def view_of(
+        self, n_bytes: int, make: Callable[[], Iterable[npt.NDArray[Any]]], target: int
+    ) -> int:
+        """Append an array of so many bytes that is made in parts; its buffer view."""
+        view = {"buffer": 0, "byteOffset": self.n_bytes, "byteLength": n_bytes}
         stride = {"byteStride": 12} if target == _VERTEX_BUFFER else {}
         self.views.append({**view, **stride, "target": target})
-        self.binary += content + bytes(-len(content) % 4)
+        self.contents.append(make)
+        self.n_bytes += n_bytes + -n_bytes % 4
         return len(self.views) - 1
+
+    def binary(self) -> Iterator[bytes]:
+        """The contents of all views, each filled up to four bytes."""
+        for view, make in zip(self.views, self.contents, strict=True):
+            for array in make():
+                yield np.ascontiguousarray(array).tobytes()
+            yield bytes(-int(view["byteLength"]) % 4)
 
     def accessor(
         self, view: int, offset: int, count: int, kind: int, type_: str, **more: Any
@@ -115,7 +130,7 @@ class _Parts:
             "materials": self.materials,
             "accessors": self.accessors,
             "bufferViews": self.views,
-            "buffers": [{"byteLength": len(self.binary)}] if self.binary else [],
+            "buffers": [{"byteLength": self.n_bytes}] if self.n_bytes else [],
         }
         return {name: value for name, value in members.items() if value}
 
@@ -125,16 +140,21 @@ def _people(
 ) -> list[dict[str, Any]]:
     if not len(mesh.index):
         return []
-    feet = frame.y_up(scene.people.hvip_m[mesh.index])
-    vertices = frame.y_up(mesh.vertices_m)
-    feet = np.where(np.isfinite(feet), feet, vertices.mean(axis=1))
-    vertices = (vertices - feet[:, None]).astype("<f4")
-    normals = vertex_normals(vertices, mesh.faces).astype("<f4")
+    bodies = LocalBodies.of(scene, mesh, frame)
+    feet = bodies.feet_m
+    n_vertices, n_bytes = mesh.vertices_m.shape[1], mesh.vertices_m.nbytes
+
+    def positions() -> Iterator[npt.NDArray[np.float32]]:
+        return (part.astype("<f4") for part in bodies.parts())
+
+    def normals() -> Iterator[npt.NDArray[np.float32]]:
+        return (vertex_normals(part, mesh.faces).astype("<f4") for part in positions())
+
     indices = parts.indices(mesh.faces)
-    n_vertices = vertices.shape[1]
-    position_view = parts.view(vertices, _VERTEX_BUFFER)
-    normal_view = parts.view(normals, _VERTEX_BUFFER)
-    low, high = vertices.min(axis=1).astype(float), vertices.max(axis=1).astype(float)
+    position_view = parts.view_of(n_bytes, positions, _VERTEX_BUFFER)
+    normal_view = parts.view_of(n_bytes, normals, _VERTEX_BUFFER)
+    low = np.concatenate([part.min(axis=1) for part in positions()]).astype(float)
+    high = np.concatenate([part.max(axis=1) for part in positions()]).astype(float)
     colors = color_index(scene.people.id[mesh.index])
     used, material = np.unique(colors, return_inverse=True)
     parts.materials += [_material(f"person_{c:02d}", linear_palette()[c], 0.75) for c in used]
@@ -237,10 +257,12 @@ def _camera_node(camera: Camera, frame: ExportFrame) -> dict[str, Any]:
     return {"name": "camera", "camera": 0, "translation": place, "rotation": rotation}
 
 
-def _container(document: dict[str, Any], binary: bytes) -> bytes:
+def _container(document: dict[str, Any], parts: _Parts) -> Iterator[bytes]:
     text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
     text += b" " * (-len(text) % 4)
-    chunks = struct.pack("<I4s", len(text), b"JSON") + text
-    if binary:
-        chunks += struct.pack("<I4s", len(binary), b"BIN\0") + binary
-    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
+    size = 12 + 8 + len(text) + (8 + parts.n_bytes if parts.n_bytes else 0)
+    yield struct.pack("<4sII", b"glTF", 2, size)
+    yield struct.pack("<I4s", len(text), b"JSON") + text
+    if parts.n_bytes:
+        yield struct.pack("<I4s", parts.n_bytes, b"BIN\0")
+        yield from parts.binary()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import numpy.typing as npt
 
@@ -20,7 +22,7 @@ IntArray = npt.NDArray[np.int64]
 _OPACITY = 0.72
 _AMBIENT = 0.38  # share of the colour that a surface seen edge-on keeps
 _OUTLINE = 0.55  # brightness of silhouettes, so that overlapping bodies stay apart
-_ROWS = 128  # picture rows drawn at once, to bound memory
+_BLOCK_PX = 256  # side of the parts that are drawn one by one
 # Where bodies end, a pixel is the mean of four rays on a rotated grid; elsewhere one ray does.
 _SUBPIXELS = np.array([[-0.125, -0.375], [0.375, -0.125], [0.125, 0.375], [-0.375, 0.125]])
 
@@ -45,14 +47,22 @@ def draw_overlay(scene: Scene, mesh: CrowdMesh, picture_rgb: Picture) -> Picture
 
 
 def _draw_bodies(scene: Scene, mesh: CrowdMesh, drawn: Picture) -> None:
-    """Bodies over a photograph, in place."""
+    """Bodies over a photograph, in place; block by block, as a crowd's triangles take much memory."""
     height, width = drawn.shape[:2]
-    brush = _Brush(scene, mesh, (width, height))
-    wanted = _covered(scene.camera, mesh.vertices_m, (width, height))
-    for top in range(0, height, _ROWS):
-        band = slice(top, min(top + _ROWS, height))
-        if wanted[band].any():
-            drawn[band] = brush.blend(drawn[band], wanted, top)
+    box_px = _boxes(scene.camera, mesh.vertices_m, (width, height))
+    for top, left in product(range(0, height, _BLOCK_PX), range(0, width, _BLOCK_PX)):
+        bottom, right = min(top + _BLOCK_PX, height), min(left + _BLOCK_PX, width)
+        # One pixel more on each side shows whether a silhouette ends at the border of the block.
+        low = np.array([max(left - 1, 0), max(top - 1, 0)])
+        high = np.array([min(right + 1, width), min(bottom + 1, height)])
+        is_near = (box_px[:, :2] < high).all(axis=1) & (box_px[:, 2:] > low).all(axis=1)
+        if is_near.any():
+            brush = _Brush(scene, mesh.filter(np.flatnonzero(is_near)), (width, height))
+            paint = brush.paint(box_px[is_near], low, high)
+            paint = paint[top - low[1] : bottom - low[1], left - low[0] : right - low[0]]
+            block = drawn[top:bottom, left:right]
+            blended = block * (1 - _OPACITY * paint[..., 3:]) + _OPACITY * 255 * paint[..., :3]
+            block[:] = np.clip(np.rint(blended), 0, 255)
 
 
 class _Brush:
@@ -67,24 +77,23 @@ class _Brush:
         self.camera = scene.camera
         self.scale = np.array([scene.camera.width / size[0], scene.camera.height / size[1]])
 
-    def blend(self, rows: Picture, wanted: npt.NDArray[np.bool_], top: int) -> Picture:
-        """Rows of the picture from `top` on, with the bodies over them."""
-        # One more row on each side shows whether a silhouette ends at the border of the band.
-        start, stop = max(top - 1, 0), min(top + len(rows) + 1, len(wanted))
-        v, u = np.nonzero(wanted[start:stop])
-        points = np.stack([u + 0.5, v + start + 0.5], axis=1)
-        person = np.full((stop - start, rows.shape[1]), -1, np.int64)
-        paint = np.zeros((*person.shape, 4), np.float32)
-        person[v, u], paint[v, u] = self.look(points)
+    def paint(self, box_px: IntArray, low: IntArray, high: IntArray) -> FloatArray:
+        """(H, W, 4) RGB and coverage of the block from `low` to `high` (2,), column and row."""
+        width, height = high - low
+        wanted = np.zeros((height, width), bool)
+        for left, top, right, bottom in np.maximum(box_px - np.tile(low, 2), 0):
+            wanted[top:bottom, left:right] = True
+        v, u = np.nonzero(wanted)
+        person = np.full((height, width), -1, np.int64)
+        paint = np.zeros((height, width, 4), np.float32)
+        person[v, u], paint[v, u] = self.look(np.stack([u, v], axis=1) + (low + 0.5))
         v, u = np.nonzero(silhouettes(person))
-        points = np.stack([u + 0.5, v + start + 0.5], axis=1)
+        points = np.stack([u, v], axis=1) + (low + 0.5)
         mean = sum(self.look(points + shift)[1] for shift in _SUBPIXELS) / len(_SUBPIXELS)
         paint[v, u] = mean * np.array([_OUTLINE] * 3 + [1.0], np.float32)
-        paint = paint[top - start :][: len(rows)]
-        blended = rows * (1 - _OPACITY * paint[..., 3:]) + _OPACITY * 255 * paint[..., :3]
-        return np.asarray(np.clip(np.rint(blended), 0, 255), dtype=np.uint8)
+        return paint
 
-    def look(self, points: npt.NDArray[np.float64]) -> tuple[IntArray, FloatArray]:
+    def look(self, points: npt.NDArray[np.floating]) -> tuple[IntArray, FloatArray]:
         """(N, 2) points of the picture -> who is seen there or -1, (N, 4) RGB and coverage."""
         rays = self.camera.rays(points * self.scale)
         hits = self.caster.hits(rays)
@@ -115,18 +124,14 @@ def silhouettes(person: IntArray) -> npt.NDArray[np.bool_]:
     return edge
 
 
-def _covered(
-    camera: Camera, vertices_m: FloatArray, size: tuple[int, int]
-) -> npt.NDArray[np.bool_]:
-    """(H, W) pixels inside the box of at least one body, and a margin of one pixel."""
-    wanted = np.zeros(size[::-1], dtype=bool)
+def _boxes(camera: Camera, vertices_m: FloatArray, size: tuple[int, int]) -> IntArray:
+    """(N, 4) left, top, right, bottom of each body and a margin of one pixel; zeros if it is not seen."""
     scale = np.array([camera.width / size[0], camera.height / size[1]])
-    for vertices in vertices_m:
+    boxes = np.zeros((len(vertices_m), 4), np.int64)
+    for box, vertices in zip(boxes, vertices_m, strict=True):
         pixels = camera.project(vertices) / scale
         pixels = pixels[np.isfinite(pixels).all(axis=1)]
-        if not len(pixels):
-            continue
-        left, top = np.clip(np.floor(pixels.min(axis=0)).astype(int) - 1, 0, None)
-        right, bottom = np.clip(np.ceil(pixels.max(axis=0)).astype(int) + 1, 0, None)
-        wanted[top:bottom, left:right] = True
-    return wanted
+        if len(pixels):
+            box[:2] = np.clip(np.floor(pixels.min(axis=0)) - 1, 0, size)
+            box[2:] = np.clip(np.ceil(pixels.max(axis=0)) + 1, 0, size)
+    return boxes

@@ -7,6 +7,7 @@ import html
 import json
 import math
 import re
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,11 @@ import numpy.typing as npt
 
 from crowd3d.errors import OutputError
 from crowd3d.export import tables
-from crowd3d.export.bodies import CrowdMesh
+from crowd3d.export.bodies import CrowdMesh, LocalBodies
 from crowd3d.export.floorplan import SIGMAS_95, FloorPlan, floor_plan
 from crowd3d.export.palette import person_colors
 from crowd3d.files import atomic, strict_json
-from crowd3d.scene.frames import ExportFrame, export_frame
+from crowd3d.scene.frames import export_frame
 from crowd3d.scene.scene import Scene
 from crowd3d.version import __version__
 
@@ -36,11 +37,12 @@ _COVARIANCE = "covariance_log_focal_pitch_roll_log_height"
 
 def write(scene: Scene, mesh: CrowdMesh, overlay: Picture, topview: Picture, path: Path) -> None:
     """Write the page; raises OutputError."""
-    atomic.write_text(path, to_html(scene, mesh, overlay, topview))
+    parts = html_parts(scene, mesh, overlay, topview)
+    atomic.write_parts(path, (part.encode() for part in parts))
 
 
-def to_html(scene: Scene, mesh: CrowdMesh, overlay: Picture, topview: Picture) -> str:
-    """The page as text.
+def html_parts(scene: Scene, mesh: CrowdMesh, overlay: Picture, topview: Picture) -> Iterator[str]:
+    """The page as text, part by part.
 
     Args:
         mesh: everybody's posed body; coarse bodies keep the page small.
@@ -48,7 +50,10 @@ def to_html(scene: Scene, mesh: CrowdMesh, overlay: Picture, topview: Picture) -
     """
     frame = export_frame(scene.camera, scene.planes)
     plan = floor_plan(scene, frame)
-    parts = {
+    bodies = LocalBodies.of(scene, mesh, frame)
+    farthest_m = max((float(np.abs(part).max()) for part in bodies.parts()), default=0.0)
+    step_m = max(farthest_m / 32767, 1e-6)
+    values = {
         "title": html.escape(scene.image_name),
         "tiles": "".join(_tile_html(*tile) for tile in numbers(scene, plan)),
         "warnings": _warnings_html(scene.diagnostics.get("warnings", [])),
@@ -56,10 +61,16 @@ def to_html(scene: Scene, mesh: CrowdMesh, overlay: Picture, topview: Picture) -
         "topview": data_uri(topview, ".png"),
         "version": html.escape(__version__),
         "script": "".join(_resource(name) for name in _SCRIPTS),
-        "data": _script_json(view_data(scene, mesh, plan, frame)),
+        "data": _script_json(view_data(scene, bodies, step_m, plan)),
     }
-    # One pass, so that nothing inside a part is taken for a placeholder.
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _resource("report.html"))
+    # Names and texts of the template take turns.
+    for i, text in enumerate(re.split(r"\{\{(\w+)\}\}", _resource("report.html"))):
+        if i % 2 == 0:
+            yield text
+        elif text == "positions":
+            yield from _in_steps(bodies, step_m)
+        else:
+            yield values[text]
 
 
 def numbers(scene: Scene, plan: FloorPlan) -> list[Tile]:
@@ -91,14 +102,9 @@ def numbers(scene: Scene, plan: FloorPlan) -> list[Tile]:
     return tiles
 
 
-def view_data(scene: Scene, mesh: CrowdMesh, plan: FloorPlan, frame: ExportFrame) -> dict[str, Any]:
-    """What the page's script needs, y up; bodies are int16 steps from the foot of their torso."""
-    bodies = frame.y_up(mesh.vertices_m)
-    feet = frame.y_up(scene.people.hvip_m[mesh.index])
-    feet = np.where(np.isfinite(feet), feet, bodies.mean(axis=1)) if len(feet) else feet
-    local = bodies - feet[:, None]
-    step_m = max(float(np.abs(local).max(initial=0.0)) / 32767, 1e-6)
-    steps = np.rint(local / step_m).astype("<i2")
+def view_data(scene: Scene, bodies: LocalBodies, step_m: float, plan: FloorPlan) -> dict[str, Any]:
+    """What the page's script needs, y up, besides the vertices; these are in steps of `step_m`."""
+    mesh, frame = bodies.mesh, bodies.frame
     index_type = "<u2" if mesh.faces.max(initial=0) < 65536 else "<u4"
     colors = person_colors(scene.people.id)
     camera = scene.camera
@@ -110,10 +116,9 @@ def view_data(scene: Scene, mesh: CrowdMesh, plan: FloorPlan, frame: ExportFrame
         "colors": np.round(colors, 3),
         "boxes": _boxes(scene),
         "bodies": mesh.index,
-        "n_vertices": bodies.shape[1],
+        "n_vertices": mesh.vertices_m.shape[1],
         "step_m": step_m,
-        "feet": np.round(feet, 4),
-        "positions": base64.b64encode(steps.tobytes()).decode(),
+        "feet": np.round(bodies.feet_m, 4),
         "faces": base64.b64encode(mesh.faces.astype(index_type).tobytes()).decode(),
         "wide_faces": index_type == "<u4",
         "sigmas": SIGMAS_95,
@@ -125,6 +130,17 @@ def view_data(scene: Scene, mesh: CrowdMesh, plan: FloorPlan, frame: ExportFrame
             "yfov": round(2 * math.atan2(camera.height / 2, camera.focal_px), 6),
         },
     }
+
+
+def _in_steps(bodies: LocalBodies, step_m: float) -> Iterator[str]:
+    """All vertices in steps, int16, as one base64 text in parts."""
+    left = b""
+    for part in bodies.parts():
+        content = left + np.rint(part / step_m).astype("<i2").tobytes()
+        whole = len(content) - len(content) % 3  # only the last part of a base64 text may be padded
+        left = content[whole:]
+        yield base64.b64encode(content[:whole]).decode()
+    yield base64.b64encode(left).decode()
 
 
 def _boxes(scene: Scene) -> list[list[float] | None]:

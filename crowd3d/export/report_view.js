@@ -55,7 +55,7 @@ function buffer(kind, content) {
   return b;
 }
 const nBodies = data.bodies.length, nVertices = data.n_vertices;
-const positions = new Int16Array(bytes(data.positions));
+const positions = new Int16Array(bytes(document.getElementById("positions").textContent));
 const faces = new (data.wide_faces ? Uint32Array : Uint16Array)(bytes(data.faces));
 const positionBuffer = buffer(gl.ARRAY_BUFFER, positions);
 const normalBuffer = buffer(gl.ARRAY_BUFFER, smoothNormals(positions, faces, nVertices, nBodies));

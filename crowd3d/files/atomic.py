@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,12 +15,17 @@ from crowd3d.errors import OutputError
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace the file by the content, atomically; raises OutputError."""
+    write_parts(path, [content])
+
+
+def write_parts(path: Path, parts: Iterable[bytes]) -> None:
+    """Like `write_bytes`, with content that need not be in memory at once."""
     # Processes of several machines, even of one number, may write the same file on a shared disk.
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(partial, "wb") as file:
-            file.write(content)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)

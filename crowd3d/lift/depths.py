@@ -58,6 +58,10 @@ class Depths:
     log_sd: FloatArray
     is_new: bool
 
+    def filter(self, rows: npt.NDArray[np.int64]) -> Depths:
+        """The depths of the people that an index array selects, in that order."""
+        return Depths(self.over_focal[rows], self.log_sd[rows], self.is_new)
+
 
 def extents_m(vertices_m: FloatArray, box_px: FloatArray, camera: Camera) -> FloatArray:
     """(N,) extents in metres of bodies along the longer side of their boxes, seen along the boxes' rays.

@@ -32,6 +32,8 @@ from crowd3d.scene.standing import feet_m, offsets_m
 
 FloatArray = npt.NDArray[np.float64]
 
+_AT_ONCE = 512  # people; the posteriors of all their looks and their posed bodies are held at once
+
 
 def lift_people(
     people: Detections,
@@ -53,8 +55,31 @@ def lift_people(
         crops: the picture, needed if `config.pose_expert` asks for a network that looks at crops.
         depths: estimated depths; combined with the places only if `Depths.is_new`, and not in panoramas.
     """
-    if len(people) == 0:
-        return People.empty()
+    parts = []
+    for rows in _parts_of(len(people)):
+        some_depths = None if depths is None else depths.filter(rows)
+        some = people.filter(rows)
+        lifted = _lift_part(some, fitted, body, lifter, config, crops, some_depths)
+        parts.append(replace(lifted, id=rows[lifted.id]))
+    return People.cat(parts)
+
+
+def _parts_of(n_people: int) -> list[npt.NDArray[np.int64]]:
+    """The rows of all people, in parts."""
+    rows = np.arange(n_people)
+    return [rows[i : i + _AT_ONCE] for i in range(0, n_people, _AT_ONCE)]
+
+
+def _lift_part(
+    people: Detections,
+    fitted: Fitted,
+    body: BodyModel,
+    lifter: Lift,
+    config: Config,
+    crops: Crops | None,
+    depths: Depths | None,
+) -> People:
+    """`lift_people` for some of the people."""
     plane = plane_at(fitted.planes, feet_px(people))
     lifted = lift_poses(people, fitted, body, lifter, config, crops)
     rotations, fisher = lifted.rotations, lifted.fisher
@@ -79,17 +104,20 @@ def lift_without_place(
 
     Raises and arguments as of `lift_people`.
     """
-    if len(people) == 0:
-        return People.empty()
-    lifted = lift_poses(people, fitted, body, lifter, config)
-    return People.unplaced_rows(
-        people.score,
-        people.box_px,
-        people.keypoints_px,
-        roma.rotmat_to_rotvec(lifted.rotations).double().numpy(),
-        lifted.betas.double().numpy(),
-        lifted.fisher.double().numpy(),
-    )
+    parts = []
+    for rows in _parts_of(len(people)):
+        some = people.filter(rows)
+        lifted = lift_poses(some, fitted, body, lifter, config)
+        part = People.unplaced_rows(
+            some.score,
+            some.box_px,
+            some.keypoints_px,
+            roma.rotmat_to_rotvec(lifted.rotations).double().numpy(),
+            lifted.betas.double().numpy(),
+            lifted.fisher.double().numpy(),
+        )
+        parts.append(replace(part, id=rows))
+    return People.cat(parts)
 
 
 def lift_poses(

@@ -441,7 +441,7 @@ def accessor(document: dict[str, Any], binary: bytes, index: int) -> np.ndarray:
 def test_glb_holds_everybody_where_they_stand():
     scene = scattered_scene(5)
     mesh = crowd_mesh(scene, BoxBody())
-    document, binary = parse_glb(glb.to_glb(scene, mesh))
+    document, binary = parse_glb(b"".join(glb.glb_parts(scene, mesh)))
     frame = export_frame(scene.camera, scene.planes)
     nodes = {node["name"]: node for node in document["nodes"]}
     assert len(nodes) == 7
@@ -472,7 +472,7 @@ def test_glb_holds_everybody_where_they_stand():
 
 def test_the_ground_lies_below_the_crowd():
     scene = scattered_scene(5)
-    document, binary = parse_glb(glb.to_glb(scene, crowd_mesh(scene, BoxBody())))
+    document, binary = parse_glb(b"".join(glb.glb_parts(scene, crowd_mesh(scene, BoxBody()))))
     node = next(n for n in document["nodes"] if n["name"] == "ground_0")
     (primitive,) = document["meshes"][node["mesh"]]["primitives"]
     corners = accessor(document, binary, primitive["attributes"]["POSITION"])
@@ -490,7 +490,7 @@ def test_every_plane_with_people_has_its_ground():
     scene.planes.append(lower)
     scene.people.plane[3:] = 1
     scene.people.hvip_m[3:] = lower.foot_m(scene.people.hvip_m[3:])
-    document, binary = parse_glb(glb.to_glb(scene, crowd_mesh(scene, BoxBody())))
+    document, binary = parse_glb(b"".join(glb.glb_parts(scene, crowd_mesh(scene, BoxBody()))))
     node = next(n for n in document["nodes"] if n["name"] == "ground_1")
     (primitive,) = document["meshes"][node["mesh"]]["primitives"]
     corners = accessor(document, binary, primitive["attributes"]["POSITION"])
@@ -501,7 +501,7 @@ def test_every_plane_with_people_has_its_ground():
 
 def test_the_gltf_camera_sees_what_the_camera_sees():
     scene = scattered_scene(5)
-    document, _ = parse_glb(glb.to_glb(scene, crowd_mesh(scene, BoxBody())))
+    document, _ = parse_glb(b"".join(glb.glb_parts(scene, crowd_mesh(scene, BoxBody()))))
     node = next(n for n in document["nodes"] if n["name"] == "camera")
     lens = document["cameras"][node["camera"]]["perspective"]
     points = export_frame(scene.camera, scene.planes).y_up(scene.people.torso_m)
@@ -517,7 +517,7 @@ def test_the_gltf_camera_sees_what_the_camera_sees():
 @pytest.mark.parametrize(("n", "planes"), [(0, True), (0, False), (2, False)])
 def test_glb_of_scenes_that_lack_something(n, planes):
     scene = scattered_scene(n, planes)
-    document, binary = parse_glb(glb.to_glb(scene, crowd_mesh(scene, BoxBody())))
+    document, binary = parse_glb(b"".join(glb.glb_parts(scene, crowd_mesh(scene, BoxBody()))))
     assert len(document["nodes"]) == n + planes + 1
     assert all(document[name] for name in document if isinstance(document[name], list))
     assert bool(binary) == ("buffers" in document)
@@ -526,7 +526,7 @@ def test_glb_of_scenes_that_lack_something(n, planes):
 def test_who_has_no_place_is_left_out():
     scene = scattered_scene(3)
     scene.people.transl_m[0] = np.nan
-    document, _ = parse_glb(glb.to_glb(scene, crowd_mesh(scene, BoxBody())))
+    document, _ = parse_glb(b"".join(glb.glb_parts(scene, crowd_mesh(scene, BoxBody()))))
     names = [n["name"] for n in document["nodes"] if n["name"].startswith("person")]
     assert names == ["person_0002", "person_0003"]
 
@@ -555,9 +555,14 @@ def page_data(text: str) -> dict[str, Any]:
     return json.loads(found[1], parse_constant=lambda name: pytest.fail(name))
 
 
+def page_positions(text: str) -> np.ndarray:
+    found = re.search(r'<script type="text/plain" id="positions">(.*?)</script>', text, re.S)
+    return np.frombuffer(base64.b64decode(found[1], validate=True), "<i2")
+
+
 def a_page(scene: Scene) -> str:
     picture = np.full((60, 90, 3), 128, np.uint8)
-    return report.to_html(scene, crowd_mesh(scene, BoxBody()), picture, picture)
+    return "".join(report.html_parts(scene, crowd_mesh(scene, BoxBody()), picture, picture))
 
 
 def test_the_page_needs_nothing_else():
@@ -580,15 +585,16 @@ def test_names_and_warnings_are_escaped():
     text = a_page(scene)
     assert "<img src=x" not in text and "<img src=y" not in text
     assert "&lt;img src=y&gt;" in text and "{{data}}.jpg" in text
-    assert text.count("</script>") == 2
+    assert text.count("</script>") == 3
 
 
 def test_bodies_in_the_page_are_where_they_should_be():
     scene = scattered_scene(4)
     scene.people.transl_m[1] = np.nan
-    data = page_data(a_page(scene))
+    text = a_page(scene)
+    data = page_data(text)
     assert data["bodies"] == [0, 2, 3] and len(data["people"]) == 4
-    steps = np.frombuffer(base64.b64decode(data["positions"]), "<i2").reshape(3, -1, 3)
+    steps = page_positions(text).reshape(3, -1, 3)
     faces = np.frombuffer(base64.b64decode(data["faces"]), "<u2").reshape(-1, 3)
     np.testing.assert_array_equal(faces, BOX_FACES)
     placed = steps * data["step_m"] + np.array(data["feet"])[:, None]

@@ -62,12 +62,12 @@ def test_the_nearer_body_wins_whatever_the_order():
     np.testing.assert_array_equal(one[140:160, 190:200], alone[140:160, 190:200])
 
 
-def test_bands_do_not_show(monkeypatch):
+def test_blocks_do_not_show(monkeypatch):
     rng = np.random.default_rng(1)
     scene, mesh = scene_of(rng.uniform([-4, -3, 8], [4, 3, 20], (25, 3)))
     whole = draw_overlay(scene, mesh, GREY)
-    for rows in (1, 7, 1000):
-        monkeypatch.setattr(module, "_ROWS", rows)
+    for side in (7, 50, 1000):
+        monkeypatch.setattr(module, "_BLOCK_PX", side)
         np.testing.assert_array_equal(draw_overlay(scene, mesh, GREY), whole)
 
 
