@@ -19,7 +19,8 @@ from tiling.memory import give_back
 from tiling.resample import Pixels
 
 MEMORY_BYTES = 128 * 2**20  # a 32-megapixel picture with all its halvings stays in memory
-_RESIDENT_BYTES = 16 * 2**20  # of a mapped file, pages touched before they are let go
+_RESIDENT_BYTES = 32 * 2**20  # of a mapped file, pages touched before they are let go
+_FAULT_BYTES = 1 << 16  # Linux maps so much around each address that is read
 _STRIP_ROWS = 32  # small enough for the halving to stay in the cache
 _COARSEST_SIDE_PX = 256
 
@@ -57,7 +58,7 @@ class ArrayStore:
 
     def fetch(self, x: int, y: int, w: int, h: int) -> Pixels:
         region = np.array(self.pixels[y : y + h, x : x + w])
-        self._release(region.nbytes)
+        self._release(max(region.nbytes, h * _FAULT_BYTES))
         return region
 
     def write_rows(self, y: int, rows: Pixels) -> None:

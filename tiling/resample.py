@@ -16,6 +16,7 @@ import numpy.typing as npt
 Pixels = npt.NDArray[np.uint8]
 _FloatRows = npt.NDArray[np.float32]
 _BLOCK = 16  # output pixels per matrix product: wide enough for BLAS, narrow enough to stay banded
+_STRIPE = 512  # output rows that are floats at once; whole blocks
 
 
 def axis_weights(
@@ -66,11 +67,22 @@ def resample(
         (out_h, out_w, channels) uint8, rounded to nearest.
     """
     rows, columns, channels = pixels.shape
-    flat = pixels.reshape(rows, columns * channels).astype(np.float32)
-    flat = _banded_product(*axis_weights(y, h, out_h), flat)
-    flat = _banded_product_right(*axis_weights(x, w, out_w), flat, channels)
-    flat += 0.5
-    return flat.astype(np.uint8).reshape(out_h, out_w, channels)
+    flat = pixels.reshape(rows, columns * channels)
+    first, weights = axis_weights(y, h, out_h)
+    across = axis_weights(x, w, out_w)
+    result = np.empty((out_h, out_w * channels), np.uint8)
+    for top in range(0, out_h, _STRIPE):
+        part = slice(top, top + _STRIPE)
+        low, high = np.clip([first[part][0], first[part][-1] + weights.shape[1]], 0, rows)
+        low = min(low, rows - 1)
+        high = max(high, low + 1)
+        stripe = _banded_product(
+            first[part] - low, weights[part], flat[low:high].astype(np.float32)
+        )
+        stripe = _banded_product_right(*across, stripe, channels)
+        stripe += 0.5
+        result[part] = stripe
+    return result.reshape(out_h, out_w, channels)
 
 
 def _bands(first: npt.NDArray[np.int64], weights: _FloatRows, n_in: int) -> Any:
