@@ -15,6 +15,7 @@ from crowd3d import config as configs
 from crowd3d.config import Config
 from crowd3d.data.keypoint_files import poses_of
 from crowd3d.errors import OutputError
+from crowd3d.models.ray_engine import spread_over
 from crowd3d.picture.camera_hint import CameraHint
 from crowd3d.picture.crops import Crops
 from crowd3d.picture.opening import translated_errors
@@ -48,6 +49,7 @@ def reconstruct(
     out: str | Path | None = None,
     progress: Reporter | None = None,
     keypoints: str | Path | None = None,
+    ray: str | None = None,
 ) -> Scene:
     """Turn one photograph of a crowd into one metric 3D scene.
 
@@ -65,6 +67,8 @@ def reconstruct(
         progress: is called at every stage and step, see `crowd3d.progress.Progress`.
         keypoints: file with the user's own 2D poses, used instead of the detector; the formats are described
             in `crowd3d.data.keypoint_files`.
+        ray: address of a Ray cluster over whose cores the picture is spread; "auto" for the cluster of this
+            machine. The bytes are those of a run without it.
 
     Returns:
         Scene, possibly without people; `diagnostics["warnings"]` says in words what not to trust.
@@ -97,10 +101,11 @@ def reconstruct(
                     seen, origin = people_of_poses(poses, source, known, settings), "own 2D poses"
                     engine = None
                 else:
-                    detector = build_detector(chosen.detector, device, settings)
-                    seen = find_people(reading, detector, known, settings)
-                    origin, engine = detector.weights_hash[:16], detector.engine.facts
-                    detector.engine.rest()  # no network looks at the picture any more
+                    with spread_over(ray) as spread:
+                        detector = build_detector(chosen.detector, device, settings, spread)
+                        seen = find_people(reading, detector, known, settings)
+                        origin, engine = detector.weights_hash[:16], detector.engine.facts
+                        detector.engine.rest()  # no network looks at the picture any more
             name = Path(image).name
             if reader is None:
                 with _timed(seconds, "lift"):

@@ -20,6 +20,7 @@ import cv2
 import torch
 
 from crowd3d.errors import EnvironmentProblem
+from crowd3d.models.ray_engine import cluster
 
 Calls = Sequence[tuple[Any, ...]]
 Result = tuple[str, str]
@@ -122,34 +123,16 @@ def _environment(threads: int) -> Iterator[None]:
 def _on_ray(
     function: Function, calls: Calls, address: str, workers: int | None, threads: int, gpu: bool
 ) -> Results:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray must not send usage data
-    try:
-        import ray
-    except ImportError:
-        raise EnvironmentProblem(
-            "--ray needs the package ray; install it: pip install 'crowd3d[ray]'"
-        ) from None
-
     def limited(call: tuple[Any, ...]) -> Result:
         _limit(threads)
         return function(*call)
 
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level="error")
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().split(". ")[0]
-        raise EnvironmentProblem(f"there is no Ray cluster at {address!r}: {reason}") from None
-    try:
-        n_gpus = 1 if gpu and ray.cluster_resources().get("GPU", 0) >= 1 else 0
-        remote = ray.remote(limited).options(num_cpus=threads, num_gpus=n_gpus)
+    with cluster(address) as connected:
+        n_gpus = 1 if gpu and connected.cluster_resources().get("GPU", 0) >= 1 else 0
+        remote = connected.remote(limited).options(num_cpus=threads, num_gpus=n_gpus)
         waiting, running = list(reversed(calls)), list[Any]()
         while waiting or running:
             while waiting and len(running) < (workers or len(calls)):
                 running.append(remote.remote(waiting.pop()))
-            ready, running = ray.wait(running)
-            yield from ray.get(ready)
-    except ray.exceptions.RayError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise EnvironmentProblem(f"Ray: {reason}") from None
-    finally:
-        ray.shutdown()  # ends all calls that this run has started in the cluster
+            ready, running = connected.wait(running)
+            yield from connected.get(ready)

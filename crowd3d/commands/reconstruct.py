@@ -25,12 +25,18 @@ _LARGE_BYTES = 2_000_000_000  # of memory and temporary file together
     type=click.Path(path_type=Path),
     help="Folder for the result; of several pictures each has its own in it.  [default: NAME_crowd3d]",
 )
+@click.option(
+    "--ray",
+    metavar="ADDRESS",
+    help="Spread each picture over this Ray cluster; auto is the one here.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace the result of another run in the folder.")
 @reconstruct_options
 @quiet_option
 def reconstruct(
     images: tuple[Path, ...],
     out: Path | None,
+    ray: str | None,
     overwrite: bool,
     choices: dict[str, Any],
     quiet: bool,
@@ -53,7 +59,7 @@ def reconstruct(
         if not quiet:
             _tell_needs(image)
         with progress_bars(quiet) as progress:
-            scene = api.reconstruct(image, out=folder, progress=progress, **choices)
+            scene = api.reconstruct(image, out=folder, progress=progress, ray=ray, **choices)
         if not quiet:
             click.echo(closing_line(scene, folder))
             taken = scene.diagnostics["projection"]

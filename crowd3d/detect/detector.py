@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 
 from crowd3d.models.crowd3ds import Heads
 from crowd3d.models.crowd3ds_decode import decode
-from crowd3d.models.engine import Engine, Runner
-from crowd3d.picture.reading import Arrays, Pass, Reading
+from crowd3d.models.engine import Arrays, Engine, Runner
+from crowd3d.picture.reading import Pass, Reading
 from crowd3d.picture.windows import FLAT, Pixels, Windows
 from crowd3d.scene.detections import Detections
 from tiling import Tile
@@ -55,11 +55,7 @@ class Detector:
         Raises:
             tiling.ImageError, tiling.JournalError.
         """
-
-        def answer(pixels: Pixels, batch: Sequence[Tile]) -> Arrays:
-            found = self._infer(pixels, batch, reading.size_px, view)
-            return {f.name: getattr(found, f.name) for f in fields(found)}
-
+        answer = _Looking(self.min_score, reading.size_px, view)
         settings = {
             "min_score": self.min_score,
             "fields": [f.name for f in fields(Detections)],
@@ -68,26 +64,30 @@ class Detector:
         for found in reading.each(work, tiles, view):
             yield Detections(**found)
 
-    def _infer(
-        self,
-        pixels: Pixels,
-        batch: Sequence[Tile],
-        image_size: tuple[int, int],
-        view: Windows,
-    ) -> Detections:
-        found = decode(Heads(*self.network.run(pixels)), self.min_score)
+
+@dataclass(frozen=True)
+class _Looking:
+    """From a batch of tiles to the fields of `Detections`."""
+
+    min_score: float
+    image_size: tuple[int, int]
+    view: Windows
+
+    def __call__(self, network: Runner, pixels: Pixels, batch: Sequence[Tile]) -> Arrays:
+        found = decode(Heads(*network.run(pixels)), self.min_score)
         tile_index = found.tile.cpu().numpy()
         score, boxes, keypoints = (
             t.cpu().numpy().astype(np.float64)
             for t in (found.score, found.box_px, found.keypoints_px)
         )
         rows = [np.flatnonzero(tile_index == i) for i in range(len(batch))]
-        return Detections.cat(
+        seen = Detections.cat(
             [
-                _to_picture(score[r], boxes[r], keypoints[r], tile, image_size, view)
+                _to_picture(score[r], boxes[r], keypoints[r], tile, self.image_size, self.view)
                 for r, tile in zip(rows, batch, strict=True)
             ]
         )
+        return {f.name: getattr(seen, f.name) for f in fields(seen)}
 
 
 def _to_picture(

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from torch.nn import functional as F
 
-from crowd3d.models.engine import Engine, Runner
+from crowd3d.models.engine import Arrays, Engine, Runner
 from crowd3d.models.glance_s import POSSIBLE, STRIDE
-from crowd3d.picture.reading import Arrays, Pass, Reading
+from crowd3d.picture.reading import Pass, Reading
 from crowd3d.picture.windows import FLAT, Pixels
 from tiling import Band, Tile
 
@@ -42,12 +43,7 @@ def glance(
         tiling.ImageError, tiling.JournalError.
     """
     network = engine.load("glance-s")
-
-    def answer(pixels: Pixels, block: Sequence[Tile]) -> Arrays:
-        inside = _border_repeated(pixels[0], block[0], reading.size_px)
-        return {"chance": _chances(network, inside)}
-
-    work = Pass.through(engine, network, "glance", 1, {}, answer)
+    work = Pass.through(engine, network, "glance", 1, {}, _Glancing(reading.size_px))
     blocks = [(band, block) for band in bands for block in _blocks(band)]
     answers = reading.each(work, [block for _, block in blocks], FLAT)
     for (band, block), found in zip(blocks, answers, strict=True):
@@ -58,6 +54,16 @@ def glance(
         row, column = (round((edge + margin_px) / band.cell_px) for edge in (block.y, block.x))
         chance = found["chance"][: rows - row, : columns - column]
         band.chance[row : row + chance.shape[0], column : column + chance.shape[1]] = chance
+
+
+@dataclass(frozen=True)
+class _Glancing:
+    """From one block to `Band.chance` in it."""
+
+    size_px: tuple[int, int]
+
+    def __call__(self, network: Runner, pixels: Pixels, block: Sequence[Tile]) -> Arrays:
+        return {"chance": _chances(network, _border_repeated(pixels[0], block[0], self.size_px))}
 
 
 def _blocks(band: Band) -> list[Tile]:

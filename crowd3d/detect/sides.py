@@ -21,8 +21,8 @@ from crowd3d.body.tree import COCO_MIRROR
 from crowd3d.config import Config
 from crowd3d.detect import facing
 from crowd3d.files.weights import tensors_hash
-from crowd3d.models.engine import Engine
-from crowd3d.picture.reading import Arrays, Pass, Reading
+from crowd3d.models.engine import Arrays, Engine, Runner
+from crowd3d.picture.reading import Pass, Reading
 from crowd3d.picture.windows import Pixels, Windows, windows
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.detections import PeopleSeen
@@ -172,15 +172,16 @@ def read_headings(
         tiles: N windows, see `facing.person_window`; view: how they are cut out of the picture.
         reading, engine: as for `settle_sides`.
     """
-    readout = facing.load()
     network = facing.network(engine)
-
-    def answer(pixels: Pixels, batch: Sequence[Tile]) -> Arrays:
-        with torch.inference_mode():
-            heading = readout(facing.both_ways(network, pixels))
-        return {"heading": heading.double().numpy()}
-
-    settings = {"readout": tensors_hash(readout)}
-    work = Pass.through(engine, network, "sides", _BATCH, settings, answer)
+    settings = {"readout": tensors_hash(facing.load())}
+    work = Pass.through(engine, network, "sides", _BATCH, settings, _headings)
     found = [part["heading"] for part in reading.each(work, tiles, view)]
     return np.concatenate([np.zeros((0, 2)), *found])
+
+
+def _headings(network: Runner, pixels: Pixels, batch: Sequence[Tile]) -> Arrays:
+    """From a batch of windows to the headings of their people."""
+    del batch
+    with torch.inference_mode():
+        heading = facing.load()(facing.both_ways(network, pixels))
+    return {"heading": heading.double().numpy()}

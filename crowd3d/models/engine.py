@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 from crowd3d.files.weights import tensors_hash
 from crowd3d.models.registry import shared
+from tiling import Tile
 
 Pixels = npt.NDArray[np.uint8]
+Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,14 @@ class Runner:
 
     run: Callable[[Pixels], tuple[Tensor, ...]]
     weights_hash: str
+
+    def answer(self, function: Answer, pixels: Pixels, tiles: Sequence[Tile]) -> Arrays:
+        """What a function makes of this network and a batch of windows, wherever that is computed."""
+        return function(self, pixels, tiles)
+
+
+Answer = Callable[[Runner, Pixels, Sequence[Tile]], Arrays]
+"""From a network and the pixels (B, H, W, 3) of a batch to arrays; another process may be sent it."""
 
 
 class Engine(Protocol):

@@ -19,10 +19,11 @@ from crowd3d.files.weights import tensors_hash
 from crowd3d.models.crowd3dnet import PatchView
 from crowd3d.models.crowd3dnet_decode import MAX_PEOPLE, find_centers, place, read_parameters
 from crowd3d.models.crowd3dnet_encode import project
+from crowd3d.models.engine import Arrays
 from crowd3d.patches.bodies import SMPL_BODY, patch_bodies, speaks_betas_of
 from crowd3d.patches.people import PatchLooks, one_row_each
 from crowd3d.patches.plan import is_cut, patch_view, plan_patches, touching
-from crowd3d.picture.reading import Arrays, Pass, Reading
+from crowd3d.picture.reading import Pass, Reading
 from crowd3d.picture.windows import FLAT, Pixels
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.fitted import Fitted

@@ -7,21 +7,19 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from threadpoolctl import threadpool_limits
 
-from crowd3d.models.engine import Engine, Runner
+from crowd3d.models.engine import Answer, Arrays, Engine, Runner
 from crowd3d.picture.windows import Pixels, Windows
 from crowd3d.progress import Progress, Reporter
 from crowd3d.version import __version__
 from tiling import ImageSource, Journal, Tile, record_key
-
-Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -53,12 +51,13 @@ class Pass:
         stage: str,
         batch_size: int,
         settings: Mapping[str, Any],
-        answer: Callable[[Pixels, Sequence[Tile]], Arrays],
+        answer: Answer,
     ) -> Pass:
         """A pass of a network in an engine, with the threads and the batches from which that gains."""
         settings = {"engine": engine.facts, **settings}
         size = min(batch_size, engine.most_windows)
-        return cls(stage, size, settings, network.weights_hash, answer, engine.workers)
+        ask = partial(network.answer, answer)
+        return cls(stage, size, settings, network.weights_hash, ask, engine.workers)
 
 
 @dataclass(frozen=True)

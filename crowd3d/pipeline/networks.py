@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,8 +65,16 @@ def choose(model: str | Path | None) -> Choice:
     return Choice(reader=model) if kind == READER else Choice(detector=model)
 
 
-def build_detector(model: str | Path | None, device: str, settings: Config) -> Detector:
+def build_detector(
+    model: str | Path | None,
+    device: str,
+    settings: Config,
+    spread: Callable[[Engine], Engine] | None = None,
+) -> Detector:
     """Build the detector with the settings of a run; `model` None stands for the embedded weights.
+
+    Args:
+        spread: makes of the chosen engine the one to use, see `crowd3d.models.ray_engine.spread_over`.
 
     Raises:
         ModelError: `model` is not the one-stage network.
@@ -75,6 +84,8 @@ def build_detector(model: str | Path | None, device: str, settings: Config) -> D
     if chosen.reader is not None:
         raise ModelError(f"{model} tells poses, but finds nobody; `crowd3d reconstruct` takes it")
     engine = choose_engine(settings.engine, device)
+    if spread is not None:
+        engine = spread(engine)
     network = engine.load(DEFAULT, chosen.detector)
     return Detector(engine, network, settings.batch_size, settings.min_center_score)
 
