@@ -48,9 +48,16 @@ PICTURES = (
     Crowd("400 MP", "gigapixel", (28000, 14300), 1000, 904),
     Crowd("1000 MP", "gigapixel", (40000, 25000), 2000, 905),
 )
-ENGINES = {"float32": "openvino", "bfloat16": "openvino-bfloat16", "torch": "torch"}
+ENGINES = {
+    "float32": "openvino",
+    "bfloat16": "openvino-bfloat16",
+    "torch": "torch",
+    "torch bfloat16": "torch-bfloat16",
+}
 RELEASED, BARE, GRID, PUBLISHED = "released", "bare", "grid", "HRNet-W32"
 WAYS = (*ENGINES, RELEASED, BARE, GRID, PUBLISHED)
+_ON_GPU = ("torch", "torch bfloat16", BARE)
+_GPU_BATCH = "batch_size: 32\n"
 _TIMED_TILES, _TIMED_PATCHES = 64, 4
 _SAMPLE_S = 0.2  # between two looks at the free space
 
@@ -170,7 +177,7 @@ def tile_s(engine: Engine, pixels: npt.NDArray[np.uint8]) -> float:
     return (time.perf_counter() - start) / _TIMED_TILES
 
 
-def limits(image: Path, scene: Scene, tiles: int) -> dict[str, Taken]:
+def limits(image: Path, scene: Scene, tiles: int, device: str) -> dict[str, Taken]:
     """What could not be faster, and what others do; see the top of this file."""
     start = time.perf_counter()
     with tiling.open_image(image) as source:
@@ -182,7 +189,7 @@ def limits(image: Path, scene: Scene, tiles: int) -> dict[str, Taken]:
             if scene.planes
             else None
         )
-    each = tile_s(choose_engine("auto", "auto"), pixels)
+    each = tile_s(choose_engine("auto", device), pixels)
     step = Config().tile_px * 0.75
     grid = math.ceil(scene.camera.width / step) * math.ceil(scene.camera.height / step)
     found = {
@@ -274,7 +281,9 @@ def profiled(image: Path, engine: str) -> Table:
     "--ways", default="float32,bare", show_default=True, help=f"From: {', '.join(WAYS)}; or all."
 )
 @click.option("--released", "commit", help="Commit of an older version, for the way of that name.")
-@click.option("--device", default="cpu", show_default=True, help="cuda: torch's only.")
+@click.option(
+    "--device", default="cpu", show_default=True, help="cuda: torch alone, in float32 and bfloat16."
+)
 @click.option("--profile", is_flag=True, help="Print the stages of one run in this process.")
 @save_option
 def main(
@@ -291,8 +300,13 @@ def main(
         raise click.BadParameter(f"no such way: {', '.join(sorted(set(asked) - set(WAYS)))}")
     if RELEASED in asked and commit is None:
         raise click.BadParameter("the way 'released' needs --released COMMIT")
+    more = ["--device", device]
     if device != "cpu":
-        asked = ["torch"]
+        asked = list(_ON_GPU)
+        cache.mkdir(parents=True, exist_ok=True)
+        settings = cache / "gpu.yaml"
+        settings.write_text(_GPU_BATCH, encoding="utf-8")
+        more += ["--config", str(settings)]
     rows: list[list[Cell]] = []
     tables = []
     for picture in chosen(PICTURES, pictures):
@@ -301,14 +315,14 @@ def main(
         scene = None
         for way in asked:
             if way in ENGINES:
-                options = ["--engine", ENGINES[way], "--device", device]
+                options = ["--engine", ENGINES[way], *more]
                 found[way], scene = run(image, [sys.executable, "-m", "crowd3d"], options)
             elif way == RELEASED and commit is not None:
                 found[way], _ = run(image, released(commit, cache), [])
             click.echo(f"{picture.name}, {way}: {found.get(way)}", err=True)
         if scene is not None and set(asked) & {BARE, GRID, PUBLISHED}:
             first = next(iter(found.values())).tiles or 0
-            told = limits(image, scene, first)
+            told = limits(image, scene, first, device)
             found |= {way: taken for way, taken in told.items() if way in asked}
         rows += [found[way].row(picture.name, way) for way in asked if way in found]
         if profile:

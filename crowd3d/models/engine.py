@@ -73,18 +73,25 @@ class Engine(Protocol):
 
 
 class TorchEngine:
-    """Runs networks as they were trained, on any device that torch knows."""
+    """Runs networks as they were trained, on any device that torch knows.
 
-    workers = 1  # it uses all cores for one batch
+    Args:
+        numbers: "float32", or "bfloat16" for matrix products and convolutions.
+    """
+
     most_windows = 1024  # what fits into memory is for others to say
 
-    def __init__(self, device: str = "cpu") -> None:
+    def __init__(self, device: str = "cpu", numbers: str = "float32") -> None:
         self.device = device
+        self._is_gpu = torch.device(device).type == "cuda"
+        # While a GPU works on one batch, the next is prepared and copied.
+        self.workers = 2 if self._is_gpu else 1
+        self._numbers = numbers
         self._runners: dict[nn.Module, Runner] = {}
         self.facts: dict[str, Any] = {
             "name": "torch",
             "version": torch.__version__,
-            "numbers": "float32",
+            "numbers": numbers,
             "device": device,
         }
 
@@ -101,18 +108,30 @@ class TorchEngine:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
         def run(pixels: Pixels) -> tuple[Tensor, ...]:
-            rgb = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float()
-            with torch.inference_mode():
-                maps = network(rgb)
-            return (maps,) if isinstance(maps, Tensor) else tuple(maps)
+            kind = torch.device(self.device).type
+            is_short = self._numbers == "bfloat16"
+            with (
+                torch.inference_mode(),
+                torch.autocast(kind, torch.bfloat16, enabled=is_short),
+            ):
+                found = network(self._on_device(pixels).permute(0, 3, 1, 2).float())
+                maps = (found,) if isinstance(found, Tensor) else tuple(found)
+                return tuple(each.float() for each in maps)
 
         return Runner(run, tensors_hash(network))
+
+    def _on_device(self, pixels: Pixels) -> Tensor:
+        host = torch.from_numpy(pixels)
+        if not self._is_gpu:
+            return host.to(self.device)
+        # From pinned memory, or the copy would wait for the batch before.
+        return host.pin_memory().to(self.device, non_blocking=True)
 
     def rest(self) -> None:
         """See `Engine.rest`; torch keeps nothing."""
 
 
 @cache
-def torch_engine(device: str = "cpu") -> TorchEngine:
+def torch_engine(device: str = "cpu", numbers: str = "float32") -> TorchEngine:
     """The engine of a device; one for the whole process."""
-    return TorchEngine(device)
+    return TorchEngine(device, numbers)

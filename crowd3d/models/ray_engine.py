@@ -170,4 +170,4 @@ def _engine_there(name: str, numbers: str) -> Engine:
     """The engine of a process of the cluster, on one core."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    return torch_engine() if name == "torch" else openvino_engine(numbers)
+    return torch_engine("cpu", numbers) if name == "torch" else openvino_engine(numbers)

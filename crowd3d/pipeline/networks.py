@@ -21,7 +21,7 @@ from crowd3d.picture.crops import Crops
 
 DEFAULT, READER = "crowd3d-s", "crowd3dnet"
 EMBEDDED = "embedded"
-_NUMBERS = {"openvino": "float32", "openvino-bfloat16": "bfloat16"}
+_SHORT = "-bfloat16"  # ends the names of engines with numbers of 16 bits
 # Key and value of the configuration -> networks that it needs; all of them look at crops.
 _ON_CROPS = {
     ("depth_prior", "rootnet"): ("rootnet",),
@@ -126,11 +126,12 @@ def choose_engine(name: str, device: str) -> Engine:
     if name == "auto":
         on_processor = choose_device(device) == "cpu" and openvino_engine.is_installed()
         name = "openvino" if on_processor else "torch"
-    if name == "torch":
-        return torch_engine(choose_device(device))
+    numbers = "bfloat16" if name.endswith(_SHORT) else "float32"
+    if name.startswith("torch"):
+        return torch_engine(choose_device(device), numbers)
     if device not in ("auto", "cpu"):
         raise ConfigError(f"the engine {name} runs on processors, not on the device {device!r}")
-    return openvino_engine.openvino_engine(_NUMBERS[name])
+    return openvino_engine.openvino_engine(numbers)
 
 
 def choose_device(name: str) -> str:

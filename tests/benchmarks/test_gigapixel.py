@@ -6,11 +6,12 @@ import pytest
 import pyvips
 from gigapixel import PICTURES, Picture
 from helpers.scenes import level_scene
-from shared import surfaces
+from shared import results, surfaces
 from shared.rendered import Crowd
 
 from crowd3d.scene.people import People
 
+TAKEN = ("megapixels", "tiles", "seconds", "processor_s", "peak_mb", "looked_at")
 BY_NAME = {picture.name: picture for picture in PICTURES}
 
 
@@ -127,3 +128,17 @@ def test_a_result_is_read_and_shown(tmp_path, monkeypatch):
     shown = gigapixel.table({"x": row}).markdown()
     assert "| picture | megapixels | found | s | processor s | peak memory MB |" in shown
     assert "| x | 8 | 4 | 12 | 20 | 800 |" in shown
+
+
+def test_lines_of_other_pictures_stay(tmp_path):
+    def line(answers):
+        return {**dict.fromkeys(TAKEN, 1.0), "answers": answers}
+
+    first = gigapixel.table({"mosaic-1g": line(1), "wide-grey": line(2)})
+    results.write(results.Result("gigapixel", "command", "0", "2026-11", "-", [first]), tmp_path)
+    now = gigapixel.table({"wide-grey": line(3), "panorama": line(4)})
+    merged = gigapixel.with_earlier(now, tmp_path)
+    found = list(merged.columns).index("found")
+    lines = [(row[0], row[found]) for row in merged.rows]
+    assert lines == [("panorama", 4), ("wide-grey", 3), ("mosaic-1g", 1)]
+    assert gigapixel.with_earlier(now, tmp_path / "nowhere").rows == now.rows

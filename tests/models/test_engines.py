@@ -79,8 +79,8 @@ def test_an_answer_depends_neither_on_its_batch_nor_on_threads(engine):
         assert torch.equal(maps, others[k])
 
 
-def test_bfloat16_is_near_and_says_so():
-    engine = OpenVinoEngine("bfloat16")
+@pytest.mark.parametrize("engine", [OpenVinoEngine("bfloat16"), TorchEngine("cpu", "bfloat16")])
+def test_bfloat16_is_near_and_says_so(engine):
     assert engine.facts["numbers"] == "bfloat16"
     pixels = _windows("crowd3d-s")
     heat = [e.load("crowd3d-s").run(pixels)[3] for e in (engine, TorchEngine())]
