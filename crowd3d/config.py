@@ -15,7 +15,14 @@ import yaml
 from crowd3d.errors import ConfigError
 
 CHOICES = {  # values of the keys that hold a word
-    "engine": ("auto", "openvino", "openvino-bfloat16", "torch", "torch-bfloat16"),
+    "engine": (
+        "auto",
+        "openvino",
+        "openvino-mixed",
+        "openvino-bfloat16",
+        "torch",
+        "torch-bfloat16",
+    ),
     "depth_prior": ("none", "body", "rootnet", "rootnet-s"),
     "pose_expert": ("none", "propose"),
     "refine_crops": ("none", "3dcrowdnet", "crowdnet-s"),

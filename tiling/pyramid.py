@@ -7,6 +7,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -156,13 +157,23 @@ def _weighted(values: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
 
 
 def strips(image: Any, failed: Callable[[Exception], ImageError]) -> Iterator[Pixels]:
-    """Decodes a picture once, top to bottom, in strips."""
+    """Decodes a picture once, top to bottom, in strips; the next one while the caller works on the last."""
+    tops = range(0, image.height, _STRIP_ROWS)
     try:
         region = pyvips.Region.new(image)
-        for y in range(0, image.height, _STRIP_ROWS):
+
+        def decoded(y: int) -> Pixels:
             rows = min(_STRIP_ROWS, image.height - y)
             buffer = region.fetch(0, y, image.width, rows)
-            yield np.frombuffer(buffer, dtype=np.uint8).reshape(rows, image.width, 3)
+            return np.frombuffer(buffer, dtype=np.uint8).reshape(rows, image.width, 3)
+
+        with ThreadPoolExecutor(1) as decoder:
+            coming = decoder.submit(decoded, 0)
+            for y in tops:
+                strip = coming.result()
+                if y != tops[-1]:
+                    coming = decoder.submit(decoded, y + _STRIP_ROWS)
+                yield strip
     except pyvips.Error as error:
         raise failed(error) from error
 

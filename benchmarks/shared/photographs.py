@@ -15,6 +15,7 @@ from scipy.optimize import linear_sum_assignment
 
 from crowd3d.body.tree import TORSO_KEYPOINTS
 from crowd3d.scene.detections import Detections
+from crowd3d.scene.people import People
 from tiling import box_iou
 
 FloatArray = npt.NDArray[np.float64]
@@ -92,7 +93,7 @@ def pets_frames(
         yield index, Picture(path, boxes, seen_by_boxes(boxes, (frame.shape[1], frame.shape[0])))
 
 
-def owners(people: Detections, boxes: FloatArray) -> npt.NDArray[np.int64]:
+def owners(people: Detections | People, boxes: FloatArray) -> npt.NDArray[np.int64]:
     """(N,) row of the annotated box that matches each found person, one to one; -1 if none does."""
     owner = np.full(len(people), -1)
     if len(boxes) and len(people):

@@ -29,9 +29,9 @@ DEFAULT = configs.load("default")
 
 
 @cache
-def detector() -> Detector:
-    """The embedded network with the default settings, loaded once."""
-    return build_detector(None, "auto", DEFAULT)
+def detector(engine: str = DEFAULT.engine) -> Detector:
+    """The embedded network with the default settings, loaded once for each engine."""
+    return build_detector(None, "auto", DEFAULT.replace(engine=engine))
 
 
 def find(source: ImageSource, config: Config = DEFAULT, fixed: Fitted | None = None) -> Seen:
@@ -41,7 +41,9 @@ def find(source: ImageSource, config: Config = DEFAULT, fixed: Fitted | None = N
         fixed: camera and ground, if they are known.
     """
     reading = Reading(source)
-    return find_people(reading, detector(), KnownCamera(reading.size_px), config, fixed)
+    return find_people(
+        reading, detector(config.engine), KnownCamera(reading.size_px), config, fixed
+    )
 
 
 def scout(picture: Path) -> Detections:

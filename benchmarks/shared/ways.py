@@ -121,6 +121,7 @@ WAYS: dict[str, Way] = {
     "default": whole("default"),
     "fast": whole("fast"),
     "accurate": whole("accurate"),
+    "float32": whole(DEFAULT.replace(engine="openvino")),
     "bfloat16": whole(DEFAULT.replace(engine="openvino-bfloat16")),
     "torch": whole(DEFAULT.replace(engine="torch")),
     "no straight edges": whole(DEFAULT.replace(straight_edges=False)),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from crowd3d.export.bodies import CrowdMesh
 from crowd3d.export.normals import vertex_normals
@@ -22,7 +24,7 @@ IntArray = npt.NDArray[np.int64]
 _OPACITY = 0.72
 _AMBIENT = 0.38  # share of the colour that a surface seen edge-on keeps
 _OUTLINE = 0.55  # brightness of silhouettes, so that overlapping bodies stay apart
-_BLOCK_PX = 256  # side of the parts that are drawn one by one
+_BLOCK_PX = 512  # side of the parts that are drawn one by one
 # Where bodies end, a pixel is the mean of four rays on a rotated grid; elsewhere one ray does.
 _SUBPIXELS = np.array([[-0.125, -0.375], [0.375, -0.125], [0.125, 0.375], [-0.375, 0.125]])
 
@@ -50,7 +52,9 @@ def _draw_bodies(scene: Scene, mesh: CrowdMesh, drawn: Picture) -> None:
     """Bodies over a photograph, in place; block by block, as a crowd's triangles take much memory."""
     height, width = drawn.shape[:2]
     box_px = _boxes(scene.camera, mesh.vertices_m, (width, height))
-    for top, left in product(range(0, height, _BLOCK_PX), range(0, width, _BLOCK_PX)):
+
+    def draw(corner: tuple[int, int]) -> None:
+        top, left = corner
         bottom, right = min(top + _BLOCK_PX, height), min(left + _BLOCK_PX, width)
         # One pixel more on each side shows whether a silhouette ends at the border of the block.
         low = np.array([max(left - 1, 0), max(top - 1, 0)])
@@ -63,6 +67,9 @@ def _draw_bodies(scene: Scene, mesh: CrowdMesh, drawn: Picture) -> None:
             block = drawn[top:bottom, left:right]
             blended = block * (1 - _OPACITY * paint[..., 3:]) + _OPACITY * 255 * paint[..., :3]
             block[:] = np.clip(np.rint(blended), 0, 255)
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        list(pool.map(draw, product(range(0, height, _BLOCK_PX), range(0, width, _BLOCK_PX))))
 
 
 class _Brush:

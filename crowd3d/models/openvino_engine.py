@@ -22,13 +22,24 @@ from crowd3d.models.engine import Pixels, Runner
 from crowd3d.models.registry import shared
 from tiling.memory import give_back
 
-NUMBERS = {"float32": "f32", "bfloat16": "bf16"}
+# The networks that "mixed" runs in bfloat16. One only rules places out, with a margin; the other only tells
+# headings, whose error is far above what is lost. Measured: benchmarks.md, "Engines".
+_ROUGH = ("glance-s", "facing-s")
 _MOST_WORKERS = 16  # each needs 100 MB for its maps
 
 
 def is_installed() -> bool:
     """Whether OpenVINO is there; for some machines there is no wheel of it."""
     return find_spec("openvino") is not None
+
+
+def has_bfloat16() -> bool:
+    """Whether this processor computes in bfloat16; otherwise OpenVINO uses float32 instead.
+
+    Raises:
+        EnvironmentProblem: OpenVINO is not installed.
+    """
+    return "BF16" in openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def openvino() -> Any:
@@ -58,7 +69,8 @@ class OpenVinoEngine:
     """Runs networks on the processor, one window on each core.
 
     Args:
-        numbers: "float32", or "bfloat16" for processors that have it.
+        numbers: "float32"; "bfloat16" for processors that have it; "mixed": bfloat16 where it changes nothing
+            that matters.
 
     Raises:
         EnvironmentProblem: OpenVINO is not installed.
@@ -70,11 +82,11 @@ class OpenVinoEngine:
     def __init__(self, numbers: str = "float32") -> None:
         library = openvino()
         self._core = library.Core()
+        self._numbers = numbers
         self._runners: dict[nn.Module, Runner] = {}
         self._models: list[_Model] = []
         self.workers = min(torch.get_num_threads(), _MOST_WORKERS)
         self._settings = {
-            "INFERENCE_PRECISION_HINT": NUMBERS[numbers],
             "NUM_STREAMS": self.workers,
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             # Several processes on one machine must not wait for the same core.
@@ -92,7 +104,7 @@ class OpenVinoEngine:
         network = shared(name, "cpu", weights)
         if network not in self._runners:
             xml, constants = graphs.read(name)
-            model = _Model(self, xml, graphs.block(constants, network.state_dict()))
+            model = _Model(self, name, xml, graphs.block(constants, network.state_dict()))
             self._models.append(model)
             self._runners[network] = Runner(model.run, tensors_hash(network))
         return self._runners[network]
@@ -103,12 +115,14 @@ class OpenVinoEngine:
             model.rest()
         give_back()
 
-    def compiled(self, xml: bytes, block: Any, shape: tuple[int, ...]) -> Any:
-        """A graph for windows of one shape."""
+    def compiled(self, name: str, xml: bytes, block: Any, shape: tuple[int, ...]) -> Any:
+        """A network's graph for windows of one shape."""
         library = openvino()
         graph = self._core.read_model(model=xml, weights=library.Tensor(block, shared_memory=True))
         graph.reshape(list(shape))
-        return self._core.compile_model(graph, "CPU", self._settings)
+        is_short = self._numbers == "bfloat16" or (self._numbers == "mixed" and name in _ROUGH)
+        hint = {"INFERENCE_PRECISION_HINT": "bf16" if is_short else "f32"}
+        return self._core.compile_model(graph, "CPU", self._settings | hint)
 
 
 @cache
@@ -125,8 +139,8 @@ def openvino_engine(numbers: str = "float32") -> OpenVinoEngine:
 class _Model:
     """A network for windows of any size: it is compiled for each size that comes, and kept for the last."""
 
-    def __init__(self, engine: OpenVinoEngine, xml: bytes, block: Any) -> None:
-        self._engine, self._xml, self._block = engine, xml, block
+    def __init__(self, engine: OpenVinoEngine, name: str, xml: bytes, block: Any) -> None:
+        self._engine, self._name, self._xml, self._block = engine, name, xml, block
         self._requests: dict[tuple[int, ...], queue.SimpleQueue[Any]] = {}
         self._lock = threading.Lock()
 
@@ -153,7 +167,7 @@ class _Model:
         with self._lock:
             if shape not in self._requests:
                 self._requests.clear()  # each size takes the memory of all maps of the network
-                compiled = self._engine.compiled(self._xml, self._block, shape)
+                compiled = self._engine.compiled(self._name, self._xml, self._block, shape)
                 self._requests[shape] = queue.SimpleQueue()
                 for _ in range(self._engine.workers):
                     self._requests[shape].put(compiled.create_infer_request())

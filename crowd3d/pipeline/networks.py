@@ -21,7 +21,6 @@ from crowd3d.picture.crops import Crops
 
 DEFAULT, READER = "crowd3d-s", "crowd3dnet"
 EMBEDDED = "embedded"
-_SHORT = "-bfloat16"  # ends the names of engines with numbers of 16 bits
 # Key and value of the configuration -> networks that it needs; all of them look at crops.
 _ON_CROPS = {
     ("depth_prior", "rootnet"): ("rootnet",),
@@ -125,9 +124,12 @@ def choose_engine(name: str, device: str) -> Engine:
     """
     if name == "auto":
         on_processor = choose_device(device) == "cpu" and openvino_engine.is_installed()
-        name = "openvino" if on_processor else "torch"
-    numbers = "bfloat16" if name.endswith(_SHORT) else "float32"
-    if name.startswith("torch"):
+        name = "torch" if not on_processor else "openvino"
+        if on_processor and openvino_engine.has_bfloat16():
+            name = "openvino-mixed"
+    library, _, numbers = name.partition("-")
+    numbers = numbers or "float32"
+    if library == "torch":
         return torch_engine(choose_device(device), numbers)
     if device not in ("auto", "cpu"):
         raise ConfigError(f"the engine {name} runs on processors, not on the device {device!r}")

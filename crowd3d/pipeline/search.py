@@ -62,10 +62,12 @@ class Search:
     def begin(
         cls, reading: Reading, detector: Detector, known: KnownCamera, config: Config
     ) -> Search:
-        """Start with a coarse pyramid over the whole picture, then glance at all of its details."""
+        """Glance at the whole picture, then look with a coarse pyramid wherever somebody could be."""
         width, height = reading.size_px
         bands = height_bands(reading.size_px, config.min_person_px, config.max_upscale)
         search = cls(reading, detector, config, known, bands)
+        small = [band for band in bands if band.high_px <= _GLANCED * height]
+        glance(reading, small, detector.engine, lambda: search.stopped_by == "max_minutes")
         scouts = scout_tiles(
             _planned_width(width, known.turn_px),
             height,
@@ -73,9 +75,8 @@ class Search:
             max_tiles=config.scout_tiles,
             max_upscale=config.max_upscale,
         )
+        scouts = [scouts[i] for i in np.flatnonzero(search._chances(scouts) > 0)]
         search.found = search._look(scouts, windows(known.camera), "scout")
-        small = [band for band in bands if band.high_px <= _GLANCED * height]
-        glance(reading, small, detector.engine, lambda: search.stopped_by == "max_minutes")
         return search
 
     def looked(self, people: Detections) -> Looked:
@@ -138,9 +139,10 @@ class Search:
         people = Detections.cat(everybody(found, fitted, self.config))
         first = self.n_tiles
         patience = allowed = max(_LEAST_SAMPLE, round(_SAMPLE_SHARE * first))
+        at_once = math.ceil(allowed / 2)
         while patience > 0 and (tiles := self._left(people)) and not self.is_cut_short:
             self.reading.report.start("around", len(tiles))
-            sample = tiles[: max(_LEAST_SAMPLE, (self.n_tiles - first) // 4)]
+            sample = tiles[: max(at_once, (self.n_tiles - first) // 4)]
             seen = self._look(sample, view)
             found = Detections.cat([found, seen])
             fresh = newcomers(seen, people, self.config, self.known.turn_px)
