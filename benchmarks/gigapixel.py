@@ -24,7 +24,7 @@ import pyvips
 from shared import machine, surfaces
 from shared.copies import found_again
 from shared.rendered import Crowd, rendered
-from shared.results import RESULTS, Table, read_all, save_option, show
+from shared.results import Table, save_option, show, with_earlier
 from shared.results import keep as keep_results
 from shared.score import PPDS, SMALL_PX, Column, Row, percent, recall, scene_table, score
 from shared.surfaces import Size
@@ -214,17 +214,6 @@ def table(rows: dict[str, Row]) -> Table:
     return Table(plain.columns | {"version": "{}"}, cells, plain.title)
 
 
-def with_earlier(now: Table, folder: Path = RESULTS) -> Table:
-    """The lines measured now among those of other pictures that were saved before: some take an hour."""
-    earlier = read_all(folder).get("gigapixel")
-    saved = earlier.tables[0] if earlier else None
-    if saved is None or list(saved.columns) != list(now.columns):
-        return now
-    lines = {str(row[0]): row for row in [*saved.rows, *now.rows]}
-    order = [p.name for p in PICTURES if p.name in lines]
-    return Table(now.columns, [lines[name] for name in order], now.title)
-
-
 @click.command(help=__doc__)
 @click.option(
     "--cache", type=click.Path(path_type=Path), default=Path("gigapixel"), show_default=True
@@ -261,7 +250,8 @@ def main(cache: Path, pictures: str, options: str, keep: Path | None, save: bool
         rows[picture.name] = row
         click.echo(table({picture.name: row}).markdown() + "\n", err=True)
         if save:  # the next picture may take an hour
-            keep_results("gigapixel", [with_earlier(table(rows))])
+            order = [p.name for p in PICTURES]
+            keep_results("gigapixel", [with_earlier("gigapixel", table(rows), order)])
     show("gigapixel", [table(rows)], save=False)
 
 

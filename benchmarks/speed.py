@@ -31,7 +31,7 @@ import numpy.typing as npt
 import torch
 from shared import machine
 from shared.rendered import Crowd, chosen, rendered
-from shared.results import Cell, Table, save_option, show
+from shared.results import Cell, Table, keep, save_option, show, with_earlier
 
 import tiling
 from crowd3d import Scene, models, reconstruct
@@ -40,6 +40,7 @@ from crowd3d.models.engine import Engine
 from crowd3d.patches.plan import plan_patches
 from crowd3d.pipeline.networks import DEFAULT, choose_engine
 from crowd3d.progress import Progress
+from crowd3d.version import __version__
 
 PICTURES = (
     Crowd("2 MP", "street", (1920, 1080), 20, 901),
@@ -49,6 +50,7 @@ PICTURES = (
     Crowd("1000 MP", "gigapixel", (40000, 25000), 2000, 905),
 )
 ENGINES = {
+    "mixed": "openvino-mixed",
     "float32": "openvino",
     "bfloat16": "openvino-bfloat16",
     "torch": "torch",
@@ -73,6 +75,7 @@ COLUMNS = {
     "people a second": "{:.1f}",
     "peak memory MB": "{:,.0f}",
     "temporary MB": "{:,.0f}",
+    "version": "{}",
 }
 
 
@@ -93,7 +96,7 @@ class Taken:
         speeds = [None if n is None else n / self.seconds for n in (self.tiles, self.people)]
         return [
             *(picture, way, self.people, self.tiles, self.seconds, self.stages_s),
-            *(self.processor_s, *speeds, self.peak_mb, self.temporary_mb),
+            *(self.processor_s, *speeds, self.peak_mb, self.temporary_mb, __version__),
         ]
 
 
@@ -278,7 +281,7 @@ def profiled(image: Path, engine: str) -> Table:
     help=f"From: {', '.join(p.name for p in PICTURES)}; or all.",
 )
 @click.option(
-    "--ways", default="float32,bare", show_default=True, help=f"From: {', '.join(WAYS)}; or all."
+    "--ways", default="mixed,bare", show_default=True, help=f"From: {', '.join(WAYS)}; or all."
 )
 @click.option("--released", "commit", help="Commit of an older version, for the way of that name.")
 @click.option(
@@ -326,9 +329,12 @@ def main(
             found |= {way: taken for way, taken in told.items() if way in asked}
         rows += [found[way].row(picture.name, way) for way in asked if way in found]
         if profile:
-            engine = ENGINES[next((way for way in asked if way in ENGINES), "float32")]
+            engine = ENGINES[next((way for way in asked if way in ENGINES), "mixed")]
             tables.append(profiled(image, engine))
-    show("speed", [Table(COLUMNS, rows), *tables], save=save)
+        if save:  # the next picture may take an hour
+            order = [p.name for p in PICTURES]
+            keep("speed", [with_earlier("speed", Table(COLUMNS, rows), order, keys=2)])
+    show("speed", [Table(COLUMNS, rows), *tables], save=False)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import signal
+import threading
+from typing import NoReturn
 
 import click
 
@@ -39,6 +42,7 @@ class _Group(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> object:
+        _tidy_up_when_terminated()
         try:
             return super().invoke(ctx)
         except Crowd3dError as error:
@@ -47,6 +51,17 @@ class _Group(click.Group):
         except MemoryError:
             click.echo("crowd3d: out of memory; try --config fast or a smaller picture", err=True)
             ctx.exit(3)
+
+
+def _tidy_up_when_terminated() -> None:
+    """Let SIGTERM end the program like an error, so that half-written folders are removed on the way out."""
+
+    def end(signal_number: int, _: object) -> NoReturn:
+        raise SystemExit(128 + signal_number)
+
+    in_main = threading.current_thread() is threading.main_thread()
+    if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, end)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -38,7 +38,7 @@ class Config:
     max_pixels: int = 4_000_000_000  # refuse larger pictures before decoding them
     memory_gb: float = 1e6  # refuse pictures with which the program takes more
     # -- networks
-    engine: str = "auto"  # what runs them: "openvino" on processors, "torch" anywhere
+    engine: str = "auto"  # what runs them: "openvino..." on processors, "torch..." anywhere
     # -- tiles
     tile_px: int = 512  # side of the network's input, a multiple of 32
     batch_size: int = 4  # tiles per pass; more costs memory and gains nothing on a CPU

@@ -110,6 +110,24 @@ def show(name: str, tables: list[Table], *, save: bool) -> None:
             click.echo(table.markdown() + "\n")
 
 
+def with_earlier(
+    name: str, now: Table, order: Sequence[str], keys: int = 1, folder: Path = RESULTS
+) -> Table:
+    """The lines measured now among those that were saved before: some take an hour.
+
+    Args:
+        order: of the first cells of the lines.
+        keys: how many first cells tell a line from the others.
+    """
+    earlier = read_all(folder).get(name)
+    saved = earlier.tables[0] if earlier else None
+    if saved is None or list(saved.columns) != list(now.columns):
+        return now
+    lines = {tuple(map(str, row[:keys])): row for row in [*saved.rows, *now.rows]}
+    rows = [line for first in order for key, line in lines.items() if key[0] == first]
+    return Table(now.columns, rows, now.title)
+
+
 def keep(name: str, tables: list[Table]) -> None:
     """Write the tables of the running command to the folder of results."""
     known = [table for table in tables if table.rows]

@@ -69,7 +69,7 @@ _RECONSTRUCT: tuple[Option, ...] = (
     click.option(
         "--engine",
         type=click.Choice(CHOICES["engine"]),
-        help="What runs the networks.  [default: auto, openvino on processors]",
+        help="What runs the networks.  [default: auto, openvino-mixed on processors]",
     ),
     config_option(),
     *_CAMERA,

@@ -23,7 +23,7 @@ from crowd3d.models.registry import shared
 from tiling.memory import give_back
 
 # The networks that "mixed" runs in bfloat16. One only rules places out, with a margin; the other only tells
-# headings, whose error is far above what is lost. Measured: benchmarks.md, "Engines".
+# headings, whose error is far above what is lost. Measured: docs/benchmarks.md, "Engines".
 _ROUGH = ("glance-s", "facing-s")
 _MOST_WORKERS = 16  # each needs 100 MB for its maps
 

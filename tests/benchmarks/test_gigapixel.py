@@ -137,8 +137,9 @@ def test_lines_of_other_pictures_stay(tmp_path):
     first = gigapixel.table({"mosaic-1g": line(1), "wide-grey": line(2)})
     results.write(results.Result("gigapixel", "command", "0", "2026-11", "-", [first]), tmp_path)
     now = gigapixel.table({"wide-grey": line(3), "panorama": line(4)})
-    merged = gigapixel.with_earlier(now, tmp_path)
+    order = list(BY_NAME)
+    merged = results.with_earlier("gigapixel", now, order, folder=tmp_path)
     found = list(merged.columns).index("found")
     lines = [(row[0], row[found]) for row in merged.rows]
     assert lines == [("panorama", 4), ("wide-grey", 3), ("mosaic-1g", 1)]
-    assert gigapixel.with_earlier(now, tmp_path / "nowhere").rows == now.rows
+    assert results.with_earlier("gigapixel", now, order, folder=tmp_path / "no").rows == now.rows

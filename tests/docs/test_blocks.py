@@ -41,6 +41,7 @@ LANGUAGES = {
 # Lines that are checked and not run: beginning -> what is missing here. Their options must exist all the same.
 ONLY_CHECKED = {
     "crowd3d batch photos -o results --ray": "a Ray cluster",
+    "crowd3d reconstruct panorama.jpg --ray": "a Ray cluster",
     "crowd3d batch photos -o results --workers": "time: it starts processes; tests/batch runs such a batch",
     "crowd3d models convert-smpl": "a SMPL file, which may not be passed on; tests/body converts one like it",
     "crowd3d models import": "a published checkpoint",

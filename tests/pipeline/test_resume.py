@@ -52,13 +52,13 @@ def wide(picture: Path) -> Path:
 
 def _tiles_inferred(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
-    infer = detector.Detector._infer
+    look = detector._Looking.__call__
 
-    def counted(self: Any, pixels: Any, batch: Any, *rest: Any) -> Any:
+    def counted(self: Any, network: Any, pixels: Any, batch: Any) -> Any:
         counts.append(len(batch))
-        return infer(self, pixels, batch, *rest)
+        return look(self, network, pixels, batch)
 
-    monkeypatch.setattr(detector.Detector, "_infer", counted)
+    monkeypatch.setattr(detector._Looking, "__call__", counted)
     return counts
 
 
