@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import click
@@ -10,6 +11,8 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from shared.results import Result, read_all
 
+from crowd3d.files import atomic
+
 PLOT = Path(__file__).parents[1] / "docs" / "img" / "speed.svg"
 _WAYS = {  # way -> label and colour
     "released": ("version 0.1.0", "#9a9a9a"),
@@ -17,6 +20,10 @@ _WAYS = {  # way -> label and colour
     "bfloat16": ("--engine openvino-bfloat16", "#e0a080"),
     "HRNet-W32": ("HRNet-W32 on the published patches", "#34618c"),
 }
+_HEAD = (
+    "<title>Seconds and peak memory against megapixels</title><style>@media (prefers-color-scheme: dark) "
+    "{ svg { filter: invert(0.9) hue-rotate(180deg); } }</style>"
+)
 _PANELS = (("s", "seconds", 1.0), ("peak memory MB", "peak memory, GB", 1e-3))
 
 
@@ -51,9 +58,13 @@ def draw(result: Result, out: Path) -> None:
     panels[0].set_yscale("log")
     panels[1].set_ylim(bottom=0)
     panels[0].legend(frameon=False, fontsize=8)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, metadata={"Date": None})
+    text = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    figure.savefig(text, format="svg", transparent=True, metadata=nothing)
     plt.close(figure)
+    drawing = text.getvalue()
+    drawing = drawing[drawing.index("<svg") :].replace(">", f">{_HEAD}", 1)
+    atomic.write_text(out, drawing)
 
 
 def _tell_people(axes: Axes, found: list[tuple[float, float, float | None]]) -> None:
