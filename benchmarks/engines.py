@@ -16,22 +16,23 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 from shared import stages
-from shared.photographs import Picture, coco_pictures, owners, pets_frames
+from shared.choices import named
+from shared.photographs import (
+    PETS_EVERY,
+    PETS_FIRST,
+    Picture,
+    coco_pictures,
+    owners,
+    pets_frames,
+)
 from shared.results import Cell, Table, save_option, show
-from shared.stages import DEFAULT
+from shared.stages import DEFAULT, ENGINES
 
 from crowd3d.scene.people import People
 from tiling import open_image
 
 FloatArray = npt.NDArray[np.float64]
 
-ENGINES = {
-    "float32": "openvino",
-    "mixed": "openvino-mixed",
-    "bfloat16": "openvino-bfloat16",
-    "torch": "torch",
-}
-_PETS_EVERY, _PETS_FIRST = 20, 10  # as in pets.py
 _CLEAR = 0.5  # score of keypoints that are clearly seen
 COLUMNS = {
     "engine": "{}",
@@ -122,19 +123,17 @@ def answers_of(engine: str, coco: list[Picture], pets: list[Picture], more: list
     "--engines",
     default="float32,mixed,bfloat16",
     show_default=True,
-    help=f"From: {', '.join(ENGINES)}.",
+    help=f"From: {', '.join(ENGINES)}; or all.",
 )
 @save_option
 def main(
     pictures: tuple[Path, ...], coco: Path | None, pets: Path | None, engines: str, save: bool
 ) -> None:
-    names = [name.strip() for name in engines.split(",")]
-    if unknown := set(names) - set(ENGINES):
-        raise click.BadParameter(f"no such engine: {', '.join(sorted(unknown))}")
+    names = named(engines, ENGINES, "engine")
     table = Table(COLUMNS, [])
     with tempfile.TemporaryDirectory() as scratch:
         from_coco = list(coco_pictures(coco)) if coco else []
-        frames = list(pets_frames(pets, Path(scratch), _PETS_EVERY, _PETS_FIRST)) if pets else []
+        frames = list(pets_frames(pets, Path(scratch), PETS_EVERY, PETS_FIRST)) if pets else []
         first = None
         for name in names:
             answers = answers_of(

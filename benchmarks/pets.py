@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 from shared import stages
-from shared.photographs import owners, pets_annotations, pets_frames
+from shared.photographs import PETS_EVERY, PETS_FIRST, owners, pets_annotations, pets_frames
 from shared.results import Cell, Table, save_option, show
 
 from crowd3d.ground.edges import Structure
@@ -208,8 +208,8 @@ def camera_table(pool: Pool, truth: Truth) -> Table:
 
 @click.command(help=__doc__)
 @click.argument("folder", metavar="PETS", type=click.Path(exists=True, path_type=Path))
-@click.option("--first", default=10, show_default=True, help="First frame.")
-@click.option("--every", default=20, show_default=True, help="Frames between two.")
+@click.option("--first", default=PETS_FIRST, show_default=True, help="First frame.")
+@click.option("--every", default=PETS_EVERY, show_default=True, help="Frames between two.")
 @save_option
 def main(folder: Path, first: int, every: int, save: bool) -> None:
     truth = read_truth(pets_annotations(folder))

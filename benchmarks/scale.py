@@ -15,8 +15,11 @@ import tempfile
 from pathlib import Path
 
 import click
+import torch
 from shared.results import Cell, Table, save_option, show
 from speed import Stages
+
+from crowd3d import reconstruct
 
 _PREDICTED = (4, 8, 16)
 Seconds = dict[str, float]
@@ -33,11 +36,7 @@ def measured(image: Path, cores: int) -> Seconds:
 def inside(image: Path, cores: int) -> Seconds:
     """Seconds of each stage in this process."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
-    import torch
-
     torch.set_num_threads(cores)
-    from crowd3d import reconstruct
-
     stages = Stages()
     stages.start("open", 1)
     with tempfile.TemporaryDirectory() as folder:

@@ -30,8 +30,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from shared import machine
+from shared.choices import named
 from shared.rendered import Crowd, chosen, rendered
 from shared.results import Cell, Table, keep, save_option, show, with_earlier
+from shared.stages import ENGINES
 
 import tiling
 from crowd3d import Scene, models, reconstruct
@@ -49,13 +51,6 @@ PICTURES = (
     Crowd("400 MP", "gigapixel", (28000, 14300), 1000, 904),
     Crowd("1000 MP", "gigapixel", (40000, 25000), 2000, 905),
 )
-ENGINES = {
-    "mixed": "openvino-mixed",
-    "float32": "openvino",
-    "bfloat16": "openvino-bfloat16",
-    "torch": "torch",
-    "torch bfloat16": "torch-bfloat16",
-}
 RELEASED, BARE, GRID, PUBLISHED = "released", "bare", "grid", "HRNet-W32"
 WAYS = (*ENGINES, RELEASED, BARE, GRID, PUBLISHED)
 _ON_GPU = ("torch", "torch bfloat16", BARE)
@@ -298,9 +293,7 @@ def main(
     profile: bool,
     save: bool,
 ) -> None:
-    asked = list(WAYS) if ways == "all" else [way.strip() for way in ways.split(",")]
-    if set(asked) - set(WAYS):
-        raise click.BadParameter(f"no such way: {', '.join(sorted(set(asked) - set(WAYS)))}")
+    asked = named(ways, WAYS, "way")
     if RELEASED in asked and commit is None:
         raise click.BadParameter("the way 'released' needs --released COMMIT")
     more = ["--device", device]

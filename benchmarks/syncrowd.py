@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import click
+from shared.choices import named
 from shared.rendered import Crowd, chosen, rendered
 from shared.results import save_option, show
 from shared.score import Row, means_table, scene_table, score
@@ -55,9 +56,7 @@ def by_kind(rows: dict[str, Row]) -> dict[str, dict[str, Row]]:
 @click.option("--scenes", default="all", show_default=True, help="Names, comma separated.")
 @save_option
 def main(cache: Path, ways: str, scenes: str, save: bool) -> None:
-    names = list(WAYS) if ways == "all" else [way.strip() for way in ways.split(",")]
-    if set(names) - set(WAYS):
-        raise click.BadParameter(f"no such way: {', '.join(sorted(set(names) - set(WAYS)))}")
+    names = named(ways, WAYS, "way")
     measured: dict[str, dict[str, Row]] = {name: {} for name in names}
     for crowd in chosen(CROWDS, scenes):
         image, truth = rendered(crowd, cache)

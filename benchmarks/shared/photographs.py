@@ -22,6 +22,7 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 COCO_ANNOTATIONS = "person_keypoints.json"
+PETS_FIRST, PETS_EVERY = 10, 20  # frames that are counted
 PETS_ANNOTATIONS, PETS_VIDEO = "view1_frames_0_399.json", "vtest.avi"
 MATCH_IOU = 0.4
 _SEEN_KEYPOINTS = 8  # of 17; a person with fewer does not count as visible

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
+from shared.choices import named
 
 from crowd3d.synth import Truth, synthesize
 
@@ -41,10 +41,5 @@ def chosen(crowds: tuple[Crowd, ...], names: str) -> list[Crowd]:
     Raises:
         click.BadParameter: there is no crowd with that name.
     """
-    wanted = {crowd.name for crowd in crowds}
-    if names != "all":
-        asked = {name.strip() for name in names.split(",")}
-        if asked - wanted:
-            raise click.BadParameter(f"no such scene: {', '.join(sorted(asked - wanted))}")
-        wanted = asked
+    wanted = named(names, [crowd.name for crowd in crowds], "scene")
     return [crowd for crowd in crowds if crowd.name in wanted]

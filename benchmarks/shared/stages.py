@@ -26,6 +26,13 @@ from crowd3d.scene.known import KnownCamera
 from tiling import ImageSource, open_image, scout_tiles
 
 DEFAULT = configs.load("default")
+ENGINES = {  # numbers, as tables name them -> `Config.engine`
+    "mixed": "openvino-mixed",
+    "float32": "openvino",
+    "bfloat16": "openvino-bfloat16",
+    "torch": "torch",
+    "torch bfloat16": "torch-bfloat16",
+}
 
 
 @cache

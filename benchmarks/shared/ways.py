@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from shared import stages
-from shared.stages import DEFAULT
+from shared.stages import DEFAULT, ENGINES
 
 import crowd3d
 from crowd3d.body.tree import TORSO_KEYPOINTS
@@ -121,9 +121,10 @@ WAYS: dict[str, Way] = {
     "default": whole("default"),
     "fast": whole("fast"),
     "accurate": whole("accurate"),
-    "float32": whole(DEFAULT.replace(engine="openvino")),
-    "bfloat16": whole(DEFAULT.replace(engine="openvino-bfloat16")),
-    "torch": whole(DEFAULT.replace(engine="torch")),
+    **{
+        name: whole(DEFAULT.replace(engine=ENGINES[name]))
+        for name in ("float32", "bfloat16", "torch")
+    },
     "no straight edges": whole(DEFAULT.replace(straight_edges=False)),
     "true camera": true_camera,
     "true ground": true_ground,

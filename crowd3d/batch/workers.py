@@ -16,11 +16,10 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
 
-import cv2
 import torch
 
 from crowd3d.errors import EnvironmentProblem
-from crowd3d.models.ray_engine import cluster
+from crowd3d.models.ray_engine import cluster, limit_threads
 
 Calls = Sequence[tuple[Any, ...]]
 Result = tuple[str, str]
@@ -88,14 +87,9 @@ def _in_processes(function: Function, calls: Calls, workers: int, threads: int) 
 
 def _begin(threads: int) -> None:
     """Set up a new worker. It ignores Ctrl-C, and ends when its parent ends it or has died."""
-    _limit(threads)
+    limit_threads(threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _limit(threads: int) -> None:
-    torch.set_num_threads(threads)
-    cv2.setNumThreads(threads)
 
 
 def _end_with_parent() -> None:
@@ -124,7 +118,7 @@ def _on_ray(
     function: Function, calls: Calls, address: str, workers: int | None, threads: int, gpu: bool
 ) -> Results:
     def limited(call: tuple[Any, ...]) -> Result:
-        _limit(threads)
+        limit_threads(threads)
         return function(*call)
 
     with cluster(address) as connected:

@@ -153,8 +153,8 @@ def _people(
     indices = parts.indices(mesh.faces)
     position_view = parts.view_of(n_bytes, positions, _VERTEX_BUFFER)
     normal_view = parts.view_of(n_bytes, normals, _VERTEX_BUFFER)
-    low = np.concatenate([part.min(axis=1) for part in positions()]).astype(float)
-    high = np.concatenate([part.max(axis=1) for part in positions()]).astype(float)
+    spans = [(part.min(axis=1), part.max(axis=1)) for part in positions()]
+    low, high = (np.concatenate(ends).astype(float) for ends in zip(*spans, strict=True))
     colors = color_index(scene.people.id[mesh.index])
     used, material = np.unique(colors, return_inverse=True)
     parts.materials += [_material(f"person_{c:02d}", linear_palette()[c], 0.75) for c in used]

@@ -72,6 +72,12 @@ def spread_over(address: str | None) -> Iterator[Callable[[Engine], Engine]]:
         yield lambda engine: RayEngine(engine, ray)
 
 
+def limit_threads(threads: int) -> None:
+    """Keep torch and OpenCV in this process to so many threads."""
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
+
+
 class RayEngine:
     """Runs another engine's networks on every core of a cluster.
 
@@ -168,6 +174,5 @@ def _answered(
 @cache
 def _engine_there(name: str, numbers: str) -> Engine:
     """The engine of a process of the cluster, on one core."""
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+    limit_threads(1)
     return torch_engine("cpu", numbers) if name == "torch" else openvino_engine(numbers)

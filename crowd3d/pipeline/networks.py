@@ -68,7 +68,7 @@ def build_detector(
     model: str | Path | None,
     device: str,
     settings: Config,
-    spread: Callable[[Engine], Engine] | None = None,
+    spread: Callable[[Engine], Engine] = lambda engine: engine,
 ) -> Detector:
     """Build the detector with the settings of a run; `model` None stands for the embedded weights.
 
@@ -82,9 +82,7 @@ def build_detector(
     chosen = choose(model)
     if chosen.reader is not None:
         raise ModelError(f"{model} tells poses, but finds nobody; `crowd3d reconstruct` takes it")
-    engine = choose_engine(settings.engine, device)
-    if spread is not None:
-        engine = spread(engine)
+    engine = spread(choose_engine(settings.engine, device))
     network = engine.load(DEFAULT, chosen.detector)
     return Detector(engine, network, settings.batch_size, settings.min_center_score)
 

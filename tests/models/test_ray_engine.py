@@ -90,7 +90,8 @@ def test_a_machine_with_another_version_is_told(monkeypatch):
     with pytest.raises(EnvironmentProblem, match="another weights of glance-s"):
         far = RayEngine(torch_engine(), FakeRay())
         far.ask("glance-s", "embedded", "0" * 64, maps_of, PIXELS, TILES)
-    assert isinstance(here, Runner)
+    found = far.ask("glance-s", "embedded", here.weights_hash, maps_of, PIXELS, TILES)
+    assert isinstance(here, Runner) and found["tiles"].tolist() == [0]
 
 
 def test_mistakes_of_the_program_are_not_dressed_up():

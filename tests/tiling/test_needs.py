@@ -96,6 +96,7 @@ def test_a_small_picture_fits_into_little_memory_whatever_its_kind(pictures, mon
     for name in ("full.jpg", "interlaced.png", "picture.webp"):
         with tiling.open_image(pictures / name) as source:
             source.prepare()
+            assert source.thumbnail(8).shape == (8, 8, 3), name
 
 
 def test_a_full_disk_is_told_before_the_work(pictures, monkeypatch):
