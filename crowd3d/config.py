@@ -48,15 +48,15 @@ class Config:
     max_minutes: float = 1e6  # stop looking after so long; another run may then find other people
     person_fill_min: float = 0.15  # least height of a person in a tile, as a share of its side
     person_fill_max: float = 0.36  # greatest; taller people get tiles of their own
-    max_upscale: float = 2.0  # never enlarge the picture more than this
+    max_upscale: float = 3.0  # never enlarge the picture more than this
     rounds: int = 3  # at most so many rounds of plan, infer, fit
     # -- detections; all of these are lower limits of scores
-    min_center_score: float = 0.2  # of a peak of the network's centre map
+    min_center_score: float = 0.1  # of a peak of the network's centre map
+    min_head_score: float = 0.15  # of a head
     min_scout_quality: float = 0.35  # of people to whom the first camera is fitted
-    min_trust: float = 0.06  # quality times agreement with the ground, of one look at a person
-    min_evidence: float = 0.28  # the same, summed over all looks at a person
-    min_keypoint_score: float = 0.15  # of a person's sixth-best keypoint
-    min_quality_unplaced: float = 0.42  # of people where no camera could be determined
+    min_trust: float = 0.04  # quality times agreement with the ground, of one look at a person
+    min_keypoint_score: float = 0.15  # of a keypoint that counts as seen
+    min_probability: float = 0.7  # of a person
     # -- camera and ground
     min_people: int = 3  # fewer people in standing posture say nothing about a camera
     max_planes: int = 1  # levels of ground to look for: terraces, platforms

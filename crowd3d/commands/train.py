@@ -228,3 +228,74 @@ def glance(
             f"{out / 'glance-s.safetensors'}: keeps 99 % of people in other scenes and"
             f" {share:.0%} of where nobody is"
         )
+
+
+@train.command()
+@_RENDERS
+@_common("heads")
+def heads(
+    renders: Path | None,
+    out: Path,
+    recipe: str,
+    steps: int | None,
+    resume: bool,
+    device: str,
+    quiet: bool,
+) -> None:
+    """Train heads-s, which finds people by their heads.
+
+    Writes heads-s.safetensors and heads-s.json.
+    """
+    from crowd3d.pipeline.networks import choose_device
+    from crowd3d.training.heads.recipe import read_recipe
+    from crowd3d.training.heads.train import train as train_heads
+
+    page = read_recipe(recipe, steps=steps)
+    with progress_bars(quiet) as progress:
+        facts = train_heads(
+            page,
+            renders or out / "renders",
+            out,
+            device=choose_device(device),
+            resume=resume,
+            progress=progress,
+        )
+    if not quiet:
+        found = facts["held_out"]["0.95"]["recall"]
+        click.echo(
+            f"{out / 'heads-s.safetensors'}: finds {found:.0%} of the heads in other scenes,"
+            " 95 % of what it finds being heads"
+        )
+
+
+@train.command()
+@_RENDERS
+@click.option("-o", "--out", required=True, type=_FOLDER, help="Folder for chance.json.")
+@click.option(
+    "--recipe",
+    default="chance",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="A shipped recipe, or a YAML file.",
+)
+@device_option
+@quiet_option
+def chance(renders: Path | None, out: Path, recipe: str, device: str, quiet: bool) -> None:
+    """Fit the probability that a candidate is a person.
+
+    Writes chance.json.
+    """
+    from crowd3d.training.chance.recipe import read_recipe
+    from crowd3d.training.chance.train import train as train_chance
+
+    page = read_recipe(recipe)
+    with progress_bars(quiet) as progress:
+        facts = train_chance(
+            page, renders or out / "renders", out, device=device, progress=progress
+        )
+    if not quiet:
+        found = facts["ground"]["held_out"]["precision 0.95"]
+        click.echo(
+            f"{out / 'chance.json'}: {found['recall']:.0%} of the people in other scenes are more probable than"
+            f" {found['threshold']:.2f}, and 95 % of all that is so probable are people"
+        )

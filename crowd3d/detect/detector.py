@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 
-from crowd3d.models.crowd3ds import Heads
+from crowd3d.models.crowd3ds import Maps
 from crowd3d.models.crowd3ds_decode import decode
 from crowd3d.models.engine import Arrays, Engine, Runner
 from crowd3d.picture.reading import Pass, Reading
@@ -20,18 +20,27 @@ from tiling import Tile
 # quality falls off by a Gaussian in the logarithm of the height.
 BEST_HEIGHT_PX = (70.0, 220.0)
 _HEIGHT_FALLOFF = 0.3
+BEST_HEAD_PX = (8.0, 30.0)  # likewise of people found by the head
 _GOOD_KEYPOINT_SCORE = 0.4  # mean over 17; typical of a whole person seen well
 _BORDER_PX = 6.0  # a box that ends so near an inner border of its tile counts as cut
 
 
 class Detector:
-    """The one-stage network in an engine, with its batch size and lowest score."""
+    """The one-stage network in an engine, with its batch size and the lowest scores of people and of heads."""
 
-    def __init__(self, engine: Engine, network: Runner, batch_size: int, min_score: float) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        network: Runner,
+        batch_size: int,
+        min_score: float,
+        min_head: float = 1.0,
+    ) -> None:
         self.engine = engine
         self.network = network
         self.batch_size = min(batch_size, engine.most_windows)
         self.min_score = min_score
+        self.min_head = min_head
 
     @property
     def weights_hash(self) -> str:
@@ -55,9 +64,10 @@ class Detector:
         Raises:
             tiling.ImageError, tiling.JournalError.
         """
-        answer = _Looking(self.min_score, reading.size_px, view)
+        answer = _Looking(self.min_score, self.min_head, reading.size_px, view)
         settings = {
             "min_score": self.min_score,
+            "min_head": self.min_head,
             "fields": [f.name for f in fields(Detections)],
         }
         work = Pass.through(self.engine, self.network, stage, self.batch_size, settings, answer)
@@ -70,20 +80,23 @@ class _Looking:
     """From a batch of tiles to the fields of `Detections`."""
 
     min_score: float
+    min_head: float
     image_size: tuple[int, int]
     view: Windows
 
     def __call__(self, network: Runner, pixels: Pixels, batch: Sequence[Tile]) -> Arrays:
-        found = decode(Heads(*network.run(pixels)), self.min_score)
-        tile_index = found.tile.cpu().numpy()
-        score, boxes, keypoints = (
-            t.cpu().numpy().astype(np.float64)
-            for t in (found.score, found.box_px, found.keypoints_px)
-        )
+        decoded = decode(Maps(*network.run(pixels)), self.min_score, self.min_head)
+        found = {name: part.cpu().numpy() for name, part in vars(decoded).items()}
+        tile_index = found.pop("tile")
         rows = [np.flatnonzero(tile_index == i) for i in range(len(batch))]
         seen = Detections.cat(
             [
-                _to_picture(score[r], boxes[r], keypoints[r], tile, self.image_size, self.view)
+                _to_picture(
+                    {name: part[r].astype(np.float64) for name, part in found.items()},
+                    tile,
+                    self.image_size,
+                    self.view,
+                )
                 for r, tile in zip(rows, batch, strict=True)
             ]
         )
@@ -91,33 +104,45 @@ class _Looking:
 
 
 def _to_picture(
-    score: npt.NDArray[np.float64],
-    box_tile_px: npt.NDArray[np.float64],
-    keypoints_tile_px: npt.NDArray[np.float64],
+    decoded: Mapping[str, npt.NDArray[np.float64]],
     tile: Tile,
     image_size: tuple[int, int],
     view: Windows,
 ) -> Detections:
-    """Tile pixels -> picture pixels; adds quality and the cut flag, which depend on the tile."""
+    """Tile pixels -> picture pixels; adds quality and the cut flag, which depend on the tile.
+
+    Args:
+        decoded: the fields of `Decoded` of one tile.
+    """
+    score, box_tile_px = decoded["score"], decoded["box_px"]
+    keypoints_tile_px, head_tile_px = decoded["keypoints_px"], decoded["head_px"]
     keypoints = keypoints_tile_px.copy()
     keypoints[..., :2] = view.to_picture(tile, keypoints[..., :2])
-    boxes = _box_to_picture(box_tile_px, tile, view)
+    by_head = np.isfinite(head_tile_px)
     height_px = box_tile_px[:, 3] - box_tile_px[:, 1]
     quality = score * size_suitability(height_px)
     quality *= np.sqrt(np.minimum(keypoints[..., 2].mean(axis=-1) / _GOOD_KEYPOINT_SCORE, 1.0))
+    of_heads = score * size_suitability(np.nan_to_num(head_tile_px), BEST_HEAD_PX)
+    # Of somebody found by the head, only that must be in the tile.
+    seen_part = box_tile_px.copy()
+    seen_part[by_head, 3] = seen_part[by_head, 1] + head_tile_px[by_head]
+    seen_part[by_head, 0::2] = keypoints_tile_px[by_head, :5, 0].mean(axis=1)[:, None]
     return Detections(
         score,
-        quality,
-        boxes,
+        np.where(by_head, of_heads, quality),
+        _box_to_picture(box_tile_px, tile, view),
         keypoints,
-        _is_cut(box_tile_px, tile, view.continues(tile, image_size)),
+        _is_cut(seen_part, tile, view.continues(tile, image_size)),
         np.full(len(score), tile.index, np.int64),
+        head_px=head_tile_px / tile.scale,
     )
 
 
-def size_suitability(height_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """(N,) person heights in the network's input -> (N,) in 0..1, 1 where the network is at its best."""
-    low, high = BEST_HEIGHT_PX
+def size_suitability(
+    height_px: npt.NDArray[np.float64], best_px: tuple[float, float] = BEST_HEIGHT_PX
+) -> npt.NDArray[np.float64]:
+    """(N,) heights in the network's input -> (N,) in 0..1, 1 where the network is at its best."""
+    low, high = best_px
     height = np.maximum(height_px, 1.0)
     excess = np.log(np.maximum(np.maximum(low / height, height / high), 1.0))
     return np.asarray(np.exp(-0.5 * (excess / _HEIGHT_FALLOFF) ** 2))

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import shapely
-from scipy import sparse
 from scipy.spatial import cKDTree
 
 from crowd3d.config import Config
-from crowd3d.scene.detections import MOST_LOOKS, Detections, PeopleSeen, is_body_part
+from crowd3d.detect.chance import clues, load
+from crowd3d.detect.joining import Joined, join_heads, join_looks, with_heads
+from crowd3d.scene.detections import Detections, PeopleSeen, is_body_part
 from crowd3d.scene.fitted import Fitted
-from crowd3d.scene.people import N_KEYPOINTS
-from crowd3d.scene.sizes import AGREES, agreement_of, is_outvoted
+from crowd3d.scene.sizes import AGREES, agreement_of, expected_head_px, is_outvoted
 from crowd3d.scene.standing import FloatArray
-from tiling import box_iou, containment, merge_detections, without_pairs
+from tiling import box_iou, containment, without_pairs
 
-_KEYPOINTS_NEEDED = 6  # of 17 must be seen
 _MIN_ASPECT = 0.17  # width over height; slivers at the picture's border say too little
 # Twins are two rows for the same person, because keypoints were confused. Boxes with a larger IoU are twins.
 _TWIN_IOU = 0.6
@@ -27,14 +26,15 @@ _SAME_INSIDE = 0.5
 # Somebody has company if so many nearest others are at most so many heights away, and their heights at most in
 # this ratio.
 _COMPANY, _COMPANY_HEIGHTS, _COMPANY_RATIO = 2, 20.0, 2.0
+_SURE_ALONE = 0.9  # least probability of somebody of another size without company
 # Width of the margin at the seam of a whole turn, in widths of the widest box: it holds everybody who may
 # overlap a person on the seam.
 _SEAM_WIDTHS = 4.0
 # Weight of detections cut by a tile's border. They are kept, because for some people in a crowd there is no
 # other.
 _CUT_WEIGHT = 0.3
-# Two looks at the same person agree best in the trunk; limbs are confused and hidden more often.
-_TRUNK_EMPHASIS = np.where(np.isin(np.arange(17), [0, 1, 2, 3, 4, 5, 6, 11, 12]), 1.0, 0.25)
+# Two rows are two people, however much they overlap, if so much of their evidence is of tiles that show both.
+_APART = 0.28
 
 
 def scout_people(found: Detections, config: Config, turn_px: float | None = None) -> PeopleSeen:
@@ -43,28 +43,20 @@ def scout_people(found: Detections, config: Config, turn_px: float | None = None
     Args:
         turn_px: `Camera.turn_px`, here and below: columns of a whole turn, whose left and right border meet.
     """
-    good = found.filter((found.quality >= config.min_scout_quality) & ~found.is_cut)
-    good = _with_copies(good, turn_px)
-    return _one_turn(_merge(good, good.quality).people, turn_px)
+    good = (found.quality >= config.min_scout_quality) & ~found.is_cut & ~found.by_head
+    some = _with_copies(found.filter(good), turn_px)
+    return _one_turn(join_looks(some, some.quality).people, turn_px)
 
 
 def placed_people(found: Detections, fitted: Fitted, config: Config) -> PeopleSeen:
-    """Everybody whose size fits the ground, one row per person, in reading order of the picture."""
+    """Everybody who is probable at their place on the ground, one row each, in reading order of the picture."""
     turn_px = fitted.camera.turn_px
-    found = _with_copies(found, turn_px)
-    agreement = agreement_of(found, fitted, config.stature_m)
-    trust = found.quality * agreement * np.where(found.is_cut, _CUT_WEIGHT, 1.0)
-    possible = trust >= config.min_trust
-    joined = _merge(found.filter(possible), trust[possible])
-    return _one_turn(_finish(joined, config.min_evidence, config), turn_px)
+    return _one_turn(_people(_with_copies(found, turn_px), fitted, config), turn_px)
 
 
 def unplaced_people(found: Detections, config: Config, turn_px: float | None = None) -> PeopleSeen:
-    """Everybody in a picture whose camera is not known, selected by quality alone."""
-    good = found.filter((found.quality >= config.min_quality_unplaced) & ~found.is_cut)
-    good = _with_copies(good, turn_px)
-    joined = _merge(good, good.quality)
-    return _one_turn(_finish(joined, config.min_quality_unplaced, config), turn_px)
+    """Everybody in a picture whose camera is not known."""
+    return _one_turn(_people(_with_copies(found, turn_px), None, config), turn_px)
 
 
 def _with_copies(found: Detections, turn_px: float | None) -> Detections:
@@ -102,21 +94,16 @@ def everybody(found: Detections, fitted: Fitted, config: Config) -> tuple[People
 
     The size of the others does not fit, or that of most of their neighbours: they are on a screen, on another
     level, in another picture of a mosaic. Somebody alone whose size is wrong is more often a bush or a bag, so
-    more looks must agree on them.
+    they must be more probable. A head says too little where no size is expected.
     """
     placed = placed_people(found, fitted, config)
-    wrong = found.filter(agreement_of(found, fitted, config.stature_m) < AGREES)
+    wrong = found.filter((agreement_of(found, fitted, config.stature_m) < AGREES) & ~found.by_head)
     others = newcomers(wrong, placed, config, fitted.camera.turn_px)
-    others = others.filter(_has_company(others) | _seen_often(others, config))
+    others = others.filter(_has_company(others) | (others.score >= _SURE_ALONE))
     is_placed = np.arange(len(placed) + len(others)) < len(placed)
     both = Detections.cat([placed, others])
     outvoted = is_outvoted(both, is_placed)[: len(placed)]
     return placed.filter(~outvoted), Detections.cat([placed.filter(outvoted), others])
-
-
-def _seen_often(people: PeopleSeen, config: Config) -> npt.NDArray[np.bool_]:
-    """(N,) whether the looks at a person add up to two that would do alone."""
-    return np.asarray(people.look_trust.sum(axis=1) >= 2 * config.min_quality_unplaced)
 
 
 def _has_company(people: Detections) -> npt.NDArray[np.bool_]:
@@ -149,72 +136,40 @@ def _overlaps(box_px: FloatArray, known_px: FloatArray) -> npt.NDArray[np.bool_]
     return covered
 
 
-@dataclass(frozen=True)
-class _Joined:
-    """People after all looks at each of them were joined, one row per person.
+def candidates(
+    found: Detections, fitted: Fitted | None, config: Config
+) -> tuple[Joined, FloatArray]:
+    """Everybody who may be a person, one row each, and what is known of them (`chance.CLUES`).
 
-    Attributes:
-        people: the joined rows.
-        evidence: (N,) sum of the trust of each person's looks.
-        apart: (N, N) the part of person i's evidence that comes from tiles that also show person j.
+    Args:
+        fitted: camera and ground; None if they are not known.
     """
-
-    people: PeopleSeen
-    evidence: FloatArray
-    apart: sparse.csr_array
-
-
-def _merge(found: Detections, trust: FloatArray) -> _Joined:
-    """Join the looks at the same person into one row; `trust` (M,) is the weight of each look."""
-    keypoints = found.keypoints_px.copy()
-    keypoints[..., 2] *= _TRUNK_EMPHASIS
-    merged = merge_detections(
-        keypoints, found.box_px, found.score, trust / np.maximum(found.score, 1e-9), found.tile
-    )
-    fused = merged.keypoints_px
-    fused[..., 2] /= _TRUNK_EMPHASIS
-    lead = merged.order
-    no_cuts = np.zeros(len(lead), bool)
-    looks = gather_looks(found, trust, merged.labels, len(lead))
-    people = PeopleSeen(
-        merged.scores,
-        trust[lead],
-        merged.boxes_px,
-        fused,
-        no_cuts,
-        found.tile[lead],
-        *looks,
-        heading=np.zeros((len(lead), 2)),
-    )
-    evidence = np.bincount(merged.labels, trust, len(lead)).astype(np.float64)
-    return _Joined(people, evidence, _told_apart(merged.labels, found.tile, trust, len(lead)))
+    agreement = np.ones(len(found))
+    if fitted is not None:
+        agreement = agreement_of(found, fitted, config.stature_m)
+    trust = found.quality * agreement * np.where(found.is_cut, _CUT_WEIGHT, 1.0)
+    possible = trust >= config.min_trust
+    whole, heads = possible & ~found.by_head, possible & found.by_head
+    people = join_looks(found.filter(whole), trust[whole])
+    known_px = np.full(len(people.people), np.nan)
+    if fitted is not None:
+        known_px = expected_head_px(people.people.head_middle_px, fitted, config.stature_m)
+    joined = with_heads(people, join_heads(found.filter(heads), trust[heads]), known_px)
+    return joined, clues(joined)
 
 
-def _told_apart(
-    person: npt.NDArray[np.int64], tile: npt.NDArray[np.int64], trust: FloatArray, n_people: int
-) -> sparse.csr_array:
-    """`_Joined.apart`, from the person, the tile and the trust of each look, (M,) each."""
-    tiles, column = np.unique(tile, return_inverse=True)
-    in_tile = sparse.csr_array((trust, (person, column)), shape=(n_people, len(tiles)))
-    return sparse.csr_array(in_tile @ (in_tile > 0).astype(np.float64).T)
-
-
-def _finish(joined: _Joined, min_evidence: float, config: Config) -> PeopleSeen:
-    """Drop unsure people, twins and body parts; sort from top to bottom, so that ids do not depend on tiles.
-
-    If the network found two people separately in the same tiles, with enough evidence, they are two people,
-    however much they overlap. Neither is dropped because of the other.
-    """
-    people, evidence = joined.people, joined.evidence
-    sixth_best = np.sort(people.keypoints_px[..., 2], axis=1)[:, -_KEYPOINTS_NEEDED]
-    sure = (evidence >= min_evidence) & (sixth_best >= config.min_keypoint_score)
-    width, height = (people.box_px[:, 2:] - people.box_px[:, :2]).T
-    rows = np.flatnonzero(sure & (width >= _MIN_ASPECT * height))
-    people = people.filter(rows)
-    apart = joined.apart[rows][:, rows].tocoo()
-    distinct = np.stack(apart.coords, axis=1)[apart.data >= min_evidence]
-    fragment = is_body_part(people.box_px, people.quality, distinct)
-    people = people.filter(~fragment & ~_is_twin(people.box_px, people.quality, distinct))
+def _people(found: Detections, fitted: Fitted | None, config: Config) -> PeopleSeen:
+    """Everybody who is a person, their score being the probability of it."""
+    joined, known = candidates(found, fitted, config)
+    chance = load(fitted is not None)(known)
+    people = replace(joined.people, score=chance)
+    rows = np.flatnonzero(chance >= config.min_probability)
+    rows = rows[_is_whole_enough(people.filter(rows))]
+    people, joined, chance = people.filter(rows), joined.filter(rows), chance[rows]
+    apart = joined.apart.tocoo()
+    distinct = np.stack(apart.coords, axis=1)[apart.data >= _APART]
+    fragment = is_body_part(people.box_px, chance, distinct)
+    people = people.filter(~fragment & ~_is_twin(people.box_px, chance, distinct))
     return people.filter(np.lexsort((people.box_px[:, 0], people.box_px[:, 1])))
 
 
@@ -233,24 +188,7 @@ def _is_twin(
     return twin
 
 
-def gather_looks(
-    found: Detections,
-    trust: npt.NDArray[np.float64],
-    person: npt.NDArray[np.int64],
-    n_people: int,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """`looks_px` and `look_trust` of `PeopleSeen`.
-
-    Args:
-        found: all M looks; trust: (M,) weight of each look; person: (M,) index of the person that it shows.
-    """
-    order = np.lexsort((-trust, person))
-    owner = person[order]
-    rank = np.arange(len(order)) - np.searchsorted(owner, owner)
-    kept = rank < MOST_LOOKS
-    order, owner, rank = order[kept], owner[kept], rank[kept]
-    looks = np.zeros((n_people, MOST_LOOKS, N_KEYPOINTS, 3))
-    looks[owner, rank] = found.keypoints_px[order]
-    kept_trust = np.zeros((n_people, MOST_LOOKS))
-    kept_trust[owner, rank] = trust[order]
-    return looks, kept_trust
+def _is_whole_enough(people: PeopleSeen) -> npt.NDArray[np.bool_]:
+    """(N,) who is more than a sliver at the picture's border."""
+    width, height = (people.box_px[:, 2:] - people.box_px[:, :2]).T
+    return np.asarray(people.by_head | (width >= _MIN_ASPECT * height))

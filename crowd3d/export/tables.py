@@ -11,6 +11,7 @@ import numpy as np
 
 from crowd3d.export.floorplan import SIGMAS_95, FloorPlan, ellipse_ring, floor_plan
 from crowd3d.files import atomic, strict_json
+from crowd3d.scene.people import SEEN
 from crowd3d.scene.scene import Scene
 from crowd3d.scene.unplaced import reasons
 
@@ -25,7 +26,7 @@ NUMBERS = (
     "sigma_minor_m",
     "sigma_angle_deg",
 )
-COLUMNS = (*NUMBERS, "note")
+COLUMNS = (*NUMBERS, "seen", "note")
 _DIGITS = 4  # a tenth of a millimetre: far below any error
 _FRAME_NOTE = (
     "Local metric coordinates, not longitude and latitude: metres, x right, y forward in the "
@@ -34,7 +35,7 @@ _FRAME_NOTE = (
 
 
 def rows(scene: Scene, plan: FloorPlan | None = None) -> list[dict[str, Any]]:
-    """One dictionary a person with the keys of `NUMBERS`, None where unknown.
+    """One dictionary a person with the keys of `NUMBERS`, None where unknown, and what of them is `seen`.
 
     Who has no place also has a `note` that says why.
     """
@@ -54,9 +55,9 @@ def rows(scene: Scene, plan: FloorPlan | None = None) -> list[dict[str, Any]]:
     plain = [strict_json.plain(column, _DIGITS) for column in columns]
     numbers = [dict(zip(NUMBERS, row, strict=True)) for row in zip(*plain, strict=True)]
     notes = reasons(people, scene.diagnostics)
-    return [
-        {**row, "note": note} if note else row for row, note in zip(numbers, notes, strict=True)
-    ]
+    parts = (SEEN[part] for part in people.seen)
+    rows = [{**row, "seen": part} for row, part in zip(numbers, parts, strict=True)]
+    return [{**row, "note": note} if note else row for row, note in zip(rows, notes, strict=True)]
 
 
 def to_csv(scene: Scene) -> str:

@@ -92,6 +92,8 @@ def _lift_part(
         box_px=people.box_px,
         keypoints_px=people.keypoints_px,
         plane=plane,
+        seen=people.seen,
+        support=people.support,
         **body_rows(stood, plane, rotations, fisher, fitted),
     )
     return everybody.filter(stood.placed.is_placed)
@@ -115,6 +117,8 @@ def lift_without_place(
             roma.rotmat_to_rotvec(lifted.rotations).double().numpy(),
             lifted.betas.double().numpy(),
             lifted.fisher.double().numpy(),
+            some.seen,
+            some.support,
         )
         parts.append(replace(part, id=rows))
     return People.cat(parts)

@@ -108,7 +108,12 @@ def installed_path(name: str) -> Path:
 
 def embedded_file(name: str) -> Traversable:
     """Where the weights of that name are inside the package, or would be."""
-    return resources.files("crowd3d") / "weights" / f"{name}.safetensors"
+    return embedded(f"{name}.safetensors")
+
+
+def embedded(file: str) -> Traversable:
+    """Where a file of weights is inside the package, or would be."""
+    return resources.files("crowd3d") / "weights" / file
 
 
 def weights_file(name: str) -> Traversable | None:

@@ -2,26 +2,29 @@
 
 Trunk and heads have the layout of MoveNet MultiPose Lightning (MobileNetV2 x1.5, a light feature pyramid,
 six CenterNet heads at stride 4; Apache-2.0), so that its published weights load: see `import_movenet`.
-Without that model's final top-6 step there is no limit on the number of people.
+Without that model's final top-6 step there is no limit on the number of people. A head of our own, `heads_s`,
+finds people of whom little more than the head is seen.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from crowd3d.models.heads_s import HeadsS
 from crowd3d.models.mobilenet import MobileNetV2, conv3x3, scaled
 
 STRIDE = 4  # picture pixels per output cell
 _WIDTH = 1.5  # of MobileNetV2
 _TOP_CHANNELS = 1280
-_HEAD_CHANNELS = 96
+_BRANCH_CHANNELS = 96
 
 
-class Heads(NamedTuple):
+class Maps(NamedTuple):
     """The raw maps, (B, C, H/4, W/4); `crowd3ds_decode` reads people off them.
 
     Attributes:
@@ -31,6 +34,8 @@ class Heads(NamedTuple):
         keypoint_heat: 17 channels, 0..1.
         keypoint_regression: 34 channels (v, u) from the centre cell to each keypoint, in cells.
         keypoint_offset: 34 channels (v, u) sub-cell refinement at the keypoint's cell.
+        heads: what `heads_s` tells: a logit, the logarithm of a head's height in pixels, and 24 channels (u, v)
+            from the middle of the cell to shoulders, elbows, wrists, hips, knees and ankles, in heads.
     """
 
     center: Tensor
@@ -39,6 +44,7 @@ class Heads(NamedTuple):
     keypoint_heat: Tensor
     keypoint_regression: Tensor
     keypoint_offset: Tensor
+    heads: Tensor
 
 
 class SeparableConv(nn.Module):
@@ -54,13 +60,13 @@ class SeparableConv(nn.Module):
         return F.relu(y)
 
 
-class Head(nn.Module):
+class Branch(nn.Module):
     """One output map."""
 
     def __init__(self, channels_in: int, channels: int) -> None:
         super().__init__()
-        self.features = SeparableConv(channels_in, _HEAD_CHANNELS)
-        self.predict = nn.Conv2d(_HEAD_CHANNELS, channels, 1)
+        self.features = SeparableConv(channels_in, _BRANCH_CHANNELS)
+        self.predict = nn.Conv2d(_BRANCH_CHANNELS, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         prediction: Tensor = self.predict(self.features(x))
@@ -87,11 +93,14 @@ class Trunk(MobileNetV2):
 
     def pyramid(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """All levels: 64, 32, 24 and 24 channels at strides 32, 16, 8 and 4."""
-        taps = self.each_stage(x)
-        top = self.lateral32(F.relu6(self.top(taps[-1])))
-        y16 = self.smooth16(_upsample2(top) + self.lateral16(taps[3]))
-        y8 = self.smooth8(_upsample2(y16) + self.lateral8(taps[2]))
-        y4 = self.smooth4(_upsample2(y8) + self.lateral4(taps[1]))
+        return self.levels(self.each_stage(x))
+
+    def levels(self, stages: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """`pyramid` of what the stages made of the picture."""
+        top = self.lateral32(F.relu6(self.top(stages[-1])))
+        y16 = self.smooth16(_upsample2(top) + self.lateral16(stages[3]))
+        y8 = self.smooth8(_upsample2(y16) + self.lateral8(stages[2]))
+        y4 = self.smooth4(_upsample2(y8) + self.lateral4(stages[1]))
         return top, y16, y8, y4
 
 
@@ -99,32 +108,63 @@ def _upsample2(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
+class Seen(NamedTuple):
+    """What `heads_s` looks at, beside the maps made on the way to it.
+
+    Attributes:
+        fine: features at stride 4; coarse: at stride 8.
+        level: the finest level of the trunk; center, keypoint_heat: logits.
+    """
+
+    fine: Tensor
+    coarse: Tensor
+    level: Tensor
+    center: Tensor
+    keypoint_heat: Tensor
+
+
 class Crowd3dS(nn.Module):
-    """RGB tiles (B, 3, H, W), 0..255 -> `Heads`; H and W multiples of 32."""
+    """RGB tiles (B, 3, H, W), 0..255 -> `Maps`; H and W multiples of 32."""
 
     scaled = staticmethod(scaled)
 
     def __init__(self) -> None:
         super().__init__()
         self.trunk = Trunk()
-        self.center = Head(24, 1)
-        self.box_size = Head(24, 2)
-        self.box_offset = Head(24, 2)
-        self.keypoint_heat = Head(24, 17)
-        self.keypoint_regression = Head(24, 34)
-        self.keypoint_offset = Head(24, 34)
+        self.center = Branch(24, 1)
+        self.box_size = Branch(24, 2)
+        self.box_offset = Branch(24, 2)
+        self.keypoint_heat = Branch(24, 17)
+        self.keypoint_regression = Branch(24, 34)
+        self.keypoint_offset = Branch(24, 34)
+        fine = self.trunk.stage_channels[1] + 24 + 2 * _BRANCH_CHANNELS + 1 + 17
+        self.heads = HeadsS(fine, coarse=24)
 
-    def forward(self, rgb: Tensor) -> Heads:
+    def forward(self, rgb: Tensor) -> Maps:
         return self.of_scaled(self.scaled(rgb))
 
-    def of_scaled(self, x: Tensor) -> Heads:
+    def of_scaled(self, x: Tensor) -> Maps:
         """`forward` of a picture in -1..1."""
-        features = self.trunk(x)
-        return Heads(
-            center=torch.sigmoid(self.center(features)),
-            box_size=self.box_size(features),
-            box_offset=self.box_offset(features),
-            keypoint_heat=torch.sigmoid(self.keypoint_heat(features)),
-            keypoint_regression=self.keypoint_regression(features),
-            keypoint_offset=self.keypoint_offset(features),
+        seen = self.seen(x)
+        return Maps(
+            center=torch.sigmoid(seen.center),
+            box_size=self.box_size(seen.level),
+            box_offset=self.box_offset(seen.level),
+            keypoint_heat=torch.sigmoid(seen.keypoint_heat),
+            keypoint_regression=self.keypoint_regression(seen.level),
+            keypoint_offset=self.keypoint_offset(seen.level),
+            heads=self.heads(seen.fine, seen.coarse),
         )
+
+    def seen(self, x: Tensor) -> Seen:
+        """What heads are found by, of a picture in -1..1."""
+        stages = self.trunk.each_stage(x)
+        _, _, coarse, level = self.trunk.levels(stages)
+        center_features = self.center.features(level)
+        heat_features = self.keypoint_heat.features(level)
+        center, heat = (
+            self.center.predict(center_features),
+            self.keypoint_heat.predict(heat_features),
+        )
+        fine = [stages[1], level, center_features, heat_features, center, heat]
+        return Seen(torch.cat(fine, dim=1), coarse, level, center, heat)

@@ -47,6 +47,10 @@ _NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "hmr": HMR,
 }
 
+# Parts of networks that have weights of their own, by the beginning of their tensors' names. A file of the
+# network without them is completed by those that are embedded.
+_PARTS = {"crowd3d-s": {"heads.": "heads-s"}}
+
 
 def build(name: str = "crowd3d-s", weights: str | Path | None = "embedded") -> nn.Module:
     """A network in evaluation mode, float32, on the CPU.
@@ -62,7 +66,11 @@ def build(name: str = "crowd3d-s", weights: str | Path | None = "embedded") -> n
     _check(name)
     if weights is None:
         return _NETWORKS[name]().eval()
-    state = read_weights(_source(name, weights)).tensors
+    state = dict(read_weights(_source(name, weights)).tensors)
+    for prefix, part in _PARTS.get(name, {}).items():
+        if not any(key.startswith(prefix) for key in state):
+            tensors = read_weights(_source(part, "embedded")).tensors
+            state |= {f"{prefix}{key}": tensor for key, tensor in tensors.items()}
     network = _create(name, state.get("volumes.weight"))
     try:
         network.load_state_dict(state)

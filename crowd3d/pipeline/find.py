@@ -86,10 +86,10 @@ def find_people(
         people, others = selection.everybody(found, fitted, config)
         if len(others) > len(people):
             # Another crowd is larger. It was looked at already, while the search went on around the first.
-            everyone = Detections.cat([people, others])
+            everyone = Detections.cat([_found_whole(people), others])
             fitted = largest_crowd(everyone, known, config, evidence) or fitted
             people, _ = selection.everybody(found, fitted, config)
-        fitted = fit_again(fitted, people, known, config, evidence)
+        fitted = fit_again(fitted, _found_whole(people), known, config, evidence)
     return _seen(search, found, fitted, rounds, evidence=evidence)
 
 
@@ -163,10 +163,15 @@ def _closer(
     while fitted is not None and rounds < config.rounds and not is_settled:
         found, before = search.closer(fitted), fitted
         rounds += 1
-        people, _ = selection.everybody(found, before, config)
+        people = _found_whole(selection.everybody(found, before, config)[0])
         fitted = fit_camera(people, known, config, evidence)
         is_settled = fitted is not None and _height_change(people, before, fitted) < _SETTLED
     return found, fitted, rounds
+
+
+def _found_whole(people: Detections) -> Detections:
+    """Those to whom a camera is fitted: a head says where somebody stands if the camera is known, and no more."""
+    return people.filter(~people.by_head)
 
 
 def _height_change(people: Detections, before: Fitted, after: Fitted) -> float:

@@ -84,7 +84,9 @@ def build_detector(
         raise ModelError(f"{model} tells poses, but finds nobody; `crowd3d reconstruct` takes it")
     engine = spread(choose_engine(settings.engine, device))
     network = engine.load(DEFAULT, chosen.detector)
-    return Detector(engine, network, settings.batch_size, settings.min_center_score)
+    return Detector(
+        engine, network, settings.batch_size, settings.min_center_score, settings.min_head_score
+    )
 
 
 def build_reader(weights: str | Path, device: str, settings: Config) -> PatchReader:

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from crowd3d.scene.people import N_KEYPOINTS
+from crowd3d.scene.people import HEAD, N_KEYPOINTS, UPPER, WHOLE
 from tiling import suppress_fragments
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+_FACE = slice(0, 5)  # keypoints: nose, eyes, ears
+_CLEAR = 0.15  # least score of a keypoint that is seen
+_PARTS = ([5, 6], [11, 12], [13, 14, 15, 16])  # shoulders; hips; knees and ankles
+_FACE_FLOOR = 0.02  # added to their scores, so that a head seen from behind has a middle, too
+
+
+def head_middle_px(keypoints_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(N, 2) middles of heads: means of nose, eyes and ears (N, 17, 3), weighted by their scores."""
+    weight = keypoints_px[:, _FACE, 2:] + _FACE_FLOOR
+    total = (weight * keypoints_px[:, _FACE, :2]).sum(axis=1)
+    return np.asarray(total / weight.sum(axis=1))
 
 
 @dataclass
@@ -28,6 +40,7 @@ class Detections:
         keypoints_px: (N, 17, 3) u, v, score.
         is_cut: (N,) whether the box reaches an inner border of its tile.
         tile: (N,) index of the tile. Two detections in the same tile are two people for the network.
+        head_px: (N,) height of the head by which somebody was found; NaN of people who were found whole.
     """
 
     score: npt.NDArray[np.float64]
@@ -36,9 +49,36 @@ class Detections:
     keypoints_px: npt.NDArray[np.float64]
     is_cut: npt.NDArray[np.bool_]
     tile: npt.NDArray[np.int64]
+    head_px: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0), kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not len(self.head_px):
+            self.head_px = np.full(len(self.score), np.nan)
 
     def __len__(self) -> int:
         return len(self.score)
+
+    @property
+    def by_head(self) -> npt.NDArray[np.bool_]:
+        """(N,) who was found by the head."""
+        return np.isfinite(self.head_px)
+
+    @property
+    def seen(self) -> npt.NDArray[np.int64]:
+        """(N,) what of somebody is seen, as in `People.seen`."""
+        clear = self.keypoints_px[..., 2] >= _CLEAR
+        shoulders, hips, legs = (clear[:, rows].any(axis=1) for rows in _PARTS)
+        return np.where(legs | (hips & shoulders), WHOLE, np.where(shoulders, UPPER, HEAD))
+
+    @property
+    def support(self) -> npt.NDArray[np.int64]:
+        """(N,) number of looks at each person, as in `People.support`."""
+        return np.ones(len(self), np.int64)
+
+    @property
+    def head_middle_px(self) -> npt.NDArray[np.float64]:
+        """(N, 2) see the function of this name."""
+        return head_middle_px(self.keypoints_px)
 
     @property
     def middle_px(self) -> npt.NDArray[np.float64]:
@@ -96,6 +136,11 @@ class PeopleSeen(Detections):
     looks_px: npt.NDArray[np.float64]
     look_trust: npt.NDArray[np.float64]
     heading: npt.NDArray[np.float64]
+
+    @property
+    def support(self) -> npt.NDArray[np.int64]:
+        """(N,) number of looks at each person; of more than `MOST_LOOKS` as many."""
+        return np.asarray((self.look_trust > 0).sum(axis=1))
 
     def shifted(self, columns_px: npt.NDArray[np.float64]) -> PeopleSeen:
         """The people moved sideways by (N,) pixels, looks included."""

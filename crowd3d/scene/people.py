@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,14 @@ ROW_LAYOUT: dict[str, tuple[tuple[int, ...], type]] = {
     "stature_m": ((), np.float64),
     "position_cov_m2": ((3, 3), np.float64),
     "fisher": ((N_JOINTS, 3, 3), np.float64),
+    "seen": ((), np.int64),
+    "support": ((), np.int64),
 }
+# What of somebody is seen, by the number in `People.seen`.
+SEEN = ("head", "upper", "whole")
+HEAD, UPPER, WHOLE = range(3)
+# Fields that older files and other sources of people do not have, and what stands for them.
+DEFAULTS = {"seen": WHOLE, "support": 0}
 # The fields that only a place gives.
 _OF_PLACE = ("transl_m", "torso_m", "hvip_px", "hvip_m", "stature_m", "position_cov_m2")
 
@@ -46,8 +53,8 @@ class People:
 
     Attributes:
         id: (N,) running number, sorted.
-        score: (N,) detection score, 0..1.
-        box_px: (N, 4) xyxy around the visible person.
+        score: (N,) probability that this is a person.
+        box_px: (N, 4) xyxy around the person; around where the body must be if only the head is seen.
         keypoints_px: (N, 17, 3) COCO order: u, v, score.
         pose: (N, 24, 3) axis-angle in SMPL order; row 0 turns the body into the camera frame.
         betas: (N, 10) shape of the body named in the scene.
@@ -58,6 +65,8 @@ class People:
         stature_m: (N,) standing height.
         position_cov_m2: (N, 3, 3) covariance of hvip_m.
         fisher: (N, 24, 3, 3) matrix-Fisher parameters of each local rotation; zero = unknown.
+        seen: (N,) index into `SEEN`; what is not seen of a body is what is usual there.
+        support: (N,) how many looks agree on the person; 0 = unknown.
 
     Raises:
         ValueError: an array has the wrong shape.
@@ -78,9 +87,14 @@ class People:
     stature_m: npt.NDArray[np.float64]
     position_cov_m2: npt.NDArray[np.float64]
     fisher: npt.NDArray[np.float64]
+    seen: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    support: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __post_init__(self) -> None:
         n = len(np.atleast_1d(self.id))
+        for name, usual in DEFAULTS.items():
+            if not len(getattr(self, name)):
+                setattr(self, name, np.full(n, usual))
         for name, (row, dtype) in ROW_LAYOUT.items():
             array: npt.NDArray[np.generic] = np.asarray(getattr(self, name), dtype=dtype)
             if array.shape != (n, *row):
@@ -106,6 +120,8 @@ class People:
         pose: npt.NDArray[np.float64],
         betas: npt.NDArray[np.float64],
         fisher: npt.NDArray[np.float64],
+        seen: npt.NDArray[np.int64],
+        support: npt.NDArray[np.int64],
     ) -> People:
         """People who are seen but have no place, with ids from 0; shapes as in `People`.
 
@@ -127,6 +143,8 @@ class People:
             torso_px=keypoints_px[:, _TORSO_KEYPOINTS, :2].mean(axis=1),
             plane=np.full(n, UNPLACED),
             fisher=fisher,
+            seen=seen,
+            support=support,
             **unknown,
         )
 

@@ -18,6 +18,7 @@ from crowd3d.scene.standing import FloatArray, foot_below_px, on_levels, person_
 # Heights above the ground and a length, as fractions of the stature of a standing adult (Drillis & Contini
 # 1966). The bias of the keypoints themselves is below the tolerance used here.
 _SHOULDER_HEIGHT, _HIP_HEIGHT = 0.82, 0.52
+HEAD_OF_STATURE = 0.135  # chin to crown, as Drillis & Contini's 0.130, with hair
 _TORSO_LENGTH = _SHOULDER_HEIGHT - _HIP_HEIGHT
 _SHOULDERS, _HIPS = [5, 6], [11, 12]
 # How far the seen size may differ from that of a standing adult at the same place; tuned on photographs.
@@ -27,6 +28,9 @@ _SMALLER_SD, _TALLER_SD = 0.30, 0.22
 _VISIBLE_RANGE = (0.30, 1.25)
 # Weight of the agreement of a torso alone; that of a whole person has weight 1.
 _PARTIAL_WEIGHT = 0.4
+# The same for heads, whose height is told less exactly, and varies less.
+_SMALLER_HEAD_SD, _TALLER_HEAD_SD = 0.35, 0.28
+_UNKNOWN = 0.35  # agreement of a head where no size is expected, as at the horizon
 # A person of less agreement does not belong to the ground.
 AGREES = 0.2
 _NEIGHBOURS = 8
@@ -74,8 +78,32 @@ def size_evidence(
 
 
 def agreement_of(detections: Detections, fitted: Fitted, stature_m: float) -> FloatArray:
-    """(N,) `size_agreement` of detections with camera and ground."""
-    return size_agreement(size_evidence(detections, fitted.camera, fitted.planes, stature_m))
+    """(N,) `size_agreement` of detections with camera and ground; of those found by the head, of that alone."""
+    agree = size_agreement(size_evidence(detections, fitted.camera, fitted.planes, stature_m))
+    by_head = detections.by_head
+    if by_head.any():
+        agree[by_head] = _head_agreement(detections.filter(by_head), fitted, stature_m)
+    return agree
+
+
+def _head_agreement(found: Detections, fitted: Fitted, stature_m: float) -> FloatArray:
+    """(N,) 1 for a head of exactly the expected height; `_UNKNOWN` where the ground expects nothing."""
+    expected = expected_head_px(found.head_middle_px, fitted, stature_m)
+    log_ratio = np.log(found.head_px / np.where(expected > 0, expected, np.nan))
+    spread = np.where(log_ratio < 0, _SMALLER_HEAD_SD, _TALLER_HEAD_SD)
+    return np.nan_to_num(np.exp(-0.5 * (log_ratio / spread) ** 2), nan=_UNKNOWN)
+
+
+def expected_head_px(middle_px: FloatArray, fitted: Fitted, stature_m: float) -> FloatArray:
+    """(N,) heights of heads of standing people, from the middles (N, 2) of their heads; NaN if not known."""
+    above_m = stature_m * (1 - HEAD_OF_STATURE / 2)
+
+    def on(plane: Plane) -> FloatArray:
+        feet_px = foot_below_px(fitted.camera, plane, middle_px, above_m)
+        return np.asarray(np.linalg.norm(feet_px - middle_px, axis=1))
+
+    # The plane is that below the head; a head on another level is compared with the one it is seen before.
+    return HEAD_OF_STATURE * stature_m / above_m * on_levels(fitted.planes, middle_px, on)
 
 
 def size_agreement(evidence: SizeEvidence) -> FloatArray:

@@ -19,7 +19,7 @@ from crowd3d.errors import CameraError, SceneError
 from crowd3d.files import atomic, strict_json
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.frames import export_frame
-from crowd3d.scene.people import ROW_LAYOUT, UNPLACED, People
+from crowd3d.scene.people import DEFAULTS, ROW_LAYOUT, UNPLACED, People
 from crowd3d.scene.plane import Plane
 from crowd3d.version import __version__
 
@@ -204,7 +204,8 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _read_people(path: Path) -> People:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return People(**{name: archive[name] for name in ROW_LAYOUT})
+            names = [name for name in ROW_LAYOUT if name in archive or name not in DEFAULTS]
+            return People(**{name: archive[name] for name in names})
     except FileNotFoundError:
         raise SceneError(f"there is no {path}; give the folder that a run wrote") from None
     except KeyError as error:

@@ -17,7 +17,7 @@ from crowd3d import api, lift
 from crowd3d import body as bodies
 from crowd3d.cli import main
 from crowd3d.config import Config
-from crowd3d.detect.selection import gather_looks
+from crowd3d.detect.joining import gather_looks
 from crowd3d.errors import ConfigError, ModelError
 from crowd3d.lift import fusion, propose
 from crowd3d.lift.fusion import fusion_weights

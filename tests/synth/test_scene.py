@@ -17,10 +17,9 @@ from crowd3d.errors import ConfigError
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.plane import Plane
 from crowd3d.synth import Truth, View, render_scene, synthesize, with_camera
-from crowd3d.synth.cast.crowd import CLEARANCE_M
 from crowd3d.synth.draw.render import Renderer, Setting, sample_setting
 from crowd3d.synth.place.boxes import Boxes
-from crowd3d.synth.place.presets import PRESETS, preset
+from crowd3d.synth.place.presets import PRESETS, Preset, preset
 from crowd3d.synth.truth import annotation, truth_of
 
 SIZE = (320, 180)
@@ -97,7 +96,7 @@ def test_nobody_stands_in_somebody_else() -> None:
     places = setting.cast.position_m
     gaps = np.linalg.norm(places[:, None] - places[None], axis=2) + 9 * np.eye(len(places))
     assert len(places) > 50
-    assert gaps.min() >= CLEARANCE_M - 1e-9
+    assert gaps.min() >= Preset.clearance_m - 1e-9
 
 
 def test_hidden_people_have_low_visibility() -> None:

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crowd3d.training.glance.light import relit
+from crowd3d.training.common.light import relit
+from crowd3d.training.common.textures import scattered
 from crowd3d.training.glance.recipe import CropRecipe, Recipe
 from crowd3d.training.glance.scenes import Scene
-from crowd3d.training.glance.textures import scattered
 
 FloatArray = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.uint8]

@@ -15,10 +15,10 @@ from torch.nn import functional as F
 
 from crowd3d.files.digests import key_of
 from crowd3d.models.glance_s import STRIDE, GlanceS
+from crowd3d.training.common.norm import folded, normed
 from crowd3d.training.common.run_folder import RunFolder
 from crowd3d.training.common.schedule import descend, learning_rate
 from crowd3d.training.glance.crops import Crop, Material, crop
-from crowd3d.training.glance.norm import folded, normed
 from crowd3d.training.glance.recipe import Recipe
 from crowd3d.version import __version__
 

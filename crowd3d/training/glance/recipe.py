@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from crowd3d.errors import ConfigError
+from crowd3d.training.common.light import LightRecipe
 from crowd3d.training.common.recipe import read_page
 from crowd3d.training.facing.recipe import Scenes
 
@@ -47,41 +48,6 @@ class CropRecipe:
     min_visible: float = 0.3
     min_contrast: float = 3.0
     blend: float = 0.5
-
-
-@dataclass(frozen=True)
-class LightRecipe:
-    """How light, air, camera and file change a crop. Names without a unit are probabilities.
-
-    Attributes:
-        gain_sd, gamma_sd, contrast_sd, tint_sd: of logarithms.
-        contrast_left: of a picture in haze, from, to, by the logarithm.
-        dim_gain: of a dim picture; bright_gain: of an overexposed one; shadow_gain: of a part in shadow.
-        noise_sd: of 255.
-    """
-
-    gain_sd: float = 0.2
-    gamma_sd: float = 0.25
-    contrast_sd: float = 0.15
-    tint_sd: float = 0.08
-    saturation: tuple[float, float] = (0.2, 1.4)
-    grey: float = 0.1
-    shadow: float = 0.25
-    shadow_gain: tuple[float, float] = (0.2, 0.7)
-    haze: float = 0.3
-    contrast_left: tuple[float, float] = (0.12, 0.9)
-    dim: float = 0.15
-    dim_gain: tuple[float, float] = (0.15, 0.6)
-    bright: float = 0.12
-    bright_gain: tuple[float, float] = (1.3, 2.5)
-    blur: float = 0.35
-    blur_px: tuple[float, float] = (0.3, 1.3)
-    sharpen: float = 0.2
-    sharpen_by: tuple[float, float] = (0.3, 1.5)
-    noise: float = 0.5
-    noise_sd: tuple[float, float] = (1.0, 14.0)
-    jpeg: float = 0.6
-    jpeg_quality: tuple[float, float] = (30.0, 95.0)
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crowd3d.errors import DataError
 from crowd3d.progress import Reporter
-from crowd3d.synth import Truth, synthesize
-from crowd3d.synth.place.presets import preset
-from crowd3d.training.common.run_folder import claim
+from crowd3d.synth import Truth
+from crowd3d.training.common.renders import Render, halvings, load_renders
 from crowd3d.training.facing.recipe import Scenes
 
 FloatArray = npt.NDArray[np.float64]
@@ -43,57 +41,14 @@ class Scene(NamedTuple):
 
 
 def load_scenes(group: Mapping[str, Scenes], renders: Path, progress: Reporter) -> list[Scene]:
-    """Every scene of a group, by preset; those that are not in the folder `renders` are rendered into it.
-
-    Raises:
-        ConfigError: an unknown preset, or a size or number out of range.
-        OutputError: a folder cannot be written, or holds a scene of another recipe.
-        DataError: a picture is damaged.
-    """
-    for name in group:
-        preset(name)  # an unknown one is told before hours of rendering
-    progress.start("scenes", sum(len(scenes.numbers()) for scenes in group.values()))
-    found = []
-    for name, scenes in group.items():
-        for seed in scenes.numbers():
-            folder = renders / f"{name}-{seed}"
-            _render(folder, name, seed, scenes)
-            found.append(_read(folder))
-            progress.advance()
-    return found
+    """Every scene of a group; arguments and errors as of `load_renders`."""
+    return [_scene(render) for render in load_renders(group, renders, progress)]
 
 
-def _render(folder: Path, name: str, seed: int, scenes: Scenes) -> None:
-    """Make a scene of a preset unless it is there."""
-    size = (scenes.width, scenes.height)
-    recipe = {"preset": name, "seed": seed, "size": size, "people": scenes.people}
-    claim(folder, recipe | {"segmentation": True})
-    if not (folder / "camera.json").exists():  # written last
-        synthesize(
-            folder,
-            seed=seed,
-            size=size,
-            n_people=scenes.people,
-            preset_name=name,
-            segmentation=True,
-        )
-
-
-def _read(folder: Path) -> Scene:
-    truth = Truth.load(folder / "truth.npz")
-    picture = cv2.imread(str(folder / "image.jpg"), cv2.IMREAD_COLOR)
-    who = cv2.imread(str(folder / "segmentation.png"), cv2.IMREAD_UNCHANGED)
-    if picture is None or who is None or picture.shape[:2] != who.shape:
-        raise DataError(
-            f"a picture in {folder} is damaged; delete the folder, and it is made again"
-        )
-    levels = [np.ascontiguousarray(picture[..., ::-1], np.uint8)]
-    while len(levels) < _LEVELS:
-        height, width = levels[-1].shape[:2]
-        half = cv2.resize(levels[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-        levels.append(np.asarray(half, np.uint8))
-    cut_outs = _cut_outs(levels[0], np.asarray(who, np.uint16), truth)
-    return Scene(levels, truth.boxes_px, truth.visibility, cut_outs)
+def _scene(render: Render) -> Scene:
+    picture, who, truth = render
+    cut_outs = _cut_outs(picture, who, truth)
+    return Scene(halvings(picture, _LEVELS), truth.boxes_px, truth.visibility, cut_outs)
 
 
 def _cut_outs(picture: Pixels, who: npt.NDArray[np.uint16], truth: Truth) -> list[Pixels]:

@@ -11,12 +11,12 @@ from crowd3d.files.atomic import write_text
 from crowd3d.files.weights import write_weights
 from crowd3d.progress import Reporter
 from crowd3d.training.common.run_folder import RunFolder
+from crowd3d.training.common.textures import made_up
 from crowd3d.training.common.threads import one_thread
 from crowd3d.training.glance.crops import Material
 from crowd3d.training.glance.fit import fit, told
 from crowd3d.training.glance.recipe import Recipe
 from crowd3d.training.glance.scenes import load_scenes
-from crowd3d.training.glance.textures import made_up
 
 
 def train(

@@ -1,0 +1,263 @@
+"""Who is found in dense crowds: python benchmarks/dense.py --cache DIR --photographs PHOTOGRAPHS
+
+Renders of four presets are made once from seeds; photographs are folders of pictures with a point on every head:
+`NAME.jpg` with `GT_NAME.mat` (as ShanghaiTech names them) or `NAME.csv` (columns u and v). Somebody found is right
+if their head is within 0.15 of their height, or 5 px, from the head of somebody who was not found yet. In renders
+everybody counts of whom a third can be seen; whoever is less to be seen need not be found, and is no error.
+
+Every picture is reconstructed twice: as everybody gets it, for the counts, and with nearly all candidates kept,
+for the curves and for the question whether the probabilities are right.
+"""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import click
+import numpy as np
+import numpy.typing as npt
+import scipy.io
+from scipy.optimize import linear_sum_assignment
+from shared.rendered import Crowd, rendered
+from shared.results import Table, save_option, show
+from shared.stages import DEFAULT
+
+import crowd3d
+from crowd3d.config import Config
+from crowd3d.scene.detections import head_middle_px
+from crowd3d.scene.people import People
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+CROWDS = (
+    Crowd("festival", "festival", (2400, 1600), 500, 9101),
+    Crowd("parade", "parade", (2400, 1600), 400, 9102),
+    Crowd("platform", "platform", (2400, 1600), 150, 9103),
+    Crowd("far", "far", (2400, 1600), 400, 9104),
+)
+NEAR, NEAR_PX = 0.15, 5.0  # of a person's height, and the least
+MUST_BE_SEEN = 0.33
+LOWEST = 0.05  # probability of candidates kept for curves
+PRECISIONS = (0.95, 0.9, 0.8)
+HEIGHTS_PX = (0, 25, 40, 60, 100, np.inf)
+SHARES = (0.05, 0.2, 0.33, 0.6, 0.9, 1.01)
+TENTHS = 10
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture and everybody's head.
+
+    Attributes:
+        heads_px: (N, 2); counts: (N,) who must be found.
+        height_px, share: (N,) of renders: height and visible share; NaN of photographs.
+    """
+
+    name: str
+    path: Path
+    heads_px: FloatArray
+    counts: BoolArray
+    height_px: FloatArray
+    share: FloatArray
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Who was found in a picture.
+
+    Attributes:
+        score: (M,) probabilities; right: (M,); counts: (M,) whether it is neither right nor wrong to find them.
+        found: (N,) which of the true people were found.
+    """
+
+    picture: Picture
+    score: FloatArray
+    right: BoolArray
+    counts: BoolArray
+    found: BoolArray
+    seconds: float
+
+
+def renders(cache: Path) -> Iterator[Picture]:
+    """The rendered crowds."""
+    for crowd in CROWDS:
+        path, truth = rendered(crowd, cache)
+        heads = truth.keypoints_px[:, [3, 4], :2].mean(axis=1)
+        inside = ((heads > 0) & (heads < np.array(crowd.size))).all(axis=1)
+        height = truth.boxes_px[:, 3] - truth.boxes_px[:, 1]
+        must = inside & (truth.visibility >= MUST_BE_SEEN)
+        yield Picture(crowd.name, path, heads, must, height, truth.visibility)
+
+
+def photographs(folder: Path) -> Iterator[Picture]:
+    """The photographs of a folder that have points on heads."""
+    for path in sorted([*folder.glob("*.jpg"), *folder.glob("*.png")]):
+        mat, table = folder / f"GT_{path.stem}.mat", path.with_suffix(".csv")
+        if mat.exists():
+            info = scipy.io.loadmat(mat)["image_info"]
+            heads = np.asarray(info[0, 0][0, 0][0], np.float64)
+        elif table.exists():
+            with open(table, encoding="utf-8", newline="") as file:
+                heads = np.array([[float(r["u"]), float(r["v"])] for r in csv.DictReader(file)])
+        else:
+            continue
+        unknown = np.full(len(heads), np.nan)
+        yield Picture(path.stem, path, heads, np.ones(len(heads), bool), unknown, unknown)
+
+
+def answer(picture: Picture, config: Config) -> Answer:
+    """Reconstruct a picture and compare heads."""
+    start = time.perf_counter()
+    people = crowd3d.reconstruct(picture.path, config=config).people
+    return compared(picture, people, time.perf_counter() - start)
+
+
+def compared(picture: Picture, people: People, seconds: float) -> Answer:
+    """Who is right: pairs of heads, one to one, as many as there can be."""
+    middle = head_middle_px(people.keypoints_px)
+    reach = np.maximum(NEAR * (people.box_px[:, 3] - people.box_px[:, 1]), NEAR_PX)
+    away = np.linalg.norm(middle[:, None] - picture.heads_px[None], axis=2) / reach[:, None]
+    # Those who must be found come first, then those nearer.
+    cost = np.where(away <= 1, away + 2 * ~picture.counts[None], 1e3)
+    rows, columns = linear_sum_assignment(cost)
+    good = cost[rows, columns] < 1e3
+    right, counts = np.zeros(len(people), bool), np.ones(len(people), bool)
+    found = np.zeros(len(picture.heads_px), bool)
+    found[columns[good]] = True
+    right[rows[good]] = True
+    counts[rows[good]] = picture.counts[columns[good]]
+    return Answer(picture, people.score, right, counts, found, seconds)
+
+
+def counts_table(answers: list[Answer], title: str) -> Table:
+    """Recall, precision and F1 of each picture and of all together."""
+    rows = []
+    sums = np.zeros(4)
+    for one in answers:
+        wanted, hit = one.picture.counts.sum(), (one.found & one.picture.counts).sum()
+        row = np.array([wanted, len(one.score), hit, (~one.right).sum()], float)
+        sums += row
+        rows.append([one.picture.name, *_scores(row), one.seconds])
+    rows.append(["all", *_scores(sums), sum(one.seconds for one in answers)])
+    columns = {
+        "picture": "{}",
+        "people": "{:.0f}",
+        "found": "{:.0f}",
+        "false": "{:.0f}",
+        "recall": "{:.3f}",
+        "precision": "{:.3f}",
+        "F1": "{:.3f}",
+        "s": "{:.0f}",
+    }
+    return Table(columns, rows, title)
+
+
+def _scores(row: FloatArray) -> list[float]:
+    wanted, found, hit, false = (float(v) for v in row)
+    recall, precision = hit / max(wanted, 1), 1 - false / max(found, 1)
+    return [
+        wanted,
+        found,
+        false,
+        recall,
+        precision,
+        2 * recall * precision / max(recall + precision, 1e-9),
+    ]
+
+
+def curve_table(groups: dict[str, list[Answer]]) -> Table:
+    """Recall at given precisions, of all pictures of a group with one threshold."""
+    rows = []
+    for name, answers in groups.items():
+        score = np.concatenate([one.score[one.counts] for one in answers])
+        right = np.concatenate([one.right[one.counts] for one in answers])
+        wanted = sum(int(one.picture.counts.sum()) for one in answers)
+        order = np.argsort(-score, kind="stable")
+        hits = np.cumsum(right[order])
+        precision = hits / np.arange(1, len(order) + 1)
+        cells = []
+        for least in PRECISIONS:
+            enough = np.flatnonzero(precision >= least)
+            last = int(enough[-1]) if len(enough) else 0
+            cells.append([hits[last] / max(wanted, 1), float(score[order[last]])])
+        rows.append([name, *cells])
+    columns = {"pictures": "{}"} | {
+        f"recall (threshold) at precision {p:g}": "{:.3f} ({:.2f})" for p in PRECISIONS
+    }
+    return Table(columns, rows, "Recall by precision, all pictures with one threshold")
+
+
+def calibration_table(groups: dict[str, list[Answer]]) -> Table:
+    """Of those whose probability is in each tenth: how many are right."""
+    rows = []
+    edges = np.linspace(0, 1, TENTHS + 1)
+    for low, high in pairwise(edges):
+        row: list[object] = [f"{low:.1f}-{high:.1f}"]
+        for answers in groups.values():
+            score = np.concatenate([one.score[one.counts] for one in answers])
+            right = np.concatenate([one.right[one.counts] for one in answers])
+            here = (score >= low) & (score < high + (high == 1) * 1e-9)
+            row.append([score[here].mean(), right[here].mean(), here.sum()] if here.any() else None)
+        rows.append(row)
+    columns = {"probability": "{}"} | {
+        f"{name}: said, right, candidates": "{:.2f}, {:.2f}, {:.0f}" for name in groups
+    }
+    return Table(columns, rows, "Are the probabilities right?")
+
+
+def share_table(answers: list[Answer], edges: tuple[float, ...], what: str, title: str) -> Table:
+    """Recall by height or visible share, of each render."""
+    rows = []
+    for low, high in pairwise(edges):
+        row: list[object] = [f"{low:g}-{high:g}" if np.isfinite(high) else f"over {low:g}"]
+        for one in answers:
+            values = getattr(one.picture, what)
+            here = (values >= low) & (values < high)
+            if what == "height_px":
+                here &= one.picture.counts
+            row.append([one.found[here].mean(), here.sum()] if here.any() else None)
+        rows.append(row)
+    columns = {title: "{}"} | {one.picture.name: "{:.2f} of {:.0f}" for one in answers}
+    return Table(columns, rows, f"Recall in renders by {title}")
+
+
+@click.command(help=__doc__)
+@click.option(
+    "--cache", type=click.Path(path_type=Path), metavar="CACHE", help="Folder of renders."
+)
+@click.option(
+    "--photographs",
+    "folders",
+    type=click.Path(path_type=Path, exists=True),
+    metavar="PHOTOGRAPHS",
+    multiple=True,
+)
+@save_option
+def main(cache: Path | None, folders: tuple[Path, ...], save: bool) -> None:
+    groups = {"renders": list(renders(cache))} if cache is not None else {}
+    if folders:
+        groups["photographs"] = [picture for folder in folders for picture in photographs(folder)]
+    usual: dict[str, list[Answer]] = {}
+    kept: dict[str, list[Answer]] = {}
+    for name, pictures in groups.items():
+        for picture in pictures:
+            usual.setdefault(name, []).append(answer(picture, DEFAULT))
+            low = DEFAULT.replace(min_probability=LOWEST)
+            kept.setdefault(name, []).append(answer(picture, low))
+            click.echo(f"{picture.name}: {usual[name][-1].seconds:.0f} s", err=True)
+    tables = [counts_table(answers, name.capitalize()) for name, answers in usual.items()]
+    tables += [curve_table(kept), calibration_table(kept)]
+    if "renders" in usual:
+        tables.append(share_table(usual["renders"], HEIGHTS_PX, "height_px", "height in pixels"))
+        tables.append(share_table(usual["renders"], SHARES, "share", "visible share"))
+    show("dense", tables, save=save)
+
+
+if __name__ == "__main__":
+    main()

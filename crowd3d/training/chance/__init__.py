@@ -1,0 +1,1 @@
+"""Training of the probability that a candidate is a person."""

@@ -1,0 +1,1 @@
+"""Training of heads-s on rendered crowds."""
