@@ -18,7 +18,7 @@ from crowd3d.errors import ConfigError, OutputError
 from crowd3d.progress import Reporter
 from crowd3d.scene.camera import Camera
 from crowd3d.synth.cast import poses
-from crowd3d.synth.cast.crowd import CLEARANCE_M, Cast, free_of_boxes, in_view
+from crowd3d.synth.cast.crowd import Cast, free_of_boxes, in_view
 from crowd3d.synth.cast.people import make_bodies
 from crowd3d.synth.draw.render import Setting, sample_setting
 from crowd3d.synth.make import write_picture
@@ -120,7 +120,7 @@ def _moved(
         there = places[i] + step
         gaps = np.linalg.norm(np.delete(places, i, axis=0) - there, axis=1)
         clear = free_of_boxes(world, *there) or cast.seated[i]
-        if clear and in_view(world, *there) and gaps.min(initial=np.inf) >= CLEARANCE_M:
+        if clear and in_view(world, *there) and gaps.min(initial=np.inf) >= Preset.clearance_m:
             places[i] = there
         elif walks[i]:
             yaw[i] += np.pi

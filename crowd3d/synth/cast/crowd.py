@@ -19,7 +19,9 @@ from crowd3d.synth.place.world import PERSON_M, World
 FloatArray = npt.NDArray[np.float64]
 Rng = np.random.Generator
 
-CLEARANCE_M = 0.58  # least distance of two people's centres
+_NEAREST_M = 0.6  # nobody stands nearer to the camera
+_WIDE = 2.0  # a crowd that does not fill the view is at most so many times as wide as deep
+_TOGETHER_SD_RAD = 0.3
 _TRIES = 60  # places tried for each person before the crowd counts as full
 # Least distance to where a level ends; nobody stands right before or on the edge of a step.
 _EDGE_M = {"stands": 0.8, "terraces": 0.45, "stairs": 0.1, "slope": 0.3}
@@ -110,21 +112,59 @@ def _in_sight(world: World, x: float, z: float) -> bool:
     return bool(np.all(gap.max(axis=2) > 0.3))
 
 
-def _anywhere(rng: Rng, world: World, power: float) -> tuple[float, float]:
+class _Reach(NamedTuple):
+    """Distances between which people are, and how wide the crowd is, in widths of the view."""
+
+    near_m: float
+    far_m: float
+    width: float = 1.0
+
+    @classmethod
+    def of(cls, rng: Rng, world: World, preset: Preset, count: int) -> _Reach:
+        """All the view; or, for a crowd of a density, as much of it as `count` people fill, somewhere in it."""
+        if preset.density is None:
+            return cls(world.near_m, world.reach_m)
+        camera, height = world.view.camera, world.view.height_m
+        near = world.near_m
+        below = world.view.rays([camera.width / 2, camera.height * (1 + preset.overflow)])
+        if below[1] < 0:
+            near = max(_NEAREST_M, min(near, height * -below[2] / -below[1]))
+        tangent, width = math.tan(camera.fov_rad / 2), 1 + preset.overflow
+
+        def area(far: float) -> float:  # of a trapezium that is as wide as `_anywhere` has it
+            return tangent * width * far * (far + height)
+
+        def distance(area_m2: float) -> float:
+            return math.sqrt(max(0.0, area_m2) / (tangent * width) + height**2 / 4) - height / 2
+
+        needed = count / float(rng.uniform(*preset.density))
+        last = max(near, distance(area(world.reach_m) - needed))
+        near = float(rng.uniform(near, last))
+        # Too few for the whole width are a crowd of some depth all the same, and no line.
+        deep = math.sqrt(needed / _WIDE)
+        share = min(1.0, needed / (area(near + deep) - area(near)))
+        far = min(distance(area(near) + needed / share), world.reach_m)
+        return cls(near, far, width * share)
+
+
+def _anywhere(rng: Rng, world: World, reach: _Reach, power: float) -> tuple[float, float]:
     """A place in the view: its distance follows a power law, its bearing is even."""
-    low, high = world.near_m ** (power + 1), world.reach_m ** (power + 1)
+    low, high = reach.near_m ** (power + 1), reach.far_m ** (power + 1)
     distance = (low + (high - low) * rng.random()) ** (1 / (power + 1))
     half = math.tan(world.view.camera.fov_rad / 2) * (distance + 0.5 * world.view.height_m)
+    half *= reach.width
     return float(rng.uniform(-half, half)), -float(distance)
 
 
-def _cluster(rng: Rng, world: World, preset: Preset, squares: list[Square]) -> list[Spot]:
+def _cluster(
+    rng: Rng, world: World, preset: Preset, reach: _Reach, squares: list[Square]
+) -> list[Spot]:
     """One group of people, on one of the squares, or wherever it may be if there are none."""
     kind = rng.choice(5, p=np.array(preset.activities) / sum(preset.activities))
     if squares:
         x, z = squares[rng.integers(len(squares))].anywhere(rng)
     else:
-        x, z = _anywhere(rng, world, preset.depth_power)
+        x, z = _anywhere(rng, world, reach, preset.depth_power)
     yaw, walks = rng.uniform(-math.pi, math.pi), bool(rng.random() < preset.walking)
     if preset.sides and walks:
         yaw = float(rng.choice([0.0, math.pi]) + rng.normal(0, 0.15))
@@ -135,7 +175,7 @@ def _cluster(rng: Rng, world: World, preset: Preset, squares: list[Square]) -> l
     elif kind == 1:
         group = _pair(rng, x, z, yaw, walks)
     elif kind == 2:
-        group = _circle(rng, x, z)
+        group = _circle(rng, x, z, preset.clearance_m)
     else:
         group = _queue(rng, x, z, yaw)
     return [_on_level(world, spot) for spot in group]
@@ -158,10 +198,10 @@ def _pair(rng: Rng, x: float, z: float, yaw: float, walks: bool) -> list[Spot]:
     ]
 
 
-def _circle(rng: Rng, x: float, z: float) -> list[Spot]:
+def _circle(rng: Rng, x: float, z: float, clearance_m: float) -> list[Spot]:
     """A few people who face each other."""
     count = int(rng.integers(3, 7))
-    radius = max(0.55, CLEARANCE_M * 1.15 / (2 * math.sin(math.pi / count)))
+    radius = max(0.55, clearance_m * 1.15 / (2 * math.sin(math.pi / count)))
     radius *= rng.uniform(1.0, 1.35)
     even = np.arange(count) * 2 * math.pi / count
     angles = rng.uniform(0, 2 * math.pi) + even + rng.normal(0, 0.12, count)
@@ -230,19 +270,21 @@ def place_people(rng: Rng, world: World, preset: Preset, count: int) -> Cast:
     """A crowd of `count` people, or as many as find room."""
     taken = _Places()
     squares = _squares(rng, world, preset)
+    reach, clearance = _Reach.of(rng, world, preset, count), preset.clearance_m
     for _ in range(_TRIES * count):
         if len(taken.rows) >= count:
             break
-        group = _cluster(rng, world, preset, squares)
-        margin = 0.02 if rng.random() < 0.06 else -0.004
+        group = _cluster(rng, world, preset, reach, squares)
+        at_border = 0.02 if rng.random() < 0.06 else -0.004
+        margin = preset.overflow or at_border
         on_stand = world.terrain == "stands" and group[0].level > 0
         fits = all(
-            taken.is_free(s.x, s.z, CLEARANCE_M if not s.walks else 1.15 * CLEARANCE_M)
+            taken.is_free(s.x, s.z, clearance if not s.walks else 1.15 * clearance)
             and in_view(world, s.x, s.z, s.level, margin)
             and (on_stand or (free_of_boxes(world, s.x, s.z) and _in_sight(world, s.x, s.z)))
             for s in group
         )
-        if fits and _apart(group):
+        if fits and _apart(group, clearance):
             taken.rows += group[: count - len(taken.rows)]
     return _cast(rng, preset, taken.rows)
 
@@ -254,10 +296,10 @@ def _squares(rng: Rng, world: World, preset: Preset) -> list[Square]:
     return sample_squares(rng, world, int(rng.integers(low, high + 1)))
 
 
-def _apart(group: list[Spot]) -> bool:
+def _apart(group: list[Spot], clearance_m: float) -> bool:
     places = np.array([spot[:2] for spot in group])
     gaps = np.linalg.norm(places[:, None] - places[None], axis=2) + 9 * np.eye(len(places))
-    return bool(gaps.min() >= CLEARANCE_M)
+    return bool(gaps.min() >= clearance_m)
 
 
 def _cast(rng: Rng, preset: Preset, rows: list[Spot]) -> Cast:
@@ -270,8 +312,14 @@ def _cast(rng: Rng, preset: Preset, rows: list[Spot]) -> Cast:
     pose = np.zeros((count, 24, 3))
     for i, row in enumerate(rows):
         make = poses.sitting if row.seated else poses.walking if row.walks else poses.standing
+        if preset.raised and not row.seated and rng.random() < preset.raised:
+            make = poses.arms_up
         pose[i] = make(rng)
     table = np.array([r[:4] for r in rows], np.float64).reshape(-1, 4)
+    if preset.together:
+        one_way = rng.random(count) < preset.together
+        ahead = rng.uniform(-math.pi, math.pi) + rng.normal(0, _TOGETHER_SD_RAD, count)
+        table[one_way, 3] = ahead[one_way]
     return Cast(
         position_m=table[:, :2],
         level=table[:, 2].astype(np.int64),

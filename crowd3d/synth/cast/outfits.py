@@ -18,6 +18,7 @@ WAIST_Y, CROTCH_Y, ANKLE_Y = 0.09, -0.13, -0.82
 PLAIN, STRIPES, CHECKS, PRINT, YOKE = range(5)
 NO_HAT, CAP, BRIM, BEANIE = range(4)
 NO_BAG, BACKPACK, SHOULDER_BAG, SHOPPING = range(4)
+NO_GEAR, UMBRELLA, PHONE, PRAM = range(4)
 
 _SKIN = ("f1c9a5", "e0ac85", "e8b796", "d09a72", "c68c5f", "ad7347", "8a5533", "6a3f26", "f3d0b5")
 _SKIN_WEIGHTS = (3, 4, 4, 3, 2.2, 1.5, 1.2, 1.0, 2)
@@ -67,6 +68,7 @@ class Outfits:
         loose_top_m, loose_bottom_m, sole_m: (N,) distances from the body.
         denim, glasses: (N,) 0 or 1.
         wrinkle_seed: (N,) which noise.
+        gear: (N,) what they hold or push besides, codes of this module.
     """
 
     skin: FloatArray
@@ -100,6 +102,7 @@ class Outfits:
     denim: FloatArray
     glasses: FloatArray
     wrinkle_seed: FloatArray
+    gear: FloatArray
 
     def __len__(self) -> int:
         return len(self.pattern)
@@ -211,13 +214,28 @@ def _one(rng: Rng, child: bool, warm: float, feminine: bool) -> dict[str, object
     return row
 
 
-def sample_outfits(rng: Rng, children: npt.NDArray[np.bool_]) -> Outfits:
+def sample_gear(
+    rng: Rng, may_hold: npt.NDArray[np.bool_], umbrellas: float, phones: float, prams: float
+) -> FloatArray:
+    """(N,) `Outfits.gear`, for those of N people who may hold something; the shares are of those."""
+    gear = rng.choice(
+        4, len(may_hold), p=[1 - umbrellas - phones - prams, umbrellas, phones, prams]
+    )
+    return np.asarray(np.where(may_hold, gear, NO_GEAR), np.float32)
+
+
+def sample_outfits(
+    rng: Rng, children: npt.NDArray[np.bool_], gear: FloatArray | None = None
+) -> Outfits:
     """Clothes for N people of one day: all share a season.
 
     Args:
         children: (N,) who is a child.
+        gear: (N,) as of `sample_gear`; None = nobody holds anything.
     """
     warm = rng.beta(1.6, 1.2)
     rows = [_one(rng, bool(child), float(warm), bool(rng.random() < 0.48)) for child in children]
+    for row, held in zip(rows, np.zeros(len(rows)) if gear is None else gear, strict=True):
+        row["gear"] = held
     names = [f.name for f in fields(Outfits)]
     return Outfits(**{name: np.array([row[name] for row in rows], np.float32) for name in names})

@@ -165,6 +165,23 @@ def photographing(rng: Rng) -> Pose:
     return pose
 
 
+def arms_up(rng: Rng) -> Pose:
+    """Cheering, waving or filming over the heads: one arm in the air, or both."""
+    pose = relaxed(rng)
+    sides = (0, 1) if rng.random() < 0.5 else (int(rng.integers(2)),)
+    for side in sides:
+        set_arm(
+            pose,
+            side,
+            down=rng.uniform(-75, -25),
+            forward=rng.uniform(0, 40),
+            inward=rng.uniform(-60, 20),
+            elbow=rng.uniform(5, 60),
+        )
+    pose[_HEAD] = _vector("x", rng.uniform(-20, 5))
+    return pose
+
+
 def talking(rng: Rng) -> Pose:
     """A forearm raised while speaking."""
     pose = relaxed(rng)

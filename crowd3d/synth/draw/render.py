@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from crowd3d.synth.cast import crowd
 from crowd3d.synth.cast.motion import recast
-from crowd3d.synth.cast.outfits import Outfits, sample_outfits
+from crowd3d.synth.cast.outfits import Outfits, sample_gear, sample_outfits
 from crowd3d.synth.cast.people import Bodies, make_bodies
 from crowd3d.synth.draw import lens
 from crowd3d.synth.draw.rasterizer import Rasterizer
@@ -61,7 +61,14 @@ def sample_setting(
     cast = crowd.place_people(streams[1], world, preset, n_people)
     if motion is not None and world.terrain != "stairs":
         cast = recast(np.random.default_rng([seed, 5]), cast, motion, _RECORDED_SHARE)
-    outfits = sample_outfits(streams[2], cast.child)
+    gear = sample_gear(
+        np.random.default_rng([seed, 6]),
+        ~cast.child & ~cast.seated,
+        preset.umbrellas,
+        preset.phones,
+        preset.prams,
+    )
+    outfits = sample_outfits(streams[2], cast.child, gear)
     bodies = make_bodies(streams[3], cast, world, outfits.sole_m)
     rows = zip(cast.level, cast.position_m[:, 1], strict=True)
     floor = np.array([world.levels_m[level].height_m(float(z)) for level, z in rows])

@@ -163,15 +163,85 @@ def _brim(round_brim: bool, shift: FloatArray, size: float) -> Part:
 def held(
     joints_m: npt.NDArray[np.float64], root: npt.NDArray[np.float64], outfits: Outfits, i: int
 ) -> list[tuple[Mesh, int]]:
-    """Things that hang from a hand, already in the ground frame."""
-    if outfits.bag_kind[i] != wear.SHOPPING:
-        return []
-    hand = joints_m[_HANDS[int(outfits.wrinkle_seed[i] > 0.5)]]
+    """Things in a hand or pushed by both, already in the ground frame."""
+    side = int(outfits.wrinkle_seed[i] > 0.5)
+    hand, other = joints_m[_HANDS[side]], joints_m[_HANDS[1 - side]]
+    found = []
+    if outfits.bag_kind[i] == wear.SHOPPING:
+        found += _bag_in_hand(joints_m, root, hand)
+    gear = outfits.gear[i]
+    if gear == wear.UMBRELLA:
+        found += _umbrella(joints_m, other, float(outfits.wrinkle_seed[i]))
+    elif gear == wear.PHONE:
+        upper = hand if hand[1] > other[1] else other
+        found.append((_turned([0, 0.03, 0.02], [0.04, 0.08, 0.006], 0.3, root, upper), BAG))
+    elif gear == wear.PRAM:
+        found += _pram(joints_m, root)
+    return found
+
+
+def _turned(
+    center: npt.ArrayLike,
+    half: npt.ArrayLike,
+    roundness: float,
+    root: npt.NDArray[np.float64],
+    place_m: npt.NDArray[np.float64],
+) -> Mesh:
+    """A pillow, turned like somebody's root and moved to a place."""
+    mesh = pillow(center, half, roundness)
+    vertices = Rotation.from_rotvec(root).apply(mesh.vertices) + place_m
+    return Mesh(vertices.astype(np.float32), mesh.faces)
+
+
+def _bag_in_hand(
+    joints_m: npt.NDArray[np.float64],
+    root: npt.NDArray[np.float64],
+    hand: npt.NDArray[np.float64],
+) -> list[tuple[Mesh, int]]:
     if hand[1] > joints_m[0, 1] + 0.15:
         return []
     low = min(0.17, (hand[1] - joints_m[:, 1].min() - 0.08) / 2)
     if low < 0.05:
         return []
-    mesh = pillow([0, -low - 0.05, 0], [0.045, low, 0.13], 0.3)
-    turned = Rotation.from_rotvec(root).apply(mesh.vertices) + hand
-    return [(Mesh(turned.astype(np.float32), mesh.faces), BAG)]
+    return [(_turned([0, -low - 0.05, 0], [0.045, low, 0.13], 0.3, root, hand), BAG)]
+
+
+def _umbrella(
+    joints_m: npt.NDArray[np.float64], hand: npt.NDArray[np.float64], look: float
+) -> list[tuple[Mesh, int]]:
+    """A canopy above the head, tilted a little, and its stick from the hand."""
+    head = joints_m[_HEAD_JOINT]
+    t = np.linspace(0, 1, 6, dtype=np.float32)
+    radius = 0.42 + 0.13 * look
+    drop = 0.20 * t**2
+    rings = tube(
+        np.stack([0 * t, -drop, 0 * t], axis=1), np.stack([radius * t + 0.005] * 2, axis=1), 16
+    )
+    tilt = Rotation.from_euler("xz", [0.5 * look - 0.25, 0.3 * (2 * look - 1)])
+    top = np.array([0.6 * head[0] + 0.4 * hand[0], head[1] + 0.42, 0.6 * head[2] + 0.4 * hand[2]])
+    canopy = Mesh((tilt.apply(rings.vertices) + top).astype(np.float32), rings.faces)
+    along = np.linspace(0, 1, 4)[:, None]
+    line = (top + along * (hand - top)).astype(np.float32)
+    return [(canopy, HAT), (tube(line, np.full((4, 2), 0.01, np.float32), 6), BAG)]
+
+
+def _pram(
+    joints_m: npt.NDArray[np.float64], root: npt.NDArray[np.float64]
+) -> list[tuple[Mesh, int]]:
+    """A pram before somebody: a carrycot with a hood, wheels below."""
+    ground = joints_m[:, 1].min() - 0.05
+    place = np.array([joints_m[0, 0], ground, joints_m[0, 2]])
+    parts: list[tuple[list[float], list[float], float, int]] = [
+        ([0, 0.62, 0.85], [0.2, 0.16, 0.40], 0.45, HAT),
+        ([0, 0.85, 1.08], [0.2, 0.17, 0.18], 0.8, HAT),
+        ([0, 0.95, 0.38], [0.22, 0.02, 0.02], 0.5, BAG),
+        ([0.2, 0.78, 0.5], [0.015, 0.17, 0.15], 0.5, BAG),
+        ([-0.2, 0.78, 0.5], [0.015, 0.17, 0.15], 0.5, BAG),
+    ]
+    parts += [
+        ([x, 0.13, z], [0.025, 0.13, 0.13], 1.0, BAG) for x in (-0.22, 0.22) for z in (0.6, 1.1)
+    ]
+    return [
+        (_turned(center, half, roundness, root, place), code)
+        for center, half, roundness, code in parts
+    ]
