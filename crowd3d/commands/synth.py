@@ -12,7 +12,13 @@ from crowd3d.commands.terminal import progress_bars
 MINI = "largecrowd-mini"  # a data set rather than one picture; its sizes are its own
 # Size in pixels and people where they are not said; what is not named here is _PLAIN.
 _PLAIN = ((4000, 2000), 120)
-_OF_PRESET = {"gigapixel": ((30_000, 15_000), 1000)}
+_OF_PRESET = {
+    "gigapixel": ((30_000, 15_000), 1000),
+    "festival": ((4000, 2600), 500),
+    "parade": ((4000, 2600), 500),
+    "platform": ((4000, 2600), 200),
+    "far": ((4000, 2600), 500),
+}
 
 
 def _size(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -37,13 +43,13 @@ def _size(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int
     "--people",
     type=int,
     default=None,
-    show_default="120; gigapixel 1000",
+    show_default="120; dense and far crowds, gigapixels more",
     help="How many people are wanted.",
 )
 @click.option(
     "--size",
     default=None,
-    show_default="4000x2000; gigapixel 30000x15000",
+    show_default="4000x2000; the same",
     callback=_size,
     help="WIDTHxHEIGHT in pixels, up to 65500 each.",
 )
@@ -51,7 +57,7 @@ def _size(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int
     "--preset",
     default="plaza",
     show_default=True,
-    help="plaza, street, stadium, gigapixel, ...; or largecrowd-mini, a folder of two scenes of six frames.",
+    help="plaza, street, festival, platform, gigapixel, ...; or largecrowd-mini, a folder of two scenes.",
 )
 @click.option("--fov", "fov_deg", type=float, help="Horizontal field of view, 15 to 110 degrees.")
 @click.option("--height", "height_m", type=float, help="Height of the camera, 1.2 to 60 metres.")

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial import ConvexHull
 
 from crowd3d import body
 from crowd3d.errors import ConfigError
@@ -18,6 +19,7 @@ from crowd3d.scene.camera import Camera
 from crowd3d.scene.plane import Plane
 from crowd3d.synth import Truth, View, render_scene, synthesize, with_camera
 from crowd3d.synth.draw.render import Renderer, Setting, sample_setting
+from crowd3d.synth.figure.figures import tailor
 from crowd3d.synth.place.boxes import Boxes
 from crowd3d.synth.place.presets import PRESETS, Preset, preset
 from crowd3d.synth.truth import annotation, truth_of
@@ -275,3 +277,55 @@ def test_empty_scene_has_no_people() -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_finds_room(name: str) -> None:
     assert len(sample_setting(3, SIZE, 20, preset(name)).cast) >= 15
+
+
+@pytest.mark.parametrize("name", ["festival", "parade", "platform", "far"])
+def test_a_crowd_is_as_dense_as_its_preset_says(name: str) -> None:
+    chosen = preset(name)
+    assert chosen.density is not None
+    low, high = chosen.density
+    for seed in (1, 2, 3):
+        places = sample_setting(seed, (1280, 832), 200, chosen).cast.position_m
+        gaps = np.linalg.norm(places[:, None] - places[None], axis=2) + 9 * np.eye(len(places))
+        assert gaps.min() >= chosen.clearance_m - 1e-9
+        hull = ConvexHull(places)  # its volume is an area
+        # Queues and pairs reach beyond the crowd's edge, and the picture's border cuts some of it off.
+        assert 0.4 * low <= len(places) / hull.volume <= 1.8 * high
+        across, deep = np.ptp(places, axis=0)
+        assert 1 / 3 < across / deep < 4  # a crowd, and no line
+
+
+def test_a_dense_crowd_goes_on_beyond_the_picture() -> None:
+    truth = truth_of(sample_setting(2, (640, 416), 300, preset("festival")))
+    cut = (truth.inside > 0.05) & (truth.inside < 0.9)
+    assert cut.sum() > 5
+    assert (truth.visibility < 0.3).mean() > 0.3  # most are hidden by others
+
+
+def test_most_of_a_crowd_face_one_way() -> None:
+    cast = sample_setting(4, SIZE, 120, preset("festival")).cast
+    mean = np.exp(1j * cast.yaw_rad).mean()
+    assert abs(mean) > 0.5
+    assert abs(np.exp(1j * sample_setting(4, SIZE, 60, preset("plaza")).cast.yaw_rad).mean()) < 0.5
+
+
+def test_umbrellas_phones_and_prams_are_drawn() -> None:
+    dry = replace(preset("street"), phones=0.0)
+    for gear, reach_m in (("umbrellas", 0.25), ("prams", 0.0), ("phones", 0.0)):
+        held = replace(dry, **{gear: 1.0})
+        before, after = (sample_setting(6, SIZE, 4, chosen) for chosen in (dry, held))
+        np.testing.assert_array_equal(before.cast.position_m, after.cast.position_m)
+        figures = [tailor("crowd").figure(s.bodies, s.outfits, 0) for s in (before, after)]
+        assert len(figures[1].vertices_m) > len(figures[0].vertices_m)
+        rise = figures[1].vertices_m[:, 1].max() - figures[0].vertices_m[:, 1].max()
+        assert rise >= reach_m
+        assert np.isfinite(figures[1].normals).all()
+
+
+def test_raised_arms_are_above_the_head() -> None:
+    chosen = replace(
+        preset("plaza"), raised=1.0, activities=(1.0, 0.0, 0.0, 0.0, 0.0), children=0.0
+    )
+    bodies = sample_setting(7, SIZE, 12, chosen).bodies
+    wrists, head = bodies.joints_m[:, [20, 21], 1].max(axis=1), bodies.joints_m[:, 15, 1]
+    assert (wrists > head).mean() > 0.8

@@ -20,6 +20,7 @@ FloatArray = npt.NDArray[np.float64]
 Rng = np.random.Generator
 
 _NEAREST_M = 0.6  # nobody stands nearer to the camera
+_WIDE = 2.0  # a crowd that does not fill the view is at most so many times as wide as deep
 _TOGETHER_SD_RAD = 0.3
 _TRIES = 60  # places tried for each person before the crowd counts as full
 # Least distance to where a level ends; nobody stands right before or on the edge of a step.
@@ -112,15 +113,15 @@ def _in_sight(world: World, x: float, z: float) -> bool:
 
 
 class _Reach(NamedTuple):
-    """Distances between which people are, and by which share of them the crowd is wider than the picture."""
+    """Distances between which people are, and how wide the crowd is, in widths of the view."""
 
     near_m: float
     far_m: float
-    overflow: float = 0.0
+    width: float = 1.0
 
     @classmethod
     def of(cls, rng: Rng, world: World, preset: Preset, count: int) -> _Reach:
-        """All the view; or, for a crowd of a density, from its near end to where `count` people have room."""
+        """All the view; or, for a crowd of a density, as much of it as `count` people fill, somewhere in it."""
         if preset.density is None:
             return cls(world.near_m, world.reach_m)
         camera, height = world.view.camera, world.view.height_m
@@ -128,20 +129,22 @@ class _Reach(NamedTuple):
         below = world.view.rays([camera.width / 2, camera.height * (1 + preset.overflow)])
         if below[1] < 0:
             near = max(_NEAREST_M, min(near, height * -below[2] / -below[1]))
-        wide = math.tan(camera.fov_rad / 2) * (1 + preset.overflow)
+        tangent, width = math.tan(camera.fov_rad / 2), 1 + preset.overflow
 
-        def area(
-            far: float,
-        ) -> float:  # of a trapezium that is `wide` (distance + height / 2) to either side
-            return wide * far * (far + height)
+        def area(far: float) -> float:  # of a trapezium that is as wide as `_anywhere` has it
+            return tangent * width * far * (far + height)
 
         def distance(area_m2: float) -> float:
-            return math.sqrt(max(0.0, area_m2) / wide + height**2 / 4) - height / 2
+            return math.sqrt(max(0.0, area_m2) / (tangent * width) + height**2 / 4) - height / 2
 
         needed = count / float(rng.uniform(*preset.density))
         last = max(near, distance(area(world.reach_m) - needed))
         near = float(rng.uniform(near, last))
-        return cls(near, min(distance(area(near) + needed), world.reach_m), preset.overflow)
+        # Too few for the whole width are a crowd of some depth all the same, and no line.
+        deep = math.sqrt(needed / _WIDE)
+        share = min(1.0, needed / (area(near + deep) - area(near)))
+        far = min(distance(area(near) + needed / share), world.reach_m)
+        return cls(near, far, width * share)
 
 
 def _anywhere(rng: Rng, world: World, reach: _Reach, power: float) -> tuple[float, float]:
@@ -149,7 +152,7 @@ def _anywhere(rng: Rng, world: World, reach: _Reach, power: float) -> tuple[floa
     low, high = reach.near_m ** (power + 1), reach.far_m ** (power + 1)
     distance = (low + (high - low) * rng.random()) ** (1 / (power + 1))
     half = math.tan(world.view.camera.fov_rad / 2) * (distance + 0.5 * world.view.height_m)
-    half *= 1 + reach.overflow
+    half *= reach.width
     return float(rng.uniform(-half, half)), -float(distance)
 
 
@@ -272,7 +275,8 @@ def place_people(rng: Rng, world: World, preset: Preset, count: int) -> Cast:
         if len(taken.rows) >= count:
             break
         group = _cluster(rng, world, preset, reach, squares)
-        margin = max(preset.overflow, 0.02 if rng.random() < 0.06 else -0.004)
+        at_border = 0.02 if rng.random() < 0.06 else -0.004
+        margin = preset.overflow or at_border
         on_stand = world.terrain == "stands" and group[0].level > 0
         fits = all(
             taken.is_free(s.x, s.z, clearance if not s.walks else 1.15 * clearance)
