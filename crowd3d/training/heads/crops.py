@@ -25,7 +25,6 @@ _LEVELS = 4  # of the pyramid: the picture and three halvings
 _MOST_SCALE = 2.5  # a scene is not enlarged more
 _NEAREST_M = 0.3  # people nearer to the camera are left out
 _CORE = 0.4  # radius, in heads, of the part of a head that is asked whether it is seen
-_ABOUT_SOMEBODY = 0.9  # of crops
 _EARS = [3, 4]
 _SIDES = np.array([1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10])  # limbs of the other side, in a mirror
 
@@ -140,7 +139,7 @@ def _window(
     height, width = scene.levels[0].shape[:2]
     scale, middle = _between((0.3, 2.0), rng), rng.uniform(0, 1, 2) * (width, height)
     worth = np.flatnonzero((scene.seen > 0.3) & (scene.head_px > 3))
-    if len(worth) and rng.random() < _ABOUT_SOMEBODY:
+    if len(worth) and rng.random() < wanted.about_somebody:
         row = int(rng.choice(worth))
         scale = _between(wanted.head_px, rng) / scene.head_px[row]
         middle = scene.middle_px[row] + rng.uniform(-0.45, 0.45, 2) * side / scale

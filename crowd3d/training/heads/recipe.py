@@ -22,6 +22,7 @@ class CropRecipe:
         side_px: of a crop, a multiple of 32.
         textures: how many made-up backgrounds there are, of `texture_px`.
         made_up: of a made-up background alone.
+        about_somebody: of a crop of a scene about somebody's head, and not anywhere.
         head_px: heights of the head about which a crop is cut, evenly by the logarithm.
         meant_px: heights of heads that must be found; others may be.
         seen: share of a head that must be seen for it to count; a head of which less than `hidden` is seen does
@@ -34,6 +35,7 @@ class CropRecipe:
     textures: int = 300
     texture_px: int = 320
     made_up: float = 0.12
+    about_somebody: float = 0.9
     head_px: tuple[float, float] = (5.0, 34.0)
     meant_px: tuple[float, float] = (4.0, 44.0)
     seen: float = 0.45
