@@ -8,16 +8,16 @@ import torch
 from crowd3d.errors import ConfigError, DataError, OutputError
 from crowd3d.models.glance_s import STRIDE, GlanceS
 from crowd3d.progress import Progress
+from crowd3d.training.common.light import relit
+from crowd3d.training.common.norm import folded, normed
 from crowd3d.training.common.run_folder import RunFolder, claim
+from crowd3d.training.common.textures import made_up
 from crowd3d.training.glance import fit as glance_fit
 from crowd3d.training.glance import scenes as glance_scenes
 from crowd3d.training.glance.crops import Crop, Material, crop
 from crowd3d.training.glance.fit import Batch, batch_of, best, loss_of, told
-from crowd3d.training.common.light import relit
-from crowd3d.training.common.norm import folded, normed
 from crowd3d.training.glance.recipe import CropRecipe, LightRecipe, Recipe, Scenes
 from crowd3d.training.glance.scenes import Scene
-from crowd3d.training.common.textures import made_up
 
 NO_LIGHT = LightRecipe(
     **{name: 0.0 for name in ("gain_sd", "gamma_sd", "contrast_sd", "tint_sd", "grey", "shadow")},
