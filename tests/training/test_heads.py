@@ -1,4 +1,4 @@
-"""Training of heads-s: crops, what is wanted of them, loss, going on after a stop, and decoding what it tells."""
+"""Training of heads-s: crops, labels, loss, going on after a stop, and decoding what it tells."""
 
 from __future__ import annotations
 

@@ -153,8 +153,8 @@ def fit(
     Raises:
         OutputError: the checkpoint is damaged or of another recipe, or cannot be written.
     """
-    torch.manual_seed(recipe.seed)
     trunk = cast(Crowd3dS, shared("crowd3d-s", device))
+    torch.manual_seed(recipe.seed)  # after the trunk, whose building takes random numbers, is there
     network = normed(Crowd3dS().heads, _PLAIN).train().to(device)
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=recipe.weight_decay)
     first = 0
