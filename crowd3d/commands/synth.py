@@ -49,7 +49,7 @@ def _size(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int
 @click.option(
     "--size",
     default=None,
-    show_default="4000x2000; the same",
+    show_default="4000x2000; dense and far crowds, gigapixels more",
     callback=_size,
     help="WIDTHxHEIGHT in pixels, up to 65500 each.",
 )

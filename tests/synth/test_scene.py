@@ -296,10 +296,11 @@ def test_a_crowd_is_as_dense_as_its_preset_says(name: str) -> None:
 
 
 def test_a_dense_crowd_goes_on_beyond_the_picture() -> None:
-    truth = truth_of(sample_setting(2, (640, 416), 300, preset("festival")))
-    cut = (truth.inside > 0.05) & (truth.inside < 0.9)
-    assert cut.sum() > 5
-    assert (truth.visibility < 0.3).mean() > 0.3  # most are hidden by others
+    truths = [truth_of(sample_setting(s, (640, 416), 200, preset("festival"))) for s in range(4)]
+    cut = [int(((t.inside > 0.05) & (t.inside < 0.9)).sum()) for t in truths]
+    assert max(cut) > 10
+    for truth in truths:
+        assert (truth.visibility < 0.3).mean() > 0.5  # most are hidden by others
 
 
 def test_most_of_a_crowd_face_one_way() -> None:

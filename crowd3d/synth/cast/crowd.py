@@ -20,6 +20,7 @@ FloatArray = npt.NDArray[np.float64]
 Rng = np.random.Generator
 
 _NEAREST_M = 0.6  # nobody stands nearer to the camera
+_NEAR_POWER = 4  # most crowds begin at the picture's lower border, some far away
 _WIDE = 2.0  # a crowd that does not fill the view is at most so many times as wide as deep
 _TOGETHER_SD_RAD = 0.3
 _TRIES = 60  # places tried for each person before the crowd counts as full
@@ -139,7 +140,7 @@ class _Reach(NamedTuple):
 
         needed = count / float(rng.uniform(*preset.density))
         last = max(near, distance(area(world.reach_m) - needed))
-        near = float(rng.uniform(near, last))
+        near += (last - near) * float(rng.random()) ** _NEAR_POWER
         # Too few for the whole width are a crowd of some depth all the same, and no line.
         deep = math.sqrt(needed / _WIDE)
         share = min(1.0, needed / (area(near + deep) - area(near)))
