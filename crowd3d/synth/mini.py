@@ -120,7 +120,7 @@ def _moved(
         there = places[i] + step
         gaps = np.linalg.norm(np.delete(places, i, axis=0) - there, axis=1)
         clear = free_of_boxes(world, *there) or cast.seated[i]
-        if clear and in_view(world, *there) and gaps.min(initial=np.inf) >= Preset.clearance_m:
+        if clear and in_view(world, *there) and gaps.min(initial=np.inf) >= _PLACE.clearance_m:
             places[i] = there
         elif walks[i]:
             yaw[i] += np.pi

@@ -87,7 +87,10 @@ def test_loose_meshes_face_outwards() -> None:
 
 def test_outfits_repeat_with_their_seed() -> None:
     children = np.array([False, True, False])
-    first, second = (sample_outfits(np.random.default_rng(4), children) for _ in range(2))
+    first, second = (
+        sample_outfits(np.random.default_rng(4), children, np.zeros(len(children)))
+        for _ in range(2)
+    )
     for name, values in vars(first).items():
         assert np.array_equal(values, getattr(second, name)), name
     assert (first.top >= 0).all() and (first.top <= 1).all()

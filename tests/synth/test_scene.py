@@ -93,12 +93,16 @@ def test_keypoints_project_into_the_boxes(truth: Truth) -> None:
     assert inside[truth.keypoints_px[..., 2] > 0].all()
 
 
+def _least_gap_m(places_m: np.ndarray) -> float:
+    gaps = np.linalg.norm(places_m[:, None] - places_m[None], axis=2) + 9 * np.eye(len(places_m))
+    return float(gaps.min())
+
+
 def test_nobody_stands_in_somebody_else() -> None:
     setting = sample_setting(2, SIZE, 150, preset("plaza"))
     places = setting.cast.position_m
-    gaps = np.linalg.norm(places[:, None] - places[None], axis=2) + 9 * np.eye(len(places))
     assert len(places) > 50
-    assert gaps.min() >= Preset.clearance_m - 1e-9
+    assert _least_gap_m(places) >= Preset.clearance_m - 1e-9
 
 
 def test_hidden_people_have_low_visibility() -> None:
@@ -286,8 +290,7 @@ def test_a_crowd_is_as_dense_as_its_preset_says(name: str) -> None:
     low, high = chosen.density
     for seed in (1, 2, 3):
         places = sample_setting(seed, (1280, 832), 200, chosen).cast.position_m
-        gaps = np.linalg.norm(places[:, None] - places[None], axis=2) + 9 * np.eye(len(places))
-        assert gaps.min() >= chosen.clearance_m - 1e-9
+        assert _least_gap_m(places) >= chosen.clearance_m - 1e-9
         hull = ConvexHull(places)  # its volume is an area
         # Queues and pairs reach beyond the crowd's edge, and the picture's border cuts some of it off.
         assert 0.4 * low <= len(places) / hull.volume <= 1.8 * high
@@ -311,7 +314,7 @@ def test_most_of_a_crowd_face_one_way() -> None:
 
 
 def test_umbrellas_phones_and_prams_are_drawn() -> None:
-    dry = replace(preset("street"), phones=0.0)
+    dry = preset("street")
     for gear, reach_m in (("umbrellas", 0.25), ("prams", 0.0), ("phones", 0.0)):
         held = replace(dry, **{gear: 1.0})
         before, after = (sample_setting(6, SIZE, 4, chosen) for chosen in (dry, held))

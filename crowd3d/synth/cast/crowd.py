@@ -14,6 +14,7 @@ from crowd3d.synth.cast import poses
 from crowd3d.synth.cast.squares import Square, sample_squares
 from crowd3d.synth.place.boxes import BUILDING, PARASOL, SEAT, TERRACE, TIER, Box
 from crowd3d.synth.place.presets import Preset
+from crowd3d.synth.place.view import View, ground_distance_m
 from crowd3d.synth.place.world import PERSON_M, World
 
 FloatArray = npt.NDArray[np.float64]
@@ -114,25 +115,34 @@ def _in_sight(world: World, x: float, z: float) -> bool:
 
 
 class _Reach(NamedTuple):
-    """Distances between which people are, and how wide the crowd is, in widths of the view."""
+    """The part of the view in which people are.
 
+    Attributes:
+        view: the camera.
+        near_m, far_m: distances between which they are.
+        power: they are spread over the distances by this power law.
+        width: of the crowd, in widths of the view.
+    """
+
+    view: View
     near_m: float
     far_m: float
+    power: float
     width: float = 1.0
 
     @classmethod
     def of(cls, rng: Rng, world: World, preset: Preset, count: int) -> _Reach:
         """All the view; or, for a crowd of a density, as much of it as `count` people fill, somewhere in it."""
         if preset.density is None:
-            return cls(world.near_m, world.reach_m)
+            return cls(world.view, world.near_m, world.reach_m, preset.depth_power)
         camera, height = world.view.camera, world.view.height_m
         near = world.near_m
         below = world.view.rays([camera.width / 2, camera.height * (1 + preset.overflow)])
         if below[1] < 0:
-            near = max(_NEAREST_M, min(near, height * -below[2] / -below[1]))
+            near = max(_NEAREST_M, min(near, ground_distance_m(world.view, below)))
         tangent, width = math.tan(camera.fov_rad / 2), 1 + preset.overflow
 
-        def area(far: float) -> float:  # of a trapezium that is as wide as `_anywhere` has it
+        def area(far: float) -> float:  # of a trapezium that is as wide as `anywhere` has it
             return tangent * width * far * (far + height)
 
         def distance(area_m2: float) -> float:
@@ -145,16 +155,15 @@ class _Reach(NamedTuple):
         deep = math.sqrt(needed / _WIDE)
         share = min(1.0, needed / (area(near + deep) - area(near)))
         far = min(distance(area(near) + needed / share), world.reach_m)
-        return cls(near, far, width * share)
+        return cls(world.view, near, far, preset.depth_power, width * share)
 
-
-def _anywhere(rng: Rng, world: World, reach: _Reach, power: float) -> tuple[float, float]:
-    """A place in the view: its distance follows a power law, its bearing is even."""
-    low, high = reach.near_m ** (power + 1), reach.far_m ** (power + 1)
-    distance = (low + (high - low) * rng.random()) ** (1 / (power + 1))
-    half = math.tan(world.view.camera.fov_rad / 2) * (distance + 0.5 * world.view.height_m)
-    half *= reach.width
-    return float(rng.uniform(-half, half)), -float(distance)
+    def anywhere(self, rng: Rng) -> tuple[float, float]:
+        """A place: its distance follows the power law, its bearing is even."""
+        low, high = (end ** (self.power + 1) for end in (self.near_m, self.far_m))
+        distance = (low + (high - low) * rng.random()) ** (1 / (self.power + 1))
+        half = math.tan(self.view.camera.fov_rad / 2) * (distance + 0.5 * self.view.height_m)
+        half *= self.width
+        return float(rng.uniform(-half, half)), -float(distance)
 
 
 def _cluster(
@@ -165,7 +174,7 @@ def _cluster(
     if squares:
         x, z = squares[rng.integers(len(squares))].anywhere(rng)
     else:
-        x, z = _anywhere(rng, world, reach, preset.depth_power)
+        x, z = reach.anywhere(rng)
     yaw, walks = rng.uniform(-math.pi, math.pi), bool(rng.random() < preset.walking)
     if preset.sides and walks:
         yaw = float(rng.choice([0.0, math.pi]) + rng.normal(0, 0.15))

@@ -224,18 +224,15 @@ def sample_gear(
     return np.asarray(np.where(may_hold, gear, NO_GEAR), np.float32)
 
 
-def sample_outfits(
-    rng: Rng, children: npt.NDArray[np.bool_], gear: FloatArray | None = None
-) -> Outfits:
+def sample_outfits(rng: Rng, children: npt.NDArray[np.bool_], gear: FloatArray) -> Outfits:
     """Clothes for N people of one day: all share a season.
 
     Args:
         children: (N,) who is a child.
-        gear: (N,) as of `sample_gear`; None = nobody holds anything.
+        gear: (N,) as of `sample_gear`.
     """
     warm = rng.beta(1.6, 1.2)
     rows = [_one(rng, bool(child), float(warm), bool(rng.random() < 0.48)) for child in children]
-    for row, held in zip(rows, np.zeros(len(rows)) if gear is None else gear, strict=True):
-        row["gear"] = held
-    names = [f.name for f in fields(Outfits)]
-    return Outfits(**{name: np.array([row[name] for row in rows], np.float32) for name in names})
+    names = [f.name for f in fields(Outfits) if f.name != "gear"]
+    worn = {name: np.array([row[name] for row in rows], np.float32) for name in names}
+    return Outfits(**worn, gear=gear)

@@ -246,7 +246,7 @@ PRESETS: dict[str, Preset] = {
         umbrellas=0.03,
         prams=0.03,
     ),
-    # The far ones are 10 px tall at 1000 px of picture height, the near ones some 40.
+    # Of 1000 px of picture height, nine in ten people take 25 to 120.
     "far": Preset(
         fov_deg=(20.0, 45.0),
         height_m=(18.0, 45.0),

@@ -98,3 +98,8 @@ class View:
         """A level's plane in the camera frame."""
         normal = level.normal
         return Plane(self.rotation @ normal, float(normal @ self.eye_m + level.offset_m))
+
+
+def ground_distance_m(view: View, ray: FloatArray) -> float:
+    """How far ahead a ray (3,) in the ground frame that falls meets the ground."""
+    return float(view.height_m * -ray[2] / max(-ray[1], 1e-6))

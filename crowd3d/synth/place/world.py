@@ -13,7 +13,7 @@ from crowd3d.synth.place.boxes import BOX_FACES, BUILDING, KERB, PARASOL, POST, 
 from crowd3d.synth.place.light import Light, sample_light
 from crowd3d.synth.place.presets import Preset
 from crowd3d.synth.place.terrain import level_boxes, sample_levels
-from crowd3d.synth.place.view import Level, View
+from crowd3d.synth.place.view import Level, View, ground_distance_m
 
 FloatArray = npt.NDArray[np.float64]
 Rng = np.random.Generator
@@ -66,11 +66,11 @@ def ground_reach_m(view: View, person_px: float) -> tuple[float, float]:
     """Distances between which people stand: from the lower edge of the view to where they are too small."""
     camera = view.camera
     low = view.rays([camera.width / 2, camera.height - 1.0])
-    near = view.height_m * -low[2] / max(-low[1], 1e-6) if low[1] < 0 else 4.0
+    near = ground_distance_m(view, low) if low[1] < 0 else 4.0
     far = camera.focal_px * PERSON_M / person_px
     top = view.rays([camera.width / 2, 0.06 * camera.height])
     if top[1] < -1e-3:
-        far = min(far, view.height_m * -top[2] / -top[1])
+        far = min(far, ground_distance_m(view, top))
     near = max(near, _MIN_REACH_M)
     return near, max(far, 1.8 * near)
 
