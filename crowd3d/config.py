@@ -27,7 +27,12 @@ CHOICES = {  # values of the keys that hold a word
     "pose_expert": ("none", "propose"),
     "refine_crops": ("none", "3dcrowdnet", "crowdnet-s"),
 }
-RENAMED = {"refine": "refine_scene", "refiner": "refine_crops"}  # keys of 0.1
+RENAMED = {  # keys of earlier versions
+    "refine": "refine_scene",
+    "refiner": "refine_crops",
+    "min_evidence": "min_probability",
+    "min_quality_unplaced": "min_probability",
+}
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class Config:
     min_scout_quality: float = 0.35  # of people to whom the first camera is fitted
     min_trust: float = 0.04  # quality times agreement with the ground, of one look at a person
     min_keypoint_score: float = 0.15  # of a keypoint that counts as seen
-    min_probability: float = 0.7  # of a person
+    min_probability: float = 0.7  # of a person; --precision sets it
     # -- camera and ground
     min_people: int = 3  # fewer people in standing posture say nothing about a camera
     max_planes: int = 1  # levels of ground to look for: terraces, platforms

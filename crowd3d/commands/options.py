@@ -124,6 +124,11 @@ _RECONSTRUCT: tuple[Option, ...] = (
         help="Look for up to so many levels of ground: terraces, platforms.  [default: 1]",
     ),
     click.option(
+        "--precision",
+        type=click.FloatRange(0.8, 0.99),
+        help="Share of those found who shall be people; less finds more.  [default: 0.95]",
+    ),
+    click.option(
         "--min-person-px", type=float, help="Nobody smaller is looked for.  [default: 25]"
     ),
     click.option("--max-tiles", type=click.IntRange(1), help="Stop looking after so many tiles."),
@@ -193,6 +198,10 @@ def _take_choices(values: dict[str, Any]) -> dict[str, Any]:
     camera = CameraHint(**_take_camera(values), projection=values.pop("projection"))
     settings = configs.load(values.pop("config"))
     chosen = {name: values.pop(name) for name in _OF_CONFIG}
+    if (precision := values.pop("precision")) is not None:
+        from crowd3d.detect.chance import least_for
+
+        chosen["min_probability"] = least_for(precision)
     return {
         "camera": camera,
         "config": settings.replace(**{k: v for k, v in chosen.items() if v is not None}),

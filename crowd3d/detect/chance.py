@@ -53,11 +53,23 @@ class Chance(NamedTuple):
         return {name: np.asarray(value).tolist() for name, value in self._asdict().items()}
 
 
+def least_for(precision: float) -> float:
+    """The least probability by which so large a share of the people found are people, as measured on renders."""
+    table = {float(share): float(least) for share, least in _stored()["least_for"].items()}
+    wanted = sorted(table)
+    return float(np.interp(precision, wanted, [table[share] for share in wanted]))
+
+
 @cache
 def load(has_ground: bool) -> Chance:
     """The embedded regression, for pictures whose ground is known, or for others."""
-    text = catalog.embedded("chance.json").read_text("utf-8")
-    return Chance.of(json.loads(text)["ground" if has_ground else "no_ground"])
+    return Chance.of(_stored()["ground" if has_ground else "no_ground"])
+
+
+@cache
+def _stored() -> dict[str, Any]:
+    stored: dict[str, Any] = json.loads(catalog.embedded("chance.json").read_text("utf-8"))
+    return stored
 
 
 def clues(joined: Joined) -> FloatArray:

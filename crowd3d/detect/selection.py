@@ -97,8 +97,9 @@ def everybody(found: Detections, fitted: Fitted, config: Config) -> tuple[People
     they must be more probable. A head says too little where no size is expected.
     """
     placed = placed_people(found, fitted, config)
-    wrong = found.filter((agreement_of(found, fitted, config.stature_m) < AGREES) & ~found.by_head)
-    others = newcomers(wrong, placed, config, fitted.camera.turn_px)
+    wrong = (agreement_of(found, fitted, config.stature_m) < AGREES) | found.by_head
+    others = newcomers(found.filter(wrong), placed, config, fitted.camera.turn_px)
+    others = others.filter(~others.by_head)
     others = others.filter(_has_company(others) | (others.score >= _SURE_ALONE))
     is_placed = np.arange(len(placed) + len(others)) < len(placed)
     both = Detections.cat([placed, others])

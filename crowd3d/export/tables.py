@@ -26,7 +26,7 @@ NUMBERS = (
     "sigma_minor_m",
     "sigma_angle_deg",
 )
-COLUMNS = (*NUMBERS, "seen", "note")
+COLUMNS = (*NUMBERS, "seen", "support", "note")
 _DIGITS = 4  # a tenth of a millimetre: far below any error
 _FRAME_NOTE = (
     "Local metric coordinates, not longitude and latitude: metres, x right, y forward in the "
@@ -35,7 +35,7 @@ _FRAME_NOTE = (
 
 
 def rows(scene: Scene, plan: FloorPlan | None = None) -> list[dict[str, Any]]:
-    """One dictionary a person with the keys of `NUMBERS`, None where unknown, and what of them is `seen`.
+    """One dictionary a person with the keys of `NUMBERS`, None where unknown, and `seen` and `support` of `People`.
 
     Who has no place also has a `note` that says why.
     """
@@ -55,8 +55,10 @@ def rows(scene: Scene, plan: FloorPlan | None = None) -> list[dict[str, Any]]:
     plain = [strict_json.plain(column, _DIGITS) for column in columns]
     numbers = [dict(zip(NUMBERS, row, strict=True)) for row in zip(*plain, strict=True)]
     notes = reasons(people, scene.diagnostics)
-    parts = (SEEN[part] for part in people.seen)
-    rows = [{**row, "seen": part} for row, part in zip(numbers, parts, strict=True)]
+    rows = [
+        {**row, "seen": SEEN[seen], "support": int(support)}
+        for row, seen, support in zip(numbers, people.seen, people.support, strict=True)
+    ]
     return [{**row, "note": note} if note else row for row, note in zip(rows, notes, strict=True)]
 
 

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers.crowds_seen import HEIGHTS, SIDES
+from helpers.crowds_seen import HEIGHTS, SIDES, with_heads
 
 from crowd3d import Camera, Plane
 from crowd3d.body.tree import COCO_MIRROR
 from crowd3d.config import Config
 from crowd3d.detect import selection
 from crowd3d.detect.detector import size_suitability
+from crowd3d.detect.joining import _told_apart
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.sizes import size_evidence
@@ -55,7 +56,7 @@ def _shrunk(people: Detections, factor: float) -> Detections:
 
 
 def _placed(found: Detections) -> Detections:
-    return selection.placed_people(found, fitted_of(CAMERA, PLANE), Config())
+    return selection.placed_people(with_heads(found), fitted_of(CAMERA, PLANE), Config())
 
 
 def test_people_of_the_right_size_are_kept_in_reading_order():
@@ -130,18 +131,40 @@ def test_people_who_coincide_and_are_never_seen_together_are_one():
 def test_trust_that_tells_apart_is_that_of_common_tiles():
     person = np.array([0, 0, 1, 1, 2])
     tile = np.array([3, 5, 5, 7, 9])
-    apart = selection._told_apart(person, tile, np.array([0.5, 0.25, 0.5, 0.75, 1.0]), 3).toarray()
+    apart = _told_apart(person, tile, np.array([0.5, 0.25, 0.5, 0.75, 1.0]), 3).toarray()
     np.testing.assert_allclose(apart, [[0.75, 0.25, 0], [0.5, 1.25, 0], [0, 0, 1.0]])
 
 
-def test_slivers_and_blind_detections_are_dropped():
+def test_slivers_are_dropped():
     sliver = _standing(4)
     middle = sliver.box_px[:, [0, 2]].mean(axis=1)
     sliver.box_px[:, 0], sliver.box_px[:, 2] = middle - 2, middle + 2
-    assert len(_placed(sliver)) == 0
-    blind = _standing(4)
-    blind.keypoints_px[..., 2] = 0.05
-    assert len(_placed(blind)) == 0
+    assert not len(selection.placed_people(sliver, fitted_of(CAMERA, PLANE), Config()))
+
+
+def test_the_score_of_a_person_is_a_probability_that_grows_with_what_is_seen():
+    whole = _standing(6)
+    both = with_heads(whole)
+    twice = Detections.cat([both, replace(both, tile=both.tile + 1)])
+    settings = Config(min_probability=1e-6)
+    scores = [
+        selection.placed_people(found, fitted_of(CAMERA, PLANE), settings).score
+        for found in (whole, both, twice)
+    ]
+    assert [len(score) for score in scores] == [6, 6, 6]
+    assert (scores[0] < scores[1]).all() and (scores[1] < scores[2]).all()
+    assert (np.concatenate(scores) > 0).all() and (np.concatenate(scores) < 1).all()
+
+
+def test_people_of_whom_only_the_head_is_seen_are_people_on_a_known_ground():
+    found = with_heads(_standing(6))
+    heads = found.filter(found.by_head)
+    looks = Detections.cat([replace(heads, tile=heads.tile + k) for k in range(4)])
+    people = selection.placed_people(looks, fitted_of(CAMERA, PLANE), Config())
+    assert len(people) == 6 and people.by_head.all()
+    # A head twice as tall as anybody's there is nobody's.
+    large = replace(looks, head_px=2.2 * looks.head_px)
+    assert not len(selection.placed_people(large, fitted_of(CAMERA, PLANE), Config()))
 
 
 def test_order_of_detections_does_not_matter():
@@ -190,7 +213,9 @@ def test_somebody_on_the_seam_exists_once():
                 np.full(5, k),
             )
         )
-    people = selection.placed_people(Detections.cat(looks), fitted_of(sphere, plane), Config())
+    people = selection.placed_people(
+        with_heads(Detections.cat(looks)), fitted_of(sphere, plane), Config()
+    )
     middle = np.sort(people.box_px[:, [0, 2]].mean(axis=1))
     assert ((middle >= 0) & (middle < 8000)).all()
     np.testing.assert_allclose(middle, np.sort((azimuth / (2 * np.pi) + 0.5) * 8000), atol=6.0)

@@ -1,6 +1,7 @@
 """Crowds whose detections are known: a detector that sees whoever a tile shows whole and large enough."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ from crowd3d.detect.detector import size_suitability
 from crowd3d.models.engine import torch_engine
 from crowd3d.picture.reading import Reading
 from crowd3d.scene.detections import Detections
+from crowd3d.scene.sizes import HEAD_OF_STATURE
 from tiling import Band, Tile
 
 STATURE_M = 1.7
@@ -54,6 +56,12 @@ def crowd_on(
     people = Detections(score, score, box, keypoints, np.zeros(n, bool), np.zeros(n, np.int64))
     inside = (box[:, :2] > 0).all(axis=1) & (box[:, 2:] < (camera.width, camera.height)).all(axis=1)
     return _apart(people.filter(inside))
+
+
+def with_heads(people: Detections) -> Detections:
+    """Whole people, each seen by the head, too."""
+    head_px = HEAD_OF_STATURE * (people.box_px[:, 3] - people.box_px[:, 1])
+    return Detections.cat([people, replace(people, head_px=head_px)])
 
 
 def _apart(people: Detections) -> Detections:
@@ -103,7 +111,7 @@ class Eyes:
         seen = self.people.filter(rows)
         seen.quality = 0.8 * size_suitability(height[rows])
         seen.tile = np.full(len(rows), tile.index)
-        return seen
+        return with_heads(seen)
 
     def glance(self, reading: Reading, bands: Sequence[Band], *_: object) -> None:
         """Stands in for `crowd3d.detect.glance.glance`: knows where people are."""

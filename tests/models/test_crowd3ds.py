@@ -8,8 +8,9 @@ from torch.nn import functional as F
 
 from crowd3d import models
 from crowd3d.errors import ModelError
-from crowd3d.models.crowd3ds import Crowd3dS, Heads
+from crowd3d.models.crowd3ds import Crowd3dS, Maps
 from crowd3d.models.crowd3ds_decode import decode
+from crowd3d.models.heads_s import CHANNELS
 
 SIZES = ((64, 96), (128, 128), (160, 224), (256, 256))
 
@@ -33,8 +34,9 @@ def network() -> torch.nn.Module:
 def test_agrees_with_the_published_network(network, index, data_dir):
     reference = np.load(data_dir / "crowd3ds_reference.npz")
     with torch.inference_mode():
-        heads = network(torch.from_numpy(random_image(index, *SIZES[index])))
-    for name, ours in heads._asdict().items():
+        maps = network(torch.from_numpy(random_image(index, *SIZES[index])))._asdict()
+    del maps["heads"]  # our own
+    for name, ours in maps.items():
         if name == "center":  # the reference keeps only local maxima
             ours = torch.where(F.max_pool2d(ours, 3, 1, 1) == ours, ours, 0.0)
         np.testing.assert_allclose(
@@ -55,27 +57,28 @@ def test_batches_and_single_images_agree(network):
         torch.testing.assert_close(a[1:2], b, atol=1e-3, rtol=1e-4)
 
 
-def _heads_with_people(n: int, side_cells: int) -> tuple[Heads, np.ndarray]:
+def _maps_with_people(n: int, side_cells: int) -> tuple[Maps, np.ndarray]:
     """Maps that hold n people on a grid, each 4 cells apart, keypoints at the centre cell plus (1, 1)."""
-    maps = {
+    channels = {
         "center": 1, "box_size": 2, "box_offset": 2, "keypoint_heat": 17,
-        "keypoint_regression": 34, "keypoint_offset": 34,
+        "keypoint_regression": 34, "keypoint_offset": 34, "heads": CHANNELS,
     }  # fmt: skip
-    heads = {k: torch.zeros(1, c, side_cells, side_cells) for k, c in maps.items()}
+    maps = {k: torch.zeros(1, c, side_cells, side_cells) for k, c in channels.items()}
+    maps["heads"][:, 0] = -9.0
     per_row = side_cells // 4
     cells = np.array([(4 * (i // per_row) + 1, 4 * (i % per_row) + 1) for i in range(n)])
     v, u = torch.from_numpy(cells).T
-    heads["center"][0, 0, v, u] = torch.linspace(0.5, 0.9, n)
-    heads["box_size"][0, :, v, u] = torch.tensor([[3.0], [2.0]])
-    heads["keypoint_regression"][0, :, v, u] = 1.0
-    heads["keypoint_heat"][0, :, v + 1, u + 1] = 0.8
-    heads["keypoint_offset"][0, :, v + 1, u + 1] = 0.25
-    return Heads(**heads), cells
+    maps["center"][0, 0, v, u] = torch.linspace(0.5, 0.9, n)
+    maps["box_size"][0, :, v, u] = torch.tensor([[3.0], [2.0]])
+    maps["keypoint_regression"][0, :, v, u] = 1.0
+    maps["keypoint_heat"][0, :, v + 1, u + 1] = 0.8
+    maps["keypoint_offset"][0, :, v + 1, u + 1] = 0.25
+    return Maps(**maps), cells
 
 
 def test_decoding_returns_every_person_where_it_is():
-    heads, cells = _heads_with_people(900, 128)
-    found = decode(heads, min_score=0.2)
+    maps, cells = _maps_with_people(900, 128)
+    found = decode(maps, min_score=0.2)
     assert len(found.score) == 900
     np.testing.assert_allclose(found.keypoints_px[:, 0, 0], (cells[:, 1] + 1.25) * 4)
     np.testing.assert_allclose(found.keypoints_px[:, 16, 1], (cells[:, 0] + 1.25) * 4)
@@ -87,15 +90,54 @@ def test_decoding_returns_every_person_where_it_is():
 
 
 def test_a_keypoint_is_taken_near_its_regressed_place_and_not_from_a_neighbour():
-    heads, _ = _heads_with_people(1, 64)
-    heads.keypoint_heat[0, :, 12, 12] = 1.0  # stronger, but ten cells away from a person of three
-    found = decode(heads, min_score=0.2)
+    maps, _ = _maps_with_people(1, 64)
+    maps.keypoint_heat[0, :, 12, 12] = 1.0  # stronger, but ten cells away from a person of three
+    found = decode(maps, min_score=0.2)
     np.testing.assert_allclose(found.keypoints_px[0, :, 2], 0.8)
 
 
+def _with_a_head(maps: Maps, row: int, column: int, head_px: float) -> Maps:
+    """Somebody who stands, all of whom is told by the head."""
+    maps.heads[0, 0, row, column] = 2.0
+    maps.heads[0, 1, row, column] = np.log(head_px)
+    down = torch.tensor([1.0, 1.0, 2.2, 2.2, 3.1, 3.1, 3.3, 3.3, 5.0, 5.0, 6.6, 6.6])
+    maps.heads[0, 2::2, row, column] = 0.0
+    maps.heads[0, 3::2, row, column] = down
+    return maps
+
+
+def test_a_head_is_somebody_with_a_body_below():
+    maps, _ = _maps_with_people(1, 64)
+    maps = _with_a_head(maps, 20, 30, 12.0)
+    found = decode(maps, min_score=0.2, min_head=0.3)
+    assert found.head_px.isnan().tolist() == [True, False]
+    head = found.keypoints_px[1, :5]
+    np.testing.assert_allclose(head[:, 0], 30.5 * 4)  # the middle of its cell
+    np.testing.assert_allclose(head[:, 1], 20.5 * 4)
+    np.testing.assert_allclose(found.head_px[1], 12.0, rtol=1e-5)
+    np.testing.assert_allclose(found.score[1], 1 / (1 + np.exp(-2.0)), rtol=1e-5)
+    left, top, right, bottom = found.box_px[1].tolist()
+    assert left < 30.5 * 4 < right
+    assert top < 20.5 * 4 - 6.0 and bottom > 20.5 * 4 + 6.6 * 12.0
+
+
+def test_limbs_of_a_head_are_taken_where_they_are_seen():
+    maps, _ = _maps_with_people(1, 64)
+    maps = _with_a_head(maps, 20, 30, 12.0)
+    maps.keypoint_heat[0, 5, 24, 31] = 0.9  # a shoulder, a cell below and beside its likely place
+    found = decode(maps, min_score=0.2, min_head=0.3)
+    np.testing.assert_allclose(found.keypoints_px[1, 5], [31 * 4, 24 * 4, 0.9], rtol=1e-6)
+
+
+def test_a_head_less_probable_than_asked_for_is_nobody():
+    maps, _ = _maps_with_people(1, 64)
+    maps = _with_a_head(maps, 20, 30, 12.0)
+    assert len(decode(maps, min_score=0.95, min_head=0.9).score) == 0
+
+
 def test_nobody_is_an_answer():
-    heads, _ = _heads_with_people(1, 64)
-    assert len(decode(heads, min_score=0.95).score) == 0
+    maps, _ = _maps_with_people(1, 64)
+    assert len(decode(maps, min_score=0.95).score) == 0
 
 
 def test_unknown_network_names_the_nearest():
@@ -120,4 +162,6 @@ def test_garbage_is_not_weights(tmp_path):
 
 
 def test_fresh_network_has_the_published_size():
-    assert sum(p.numel() for p in Crowd3dS().parameters()) == 4_723_346
+    network = Crowd3dS()
+    ours = sum(p.numel() for p in network.heads.parameters())
+    assert sum(p.numel() for p in network.parameters()) - ours == 4_723_346

@@ -117,6 +117,8 @@ def some_without_a_place(n=3):
         pose=rng.normal(0, 1, (n, 24, 3)),
         betas=rng.normal(0, 1, (n, 10)),
         fisher=rng.normal(0, 1, (n, 24, 3, 3)),
+        seen=rng.integers(0, 3, n),
+        support=rng.integers(1, 5, n),
     )
 
 
