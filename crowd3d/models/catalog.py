@@ -41,6 +41,7 @@ CATALOG: dict[str, Entry] = {
         Entry("rootnet-s", "depth prior from a person's crop and 2D pose", "Apache-2.0"),
         Entry("facing-s", "tells where a person faces", "Apache-2.0"),
         Entry("glance-s", "says where somebody could be, before a close look", "Apache-2.0"),
+        Entry("boxes-s", "sees whole people as boxes, in everyday pictures", "Apache-2.0"),
         Entry(
             "crowd3dnet",
             "people with SMPL parameters and ground points of a 512 px patch",

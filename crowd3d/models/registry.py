@@ -14,6 +14,7 @@ from torch import nn
 from crowd3d.errors import ModelError
 from crowd3d.files.weights import read_weights, stamp_of
 from crowd3d.models import catalog
+from crowd3d.models.boxes_s import BoxesS
 from crowd3d.models.crowd3dnet import Crowd3DNet
 from crowd3d.models.crowd3ds import Crowd3dS
 from crowd3d.models.crowdnet3d import CrowdNet3D, PoseDecoder
@@ -38,6 +39,7 @@ _NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "rootnet-s": RootNetS,
     "facing-s": FacingTrunk,
     "glance-s": GlanceS,
+    "boxes-s": BoxesS,
     "crowd3dnet": Crowd3DNet,
     "3dcrowdnet": CrowdNet3D,
     "vposer": PoseDecoder,
