@@ -58,6 +58,7 @@ class Config:
     # -- detections; all of these are lower limits of scores
     min_center_score: float = 0.1  # of a peak of the network's centre map
     min_head_score: float = 0.15  # of a head
+    min_box_score: float = 0.1  # of a box of the second network; 1 = do without it
     min_scout_quality: float = 0.35  # of people to whom the first camera is fitted
     min_trust: float = 0.04  # quality times agreement with the ground, of one look at a person
     min_keypoint_score: float = 0.15  # of a keypoint that counts as seen

@@ -74,7 +74,7 @@ def _stored() -> dict[str, Any]:
 
 def clues(joined: Joined) -> FloatArray:
     """(N, F) what is known of everybody, see `CLUES`; agreement with the ground is part of the evidence."""
-    whole, heads = joined.evidence, joined.head_evidence
+    whole, heads = joined.evidence[:, 0], joined.evidence[:, 2]
     both = np.log(np.minimum(whole, heads) + _FLOOR)
     head_only = joined.people.by_head.astype(np.float64)
     return np.stack([np.log(whole + heads + 2 * _FLOOR), both, head_only], axis=1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
+from crowd3d.detect import boxes
 from crowd3d.models.crowd3ds import Maps
 from crowd3d.models.crowd3ds_decode import decode
 from crowd3d.models.engine import Arrays, Engine, Runner
@@ -26,7 +27,11 @@ _BORDER_PX = 6.0  # a box that ends so near an inner border of its tile counts a
 
 
 class Detector:
-    """The one-stage network in an engine, with its batch size and the lowest scores of people and of heads."""
+    """The one-stage network in an engine, and a network of boxes beside it.
+
+    Args:
+        min_score, min_head, min_box: lowest scores of people, of heads and of boxes; 1 = none of that kind.
+    """
 
     def __init__(
         self,
@@ -35,12 +40,14 @@ class Detector:
         batch_size: int,
         min_score: float,
         min_head: float = 1.0,
+        min_box: float = 1.0,
     ) -> None:
         self.engine = engine
         self.network = network
         self.batch_size = min(batch_size, engine.most_windows)
         self.min_score = min_score
         self.min_head = min_head
+        self.min_box = min_box
 
     @property
     def weights_hash(self) -> str:
@@ -71,8 +78,13 @@ class Detector:
             "fields": [f.name for f in fields(Detections)],
         }
         work = Pass.through(self.engine, self.network, stage, self.batch_size, settings, answer)
-        for found in reading.each(work, tiles, view):
-            yield Detections(**found)
+        seen = (Detections(**found) for found in reading.each(work, tiles, view))
+        if self.min_box >= 1:
+            yield from seen
+            return
+        framed = boxes.each(reading, tiles, view, self.engine, self.batch_size, self.min_box)
+        for parts in zip(seen, framed, strict=True):
+            yield Detections.cat(parts)
 
 
 @dataclass(frozen=True)
@@ -130,9 +142,9 @@ def _to_picture(
     return Detections(
         score,
         np.where(by_head, of_heads, quality),
-        _box_to_picture(box_tile_px, tile, view),
+        box_to_picture(box_tile_px, tile, view),
         keypoints,
-        _is_cut(seen_part, tile, view.continues(tile, image_size)),
+        is_cut(seen_part, tile, view.continues(tile, image_size)),
         np.full(len(score), tile.index, np.int64),
         head_px=head_tile_px / tile.scale,
     )
@@ -148,7 +160,7 @@ def size_suitability(
     return np.asarray(np.exp(-0.5 * (excess / _HEIGHT_FALLOFF) ** 2))
 
 
-def _box_to_picture(
+def box_to_picture(
     box_px: npt.NDArray[np.float64], tile: Tile, view: Windows
 ) -> npt.NDArray[np.float64]:
     """(N, 4) boxes in the picture that enclose the middles of the four sides of each box in the tile."""
@@ -159,7 +171,7 @@ def _box_to_picture(
     return np.concatenate([sides.min(axis=1), sides.max(axis=1)], axis=1)
 
 
-def _is_cut(
+def is_cut(
     box_px: npt.NDArray[np.float64], tile: Tile, continues: tuple[bool, bool, bool, bool]
 ) -> npt.NDArray[np.bool_]:
     """(N,) whether a box reaches a border of the tile beyond which the picture continues."""

@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 from scipy import sparse
 from scipy.spatial import cKDTree
 
 from crowd3d.scene.detections import MOST_LOOKS, Detections, PeopleSeen
 from crowd3d.scene.people import N_KEYPOINTS
 from crowd3d.scene.sizes import HEAD_OF_STATURE
-from tiling import merge_detections
+from tiling import box_iou, merge_detections
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -35,19 +36,25 @@ _TWO_HEADS = 0.55
 _LEAST_SLENDER = 3.5
 
 
+EYES = ("whole", "box", "head")  # by what somebody may be seen
+_WHOLE, _BOX, _HEAD = range(len(EYES))
+_ALL_KEYPOINTS = np.ones(17)
+# A box is that of somebody else found if the IoU of both is as large; larger ones come first.
+_SAME_BOX_IOU = 0.4
+
+
 @dataclass(frozen=True)
 class Joined:
     """People after all looks at each of them were joined, one row per person.
 
     Attributes:
         people: the joined rows.
-        evidence, head_evidence: (N,) sums of the trust of the looks at each whole person, and at each head.
+        evidence: (N, 3) sums of the trust of the looks at each person, by `EYES`.
         apart: (N, N) the part of person i's evidence that comes from tiles that also show person j.
     """
 
     people: PeopleSeen
     evidence: FloatArray
-    head_evidence: FloatArray
     apart: sparse.csr_array
 
     def filter(self, rows: IntArray) -> Joined:
@@ -55,21 +62,18 @@ class Joined:
         return Joined(
             self.people.filter(rows),
             self.evidence[rows],
-            self.head_evidence[rows],
             self.apart[rows][:, rows],
         )
 
 
 def join_looks(found: Detections, trust: FloatArray) -> Joined:
     """Join the looks at the same whole person; `trust` (M,) is the weight of each look."""
-    people, labels = _merge(found, trust, _TRUNK_EMPHASIS)
-    evidence = np.bincount(labels, trust, len(people)).astype(np.float64)
-    return Joined(
-        people,
-        evidence,
-        np.zeros(len(people)),
-        _told_apart(labels, found.tile, trust, len(people)),
-    )
+    return _joined_as(*_merge(found, trust, _TRUNK_EMPHASIS), found.tile, trust, _WHOLE)
+
+
+def join_boxes(found: Detections, trust: FloatArray) -> Joined:
+    """Join the boxes of the same person; `trust` (M,) is the weight of each."""
+    return _joined_as(*_merge(found, trust, _ALL_KEYPOINTS), found.tile, trust, _BOX)
 
 
 def join_heads(found: Detections, trust: FloatArray) -> Joined:
@@ -97,7 +101,7 @@ def join_heads(found: Detections, trust: FloatArray) -> Joined:
     people.keypoints_px[:, :5, 2] = np.stack(
         [mean(found.keypoints_px[:, i, 2]) for i in range(5)], axis=1
     ).reshape(-1, 5)
-    joined = Joined(people, np.zeros(n), total, _told_apart(labels, found.tile, trust, n))
+    joined = _joined_as(people, labels, found.tile, trust, _HEAD)
     return joined.filter(np.flatnonzero(~_is_beside_better(people, total)))
 
 
@@ -117,33 +121,66 @@ def _is_beside_better(people: PeopleSeen, evidence: FloatArray) -> npt.NDArray[n
     return worse
 
 
+def with_boxes(whole: Joined, framed: Joined) -> Joined:
+    """People found whole, with the evidence of boxes about them, and people found by a box alone."""
+    pairs = shapely.STRtree(shapely.box(*framed.people.box_px.T)).query(
+        shapely.box(*whole.people.box_px.T), predicate="intersects"
+    )
+    person, box = pairs.astype(np.int64)
+    iou = box_iou(whole.people.box_px[person], framed.people.box_px[box])
+    same = iou >= _SAME_BOX_IOU
+    owner = _paired(person[same], box[same], -iou[same], len(whole.people), len(framed.people))
+    is_free = np.ones(len(framed.people), bool)
+    is_free[box[same]] = False
+    return _together(whole, framed, owner, is_free)
+
+
 def with_heads(whole: Joined, heads: Joined, head_px: FloatArray) -> Joined:
-    """Everybody: people found whole, with the evidence of their heads, and people found by the head alone.
+    """Everybody: people found otherwise, with the evidence of their heads, and people found by the head alone.
 
     Args:
-        head_px: (N,) expected height of the head of everybody found whole; NaN = as their box says.
+        head_px: (N,) expected height of the head of everybody found otherwise; NaN = as their box says.
     """
     people = whole.people
     own = np.where(np.isfinite(head_px), head_px, _head_of_box(people.box_px))
     owner = _owners(people.head_middle_px, own, heads.people.head_middle_px, heads.people.head_px)
-    owned = owner >= 0
-    evidence = whole.head_evidence.copy()
-    np.add.at(evidence, owner[owned], heads.head_evidence[owned])
-    people = replace(people, head_px=np.full(len(people), np.nan))
-    free = heads.filter(np.flatnonzero(~owned))
+    unknown = np.full(len(people), np.nan)
+    whole = replace(whole, people=replace(people, head_px=unknown))
+    return _together(whole, heads, owner, owner < 0)
+
+
+def _together(
+    people: Joined, more: Joined, owner: IntArray, is_new: npt.NDArray[np.bool_]
+) -> Joined:
+    """People with the evidence of the others who are the same, and those who are new.
+
+    Args:
+        owner: (M,) the person who each of the others is; -1 = none.
+    """
+    evidence = people.evidence.copy()
+    np.add.at(evidence, owner[owner >= 0], more.evidence[owner >= 0])
+    new = more.filter(np.flatnonzero(is_new))
     both = PeopleSeen(
         **{
-            name: np.concatenate([getattr(people, name), getattr(free.people, name)])
-            for name in vars(people)
+            name: np.concatenate([getattr(people.people, name), getattr(new.people, name)])
+            for name in vars(people.people)
         }
     )
-    apart = sparse.csr_array(sparse.block_diag([whole.apart, free.apart]))
-    return Joined(
-        both,
-        np.concatenate([whole.evidence, free.evidence]),
-        np.concatenate([evidence, free.head_evidence]),
-        apart,
-    )
+    apart = sparse.csr_array(sparse.block_diag([people.apart, new.apart]))
+    return Joined(both, np.concatenate([evidence, new.evidence]), apart)
+
+
+def _paired(
+    first: IntArray, second: IntArray, cost: FloatArray, n_first: int, n_second: int
+) -> IntArray:
+    """(n_second,) the first of each second, -1 = none; everybody is paired once, the cheapest pairs first."""
+    partner = np.full(n_second, -1)
+    is_taken = np.zeros(n_first, bool)
+    for i in np.lexsort((second, first, cost)):
+        if partner[second[i]] < 0 and not is_taken[first[i]]:
+            partner[second[i]] = first[i]
+            is_taken[first[i]] = True
+    return partner
 
 
 def _head_of_box(box_px: FloatArray) -> FloatArray:
@@ -158,9 +195,8 @@ def _owners(
 
     Everybody has one head: the nearest pairs come first.
     """
-    owner = np.full(len(heads_px), -1)
     if not (len(middle_px) and len(heads_px)):
-        return owner
+        return np.full(len(heads_px), -1)
     near = cKDTree(heads_px).query_ball_point(middle_px, 1.5 * _SAME_HEAD * own_px)
     person = np.repeat(np.arange(len(near)), [len(some) for some in near])
     head = np.array([j for some in near for j in some], np.int64)
@@ -168,13 +204,8 @@ def _owners(
     away = np.linalg.norm(middle_px[person] - heads_px[head], axis=1) / size
     ratio = np.abs(np.log(height_px[head] / own_px[person]))
     good = (away < _SAME_HEAD) & (ratio < np.log(_SAME_HEAD_RATIO))
-    person, head, cost = person[good], head[good], (away + _RATIO_WEIGHT * ratio)[good]
-    is_served = np.zeros(len(middle_px), bool)
-    for i in np.lexsort((head, person, cost)):
-        if owner[head[i]] < 0 and not is_served[person[i]]:
-            owner[head[i]] = person[i]
-            is_served[person[i]] = True
-    return owner
+    cost = away + _RATIO_WEIGHT * ratio
+    return _paired(person[good], head[good], cost[good], len(middle_px), len(heads_px))
 
 
 def _merge(
@@ -199,8 +230,18 @@ def _merge(
         found.tile[lead],
         *looks,
         heading=np.zeros((len(lead), 2)),
+        by_box=found.by_box[lead],
     )
     return people, merged.labels
+
+
+def _joined_as(
+    people: PeopleSeen, labels: IntArray, tile: IntArray, trust: FloatArray, eye: int
+) -> Joined:
+    """People seen by one of `EYES`, from the person, the tile and the trust of each look, (M,) each."""
+    evidence = np.zeros((len(people), len(EYES)))
+    evidence[:, eye] = np.bincount(labels, trust, len(people))
+    return Joined(people, evidence, _told_apart(labels, tile, trust, len(people)))
 
 
 def _told_apart(

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from crowd3d.config import Config
 from crowd3d.detect.chance import clues, load
-from crowd3d.detect.joining import Joined, join_heads, join_looks, with_heads
+from crowd3d.detect.joining import Joined, join_boxes, join_heads, join_looks, with_boxes, with_heads
 from crowd3d.scene.detections import Detections, PeopleSeen, is_body_part
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.sizes import AGREES, agreement_of, expected_head_px, is_outvoted
@@ -43,7 +43,7 @@ def scout_people(found: Detections, config: Config, turn_px: float | None = None
     Args:
         turn_px: `Camera.turn_px`, here and below: columns of a whole turn, whose left and right border meet.
     """
-    good = (found.quality >= config.min_scout_quality) & ~found.is_cut & ~found.by_head
+    good = (found.quality >= config.min_scout_quality) & ~found.is_cut & ~found.by_head & ~found.by_box
     some = _with_copies(found.filter(good), turn_px)
     return _one_turn(join_looks(some, some.quality).people, turn_px)
 
@@ -150,8 +150,12 @@ def candidates(
         agreement = agreement_of(found, fitted, config.stature_m)
     trust = found.quality * agreement * np.where(found.is_cut, _CUT_WEIGHT, 1.0)
     possible = trust >= config.min_trust
-    whole, heads = possible & ~found.by_head, possible & found.by_head
-    people = join_looks(found.filter(whole), trust[whole])
+    framed, heads = possible & found.by_box, possible & found.by_head
+    whole = possible & ~framed & ~heads
+    people = with_boxes(
+        join_looks(found.filter(whole), trust[whole]),
+        join_boxes(found.filter(framed), trust[framed]),
+    )
     known_px = np.full(len(people.people), np.nan)
     if fitted is not None:
         known_px = expected_head_px(people.people.head_middle_px, fitted, config.stature_m)

@@ -85,7 +85,12 @@ def build_detector(
     engine = spread(choose_engine(settings.engine, device))
     network = engine.load(DEFAULT, chosen.detector)
     return Detector(
-        engine, network, settings.batch_size, settings.min_center_score, settings.min_head_score
+        engine,
+        network,
+        settings.batch_size,
+        settings.min_center_score,
+        settings.min_head_score,
+        settings.min_box_score,
     )
 
 

@@ -40,7 +40,8 @@ class Detections:
         keypoints_px: (N, 17, 3) u, v, score.
         is_cut: (N,) whether the box reaches an inner border of its tile.
         tile: (N,) index of the tile. Two detections in the same tile are two people for the network.
-        head_px: (N,) height of the head by which somebody was found; NaN of people who were found whole.
+        head_px: (N,) height of the head by which somebody was found; NaN of people who were found otherwise.
+        by_box: (N,) who was found by a network that tells boxes; the keypoints are those of somebody upright.
     """
 
     score: npt.NDArray[np.float64]
@@ -50,10 +51,13 @@ class Detections:
     is_cut: npt.NDArray[np.bool_]
     tile: npt.NDArray[np.int64]
     head_px: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0), kw_only=True)
+    by_box: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool), kw_only=True)
 
     def __post_init__(self) -> None:
         if not len(self.head_px):
             self.head_px = np.full(len(self.score), np.nan)
+        if not len(self.by_box):
+            self.by_box = np.zeros(len(self.score), bool)
 
     def __len__(self) -> int:
         return len(self.score)

@@ -74,7 +74,7 @@ def fitted_of(truth: Truth) -> Fitted:
 
 def _labelled(found: Detections, fitted: Fitted | None, truth: Truth, config: Config) -> Examples:
     joined, known = candidates(found, fitted, config)
-    likely = joined.evidence + joined.head_evidence
+    likely = joined.evidence.sum(axis=1)
     order = np.argsort(-likely, kind="stable")
     cost = _costs(joined.people, truth)
     is_person, is_found = np.zeros(len(order), bool), np.zeros(len(truth), bool)
