@@ -3,7 +3,8 @@
 The layout is that of MoveNet Single Pose Thunder (MobileNetV2 x1.75; Apache-2.0) up to stride 16, so that its
 published weights load: see `import_movenet`. That network was trained on people who fill the picture, so its
 features tell front from back better than the default network's. The layers that name keypoints are left out,
-and with them three quarters of the weights: `pose_s` has them. `crowd3d.detect.facing` reads the heading off the features.
+and with them three quarters of the weights: `pose_s` has them. `crowd3d.detect.facing` reads the heading off
+the features.
 """
 
 from __future__ import annotations

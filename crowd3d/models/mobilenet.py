@@ -74,7 +74,7 @@ def stage_channels(width: float) -> list[int]:
 
 
 def stages(width: float, first: int, end: int) -> nn.ModuleList:
-    """The stages from `first` on, before `end`; the first takes what the stage before it, or the stem, gives."""
+    """The paper's stages from `first` up to, but not, `end`; the input is what the stage before gives."""
     channels = [widened(_STEM_CHANNELS, width), *stage_channels(width)][first]
     found = nn.ModuleList()
     for expansion, base, repeats, stride in _STAGES[first:end]:

@@ -1,9 +1,9 @@
 """pose-s, the keypoints of one person in the middle of a window, looked at closely.
 
-The layout is that of MoveNet Single Pose Thunder (MobileNetV2 x1.75, a light feature pyramid, four CenterNet heads
-at stride 4; Apache-2.0), so that its published weights load: see `import_movenet`. The lower stages are facing-s,
-whose weights are not stored again, and their features come out beside the maps: one run tells heading and
-keypoints. Thunder was trained on squares of 256 px, 1.25 times the longer side of the person's box.
+The layout is that of MoveNet Single Pose Thunder (MobileNetV2 x1.75, a light feature pyramid, four CenterNet
+heads at stride 4; Apache-2.0), so that its published weights load: see `import_movenet`. The lower stages are
+facing-s, whose weights are not stored again, and their features come out beside the maps: one run tells heading
+and keypoints. Thunder was published for squares of 256 px; other windows are fine (see `pose_s_decode`).
 """
 
 from __future__ import annotations

@@ -21,7 +21,12 @@ from crowd3d.models.engine import TorchEngine
 from crowd3d.models.openvino_engine import OpenVinoEngine
 from crowd3d.pipeline.networks import choose_engine
 
-SIZES = {"crowd3d-s": (512, 512), "facing-s": (256, 160), "glance-s": (480, 720)}
+SIZES = {
+    "crowd3d-s": (512, 512),
+    "facing-s": (256, 160),
+    "pose-s": (256, 160),
+    "glance-s": (480, 720),
+}
 
 
 @pytest.fixture(scope="module")
