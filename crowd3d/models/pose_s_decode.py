@@ -12,8 +12,8 @@ from torch import Tensor
 from crowd3d.models.crowd3ds import STRIDE
 from crowd3d.models.pose_s import PoseMaps
 
-# Scores are divided by the distance in cells plus this number. For keypoints it is the node `add_5/y`, 1.8 in
-# float16; for centres it is in the table `truediv_2_recip`, 1 / (distance to the cell (32, 32) + 1.8) in float16.
+# Scores are divided by the distance in cells plus this number. For keypoints it is the node `add_5/y`, for
+# centres it is in the table `truediv_2_recip`: 1 / (distance to the cell (32, 32) + 1.8). Both are float16.
 _NEAR_CELLS = 1.8
 
 
