@@ -40,6 +40,7 @@ CATALOG: dict[str, Entry] = {
         Entry("crowdnet-s", "refines people who overlap, told by the 2D pose", "Apache-2.0"),
         Entry("rootnet-s", "depth prior from a person's crop and 2D pose", "Apache-2.0"),
         Entry("facing-s", "tells where a person faces", "Apache-2.0"),
+        Entry("pose-s", "keypoints of one person, looked at closely", "Apache-2.0"),
         Entry("glance-s", "says where somebody could be, before a close look", "Apache-2.0"),
         Entry("boxes-s", "sees whole people as boxes, in everyday pictures", "Apache-2.0"),
         Entry(

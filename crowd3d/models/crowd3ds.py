@@ -73,12 +73,11 @@ class Branch(nn.Module):
         return prediction
 
 
-class Trunk(MobileNetV2):
-    """MobileNetV2 x1.5 with a feature pyramid down to stride 4, 24 channels."""
+class FeaturePyramid(nn.Module):
+    """Layers from the seven stages of a MobileNetV2 down to stride 4, for what has such stages."""
 
-    def __init__(self) -> None:
-        super().__init__(_WIDTH)
-        channels = self.stage_channels
+    def add_levels(self, channels: Sequence[int]) -> None:
+        """Make the layers for stages that give so many channels."""
         self.top = nn.Conv2d(channels[-1], _TOP_CHANNELS, 1)
         self.lateral32 = nn.Conv2d(_TOP_CHANNELS, 64, 1)
         self.lateral16 = nn.Conv2d(channels[3], 64, 1)
@@ -88,20 +87,28 @@ class Trunk(MobileNetV2):
         self.smooth8 = SeparableConv(32, 24)
         self.smooth4 = SeparableConv(24, 24)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.pyramid(x)[-1]
-
-    def pyramid(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """All levels: 64, 32, 24 and 24 channels at strides 32, 16, 8 and 4."""
-        return self.levels(self.each_stage(x))
-
     def levels(self, stages: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """`pyramid` of what the stages made of the picture."""
+        """Of what the stages made of a picture: 64, 32, 24 and 24 channels at strides 32, 16, 8 and 4."""
         top = self.lateral32(F.relu6(self.top(stages[-1])))
         y16 = self.smooth16(_upsample2(top) + self.lateral16(stages[3]))
         y8 = self.smooth8(_upsample2(y16) + self.lateral8(stages[2]))
         y4 = self.smooth4(_upsample2(y8) + self.lateral4(stages[1]))
         return top, y16, y8, y4
+
+
+class Trunk(MobileNetV2, FeaturePyramid):
+    """MobileNetV2 x1.5 with a feature pyramid down to stride 4, 24 channels."""
+
+    def __init__(self) -> None:
+        super().__init__(_WIDTH)
+        self.add_levels(self.stage_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pyramid(x)[-1]
+
+    def pyramid(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """All levels of a picture in -1..1: see `levels`."""
+        return self.levels(self.each_stage(x))
 
 
 def _upsample2(x: Tensor) -> Tensor:

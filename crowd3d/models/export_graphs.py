@@ -20,7 +20,7 @@ from crowd3d.models import graphs
 from crowd3d.models.openvino_engine import openvino
 from crowd3d.models.registry import build
 
-NAMES = ("crowd3d-s", "facing-s", "glance-s", "boxes-s")
+NAMES = ("crowd3d-s", "facing-s", "pose-s", "glance-s", "boxes-s")
 
 
 class _FromPixels(nn.Module):

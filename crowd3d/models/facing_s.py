@@ -3,7 +3,8 @@
 The layout is that of MoveNet Single Pose Thunder (MobileNetV2 x1.75; Apache-2.0) up to stride 16, so that its
 published weights load: see `import_movenet`. That network was trained on people who fill the picture, so its
 features tell front from back better than the default network's. The layers that name keypoints are left out,
-and with them three quarters of the weights. `crowd3d.detect.facing` reads the heading off the features.
+and with them three quarters of the weights: `pose_s` has them. `crowd3d.detect.facing` reads the heading off
+the features.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from crowd3d.models.mobilenet import MobileNetV2, scaled
 
 STRIDE = 16  # picture pixels per output cell
 CHANNELS = 168
-_WIDTH, _STAGES = 1.75, 5
+WIDTH, STAGES = 1.75, 5  # of MobileNetV2
 
 
 class FacingTrunk(MobileNetV2):
@@ -23,7 +24,7 @@ class FacingTrunk(MobileNetV2):
     scaled = staticmethod(scaled)
 
     def __init__(self) -> None:
-        super().__init__(_WIDTH, _STAGES)
+        super().__init__(WIDTH, STAGES)
 
     def forward(self, rgb: Tensor) -> Tensor:
         return self.of_scaled(self.scaled(rgb))

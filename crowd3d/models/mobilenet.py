@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import accumulate
 
 from torch import Tensor, nn
@@ -67,6 +68,32 @@ class InvertedResidual(nn.Module):
         return x + y if self.has_skip else y
 
 
+def stage_channels(width: float) -> list[int]:
+    """Channels that each of the paper's seven stages gives at a width multiplier."""
+    return [widened(base, width) for _, base, _, _ in _STAGES]
+
+
+def stages(width: float, first: int, end: int) -> nn.ModuleList:
+    """The paper's stages from `first` up to, but not, `end`; the input is what the stage before gives."""
+    channels = [widened(_STEM_CHANNELS, width), *stage_channels(width)][first]
+    found = nn.ModuleList()
+    for expansion, base, repeats, stride in _STAGES[first:end]:
+        blocks = []
+        for i in range(repeats):
+            channels_out = widened(base, width)
+            blocks.append(
+                InvertedResidual(channels, channels_out, stride if i == 0 else 1, expansion)
+            )
+            channels = channels_out
+        found.append(nn.Sequential(*blocks))
+    return found
+
+
+def one_by_one(stages: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
+    """What every stage makes of what the one before it gave."""
+    return list(accumulate(stages, lambda y, stage: stage(y), initial=x))[1:]
+
+
 class MobileNetV2(nn.Module):
     """Stem and the first stages.
 
@@ -77,22 +104,10 @@ class MobileNetV2(nn.Module):
 
     def __init__(self, width: float, n_stages: int = len(_STAGES)) -> None:
         super().__init__()
-        channels = widened(_STEM_CHANNELS, width)
-        self.stem = conv3x3(3, channels, stride=2)
-        self.stages = nn.ModuleList()
-        self.stage_channels: list[int] = []
-        for expansion, base, repeats, stride in _STAGES[:n_stages]:
-            blocks = []
-            for i in range(repeats):
-                channels_out = widened(base, width)
-                blocks.append(
-                    InvertedResidual(channels, channels_out, stride if i == 0 else 1, expansion)
-                )
-                channels = channels_out
-            self.stages.append(nn.Sequential(*blocks))
-            self.stage_channels.append(channels)
+        self.stem = conv3x3(3, widened(_STEM_CHANNELS, width), stride=2)
+        self.stages = stages(width, 0, n_stages)
+        self.stage_channels = stage_channels(width)[:n_stages]
 
     def each_stage(self, x: Tensor) -> list[Tensor]:
         """What every stage makes of x (B, 3, H, W) in -1..1."""
-        x = F.relu6(self.stem(x))
-        return list(accumulate(self.stages, lambda y, stage: stage(y), initial=x))[1:]
+        return one_by_one(self.stages, F.relu6(self.stem(x)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from crowd3d.models.facing_s import FacingTrunk
 from crowd3d.models.glance_s import GlanceS
 from crowd3d.models.hmr import HMR
 from crowd3d.models.official import LAYOUTS, State, load_published
+from crowd3d.models.pose_s import PoseS
 from crowd3d.models.posenet import BINS, PoseNet
 from crowd3d.models.propose import ProPose
 from crowd3d.models.rootnet import RootNet
@@ -38,6 +39,7 @@ _NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "crowdnet-s": CrowdNetS,
     "rootnet-s": RootNetS,
     "facing-s": FacingTrunk,
+    "pose-s": PoseS,
     "glance-s": GlanceS,
     "boxes-s": BoxesS,
     "crowd3dnet": Crowd3DNet,
@@ -51,7 +53,7 @@ _NETWORKS: dict[str, Callable[[], nn.Module]] = {
 
 # Parts of networks that have weights of their own, by the beginning of their tensors' names. A file of the
 # network without them is completed by those that are embedded.
-_PARTS = {"crowd3d-s": {"heads.": "heads-s"}}
+_PARTS = {"crowd3d-s": {"heads.": "heads-s"}, "pose-s": {"lower.": "facing-s"}}
 
 
 def build(name: str = "crowd3d-s", weights: str | Path | None = "embedded") -> nn.Module:
@@ -69,7 +71,7 @@ def build(name: str = "crowd3d-s", weights: str | Path | None = "embedded") -> n
     if weights is None:
         return _NETWORKS[name]().eval()
     state = dict(read_weights(_source(name, weights)).tensors)
-    for prefix, part in _PARTS.get(name, {}).items():
+    for prefix, part in parts_of(name).items():
         if not any(key.startswith(prefix) for key in state):
             tensors = read_weights(_source(part, "embedded")).tensors
             state |= {f"{prefix}{key}": tensor for key, tensor in tensors.items()}
@@ -79,6 +81,11 @@ def build(name: str = "crowd3d-s", weights: str | Path | None = "embedded") -> n
     except RuntimeError as error:
         raise ModelError(f"{weights} does not hold the network {name!r}: {error}") from None
     return network.eval()
+
+
+def parts_of(name: str) -> Mapping[str, str]:
+    """Parts of a network with weights of their own: the beginning of their tensors' names -> embedded file."""
+    return _PARTS.get(name, {})
 
 
 def shared(

@@ -154,7 +154,7 @@ def test_parts_of_the_body_are_means_by_area(seed, channels):
             np.testing.assert_allclose(found[:, k, j], naive, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["crowd3d-s", "facing-s"])
+@pytest.mark.parametrize("name", ["crowd3d-s", "facing-s", "pose-s"])
 def test_published_tensors_come_back(tmp_path, name):
     network = models.build(name, None)
     tensors = _published(network)

@@ -24,6 +24,7 @@ from crowd3d.pipeline.networks import choose_engine
 SIZES = {
     "crowd3d-s": (512, 512),
     "facing-s": (256, 160),
+    "pose-s": (256, 160),
     "glance-s": (480, 720),
     "boxes-s": (416, 320),
 }
