@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import numpy.typing as npt
 
+from crowd3d.detect.in_tile import box_to_picture, is_cut, size_suitability
 from crowd3d.models.boxes_s_decode import decode
 from crowd3d.models.engine import Arrays, Engine, Runner
 from crowd3d.picture.reading import Pass, Reading
@@ -76,8 +77,6 @@ class _Boxing:
         return {f.name: getattr(seen, f.name) for f in fields(seen)}
 
     def _in_picture(self, score: FloatArray, box_tile_px: FloatArray, tile: Tile) -> Detections:
-        from crowd3d.detect.detector import box_to_picture, is_cut, size_suitability
-
         height_px = box_tile_px[:, 3] - box_tile_px[:, 1]
         keypoints = upright_in(box_tile_px)
         keypoints[..., :2] = self.view.to_picture(tile, keypoints[..., :2])

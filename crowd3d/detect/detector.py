@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d.detect import boxes
+from crowd3d.detect.in_tile import box_to_picture, is_cut, size_suitability
 from crowd3d.models.crowd3ds import Maps
 from crowd3d.models.crowd3ds_decode import decode
 from crowd3d.models.engine import Arrays, Engine, Runner
@@ -17,13 +18,10 @@ from crowd3d.picture.windows import FLAT, Pixels, Windows
 from crowd3d.scene.detections import Detections
 from tiling import Tile
 
-# Measured on photographs: the network works best for people who are this tall in its input. Outside this range,
-# quality falls off by a Gaussian in the logarithm of the height.
+# Measured on photographs: the network works best for people who are this tall in its input.
 BEST_HEIGHT_PX = (70.0, 220.0)
-_HEIGHT_FALLOFF = 0.3
 BEST_HEAD_PX = (8.0, 30.0)  # likewise of people found by the head
 _GOOD_KEYPOINT_SCORE = 0.4  # mean over 17; typical of a whole person seen well
-_BORDER_PX = 6.0  # a box that ends so near an inner border of its tile counts as cut
 
 
 class Detector:
@@ -132,7 +130,7 @@ def _to_picture(
     keypoints[..., :2] = view.to_picture(tile, keypoints[..., :2])
     by_head = np.isfinite(head_tile_px)
     height_px = box_tile_px[:, 3] - box_tile_px[:, 1]
-    quality = score * size_suitability(height_px)
+    quality = score * size_suitability(height_px, BEST_HEIGHT_PX)
     quality *= np.sqrt(np.minimum(keypoints[..., 2].mean(axis=-1) / _GOOD_KEYPOINT_SCORE, 1.0))
     of_heads = score * size_suitability(np.nan_to_num(head_tile_px), BEST_HEAD_PX)
     # Of somebody found by the head, only that must be in the tile.
@@ -148,33 +146,3 @@ def _to_picture(
         np.full(len(score), tile.index, np.int64),
         head_px=head_tile_px / tile.scale,
     )
-
-
-def size_suitability(
-    height_px: npt.NDArray[np.float64], best_px: tuple[float, float] = BEST_HEIGHT_PX
-) -> npt.NDArray[np.float64]:
-    """(N,) heights in the network's input -> (N,) in 0..1, 1 where the network is at its best."""
-    low, high = best_px
-    height = np.maximum(height_px, 1.0)
-    excess = np.log(np.maximum(np.maximum(low / height, height / high), 1.0))
-    return np.asarray(np.exp(-0.5 * (excess / _HEIGHT_FALLOFF) ** 2))
-
-
-def box_to_picture(
-    box_px: npt.NDArray[np.float64], tile: Tile, view: Windows
-) -> npt.NDArray[np.float64]:
-    """(N, 4) boxes in the picture that enclose the middles of the four sides of each box in the tile."""
-    left, top, right, bottom = box_px.T
-    u, v = (left + right) / 2, (top + bottom) / 2
-    sides = np.stack([left, v, u, top, right, v, u, bottom], axis=-1).reshape(-1, 4, 2)
-    sides = view.to_picture(tile, sides)
-    return np.concatenate([sides.min(axis=1), sides.max(axis=1)], axis=1)
-
-
-def is_cut(
-    box_px: npt.NDArray[np.float64], tile: Tile, continues: tuple[bool, bool, bool, bool]
-) -> npt.NDArray[np.bool_]:
-    """(N,) whether a box reaches a border of the tile beyond which the picture continues."""
-    limits = np.array([_BORDER_PX, _BORDER_PX, tile.out_w - _BORDER_PX, tile.out_h - _BORDER_PX])
-    beyond = np.concatenate([box_px[:, :2] < limits[:2], box_px[:, 2:] > limits[2:]], axis=1)
-    return np.asarray((beyond & np.array(continues)).any(axis=1))

@@ -73,7 +73,7 @@ def _cells(borders_px: list[float], count: int) -> FloatArray:
 def both_ways(network: Runner, pixels: npt.NDArray[np.uint8]) -> Tensor:
     """(B, 2, F) features of windows (B, H, W, 3) RGB and of their mirror images."""
     mirrored = np.ascontiguousarray(pixels[:, :, ::-1])
-    views = [body_features(*network.run(view)) for view in (pixels, mirrored)]
+    views = [body_features(network.run(view)[0]) for view in (pixels, mirrored)]
     return torch.stack(views, dim=1).cpu()
 
 

@@ -32,9 +32,7 @@ def hidden_share(box_px: FloatArray, is_solid: npt.NDArray[np.bool_]) -> FloatAr
     u = left[:, None] + column * width[:, None]
     v = top[:, None] + row * height[:, None]
     margin = (1 - _SLENDER) / 2 * width[solid]
-    front = shapely.box(
-        left[solid] + margin, top[solid], right[solid] - margin, bottom[solid]
-    )
+    front = shapely.box(left[solid] + margin, top[solid], right[solid] - margin, bottom[solid])
     point, cover = shapely.STRtree(front).query(shapely.points(u.ravel(), v.ravel()), "within")
     person, other = point // len(column), solid[cover]
     is_nearer = bottom[other] > bottom[person] + _NEARER * height[person]

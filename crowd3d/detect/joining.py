@@ -49,12 +49,13 @@ class Joined:
 
     Attributes:
         people: the joined rows.
-        evidence: (N, 3) sums of the trust of the looks at each person, by `EYES`.
+        evidence: (N, 3) sums of the trust of the looks at each person, by `EYES`; best: (N, 3) the most trusted.
         apart: (N, N) the part of person i's evidence that comes from tiles that also show person j.
     """
 
     people: PeopleSeen
     evidence: FloatArray
+    best: FloatArray
     apart: sparse.csr_array
 
     def filter(self, rows: IntArray) -> Joined:
@@ -62,6 +63,7 @@ class Joined:
         return Joined(
             self.people.filter(rows),
             self.evidence[rows],
+            self.best[rows],
             self.apart[rows][:, rows],
         )
 
@@ -158,7 +160,9 @@ def _together(
         owner: (M,) the person who each of the others is; -1 = none.
     """
     evidence = people.evidence.copy()
+    best = people.best.copy()
     np.add.at(evidence, owner[owner >= 0], more.evidence[owner >= 0])
+    np.maximum.at(best, owner[owner >= 0], more.best[owner >= 0])
     new = more.filter(np.flatnonzero(is_new))
     both = PeopleSeen(
         **{
@@ -167,7 +171,8 @@ def _together(
         }
     )
     apart = sparse.csr_array(sparse.block_diag([people.apart, new.apart]))
-    return Joined(both, np.concatenate([evidence, new.evidence]), apart)
+    evidence = np.concatenate([evidence, new.evidence])
+    return Joined(both, evidence, np.concatenate([best, new.best]), apart)
 
 
 def _paired(
@@ -241,7 +246,9 @@ def _joined_as(
     """People seen by one of `EYES`, from the person, the tile and the trust of each look, (M,) each."""
     evidence = np.zeros((len(people), len(EYES)))
     evidence[:, eye] = np.bincount(labels, trust, len(people))
-    return Joined(people, evidence, _told_apart(labels, tile, trust, len(people)))
+    best = np.zeros_like(evidence)
+    np.maximum.at(best[:, eye], labels, trust)
+    return Joined(people, evidence, best, _told_apart(labels, tile, trust, len(people)))
 
 
 def _told_apart(

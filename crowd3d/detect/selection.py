@@ -11,7 +11,14 @@ from scipy.spatial import cKDTree
 
 from crowd3d.config import Config
 from crowd3d.detect.chance import clues, load
-from crowd3d.detect.joining import Joined, join_boxes, join_heads, join_looks, with_boxes, with_heads
+from crowd3d.detect.joining import (
+    Joined,
+    join_boxes,
+    join_heads,
+    join_looks,
+    with_boxes,
+    with_heads,
+)
 from crowd3d.scene.detections import Detections, PeopleSeen, is_body_part
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.sizes import AGREES, agreement_of, expected_head_px, is_outvoted
@@ -43,7 +50,9 @@ def scout_people(found: Detections, config: Config, turn_px: float | None = None
     Args:
         turn_px: `Camera.turn_px`, here and below: columns of a whole turn, whose left and right border meet.
     """
-    good = (found.quality >= config.min_scout_quality) & ~found.is_cut & ~found.by_head & ~found.by_box
+    good = (
+        (found.quality >= config.min_scout_quality) & ~found.is_cut & ~found.by_head & ~found.by_box
+    )
     some = _with_copies(found.filter(good), turn_px)
     return _one_turn(join_looks(some, some.quality).people, turn_px)
 

@@ -1,4 +1,7 @@
-"""A second look at everybody: correct exchanged left and right, and read the heading.
+"""A second look at everybody: sharper keypoints, left and right corrected, and the heading.
+
+A network for one person, pose-s, looks at a window around each of them. It knows the keypoints of somebody who
+overlaps nobody better than the default network, and those of somebody who was found by a box alone.
 
 The default network sometimes exchanges left and right of people seen from behind. Rarely this happens in all
 looks at a person, more often in some of them; then the mean of the looks collapses to a line. Two sources of
@@ -15,6 +18,7 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 import torch
 
 from crowd3d.body.tree import COCO_MIRROR
@@ -22,6 +26,8 @@ from crowd3d.config import Config
 from crowd3d.detect import facing
 from crowd3d.files.weights import tensors_hash
 from crowd3d.models.engine import Arrays, Engine, Runner
+from crowd3d.models.pose_s import PoseMaps
+from crowd3d.models.pose_s_decode import decode
 from crowd3d.picture.reading import Pass, Reading
 from crowd3d.picture.windows import Pixels, Windows, windows
 from crowd3d.scene.camera import Camera
@@ -30,7 +36,7 @@ from crowd3d.scene.fitted import FEW_PEOPLE, Fitted
 from crowd3d.scene.known import KnownCamera
 from crowd3d.scene.plane import Plane
 from crowd3d.scene.sizes import size_evidence
-from tiling import Tile
+from tiling import Tile, containment
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -42,6 +48,8 @@ _FEET_SEEN = 0.3  # feet count as seen if the worse of both ankles has a higher 
 # Mean distance of shoulders and of hips of a person seen from the front, in box heights.
 _OPEN = 0.12
 _CLOSED = 0.03  # below, the person is seen from the side, and the order says nothing
+_SHARED = 0.15  # of a box, from which it overlaps somebody else's
+_CLOSER = 3.0  # trust in a closer look, against that in all others together
 _CLEAR = 0.1  # smallest absolute log-odds that count as clear
 
 
@@ -131,23 +139,52 @@ def settle_sides(
     Raises:
         tiling.ImageError, tiling.JournalError.
     """
-    heading = np.zeros((len(people), 2))
     height = people.box_px[:, 3] - people.box_px[:, 1]
     is_read = height >= _MIN_HEIGHT_PX
     if fitted is None or len(people) < FEW_PEOPLE:
         is_read &= shows_feet(people)
     else:
         is_read &= is_whole(people, fitted.camera, fitted.planes, config.stature_m)
-    rows = np.flatnonzero(is_read)
+    is_sharper = ~people.by_head & (people.by_box | ~overlaps_somebody(people.box_px))
+    rows = np.flatnonzero(is_read | is_sharper)
     tiles = [facing.person_window(people.box_px[row], i) for i, row in enumerate(rows)]
     if fitted is None:
         view = windows(known.camera)
     else:
         view = windows(fitted.camera, fitted.normal)
-    heading[rows] = read_headings(reading, tiles, view, engine)
+    heading, keypoints = look_closer(reading, tiles, view, engine)
+    people = sharpened(people, rows[is_sharper[rows]], keypoints[is_sharper[rows]])
+    headings = np.zeros((len(people), 2))
+    headings[rows] = np.where(is_read[rows, None], heading, 0.0)
     opened = openness(people.looks_px, height[:, None])
-    people = settled(people, log_odds_front(opened, people.look_trust, heading))
-    return replace(people, heading=heading)
+    people = settled(people, log_odds_front(opened, people.look_trust, headings))
+    return replace(people, heading=headings)
+
+
+def overlaps_somebody(box_px: FloatArray) -> npt.NDArray[np.bool_]:
+    """(N,) whether a part of a box (N, 4) is in that of somebody else."""
+    boxes = shapely.box(*box_px.T)
+    one, other = shapely.STRtree(boxes).query(boxes, predicate="intersects")
+    one, other = one[one != other], other[one != other]
+    shared = np.zeros(len(box_px), bool)
+    shared[one[containment(box_px[one], box_px[other]) > _SHARED]] = True
+    return shared
+
+
+def sharpened(people: PeopleSeen, rows: npt.NDArray[np.int64], keypoints: FloatArray) -> PeopleSeen:
+    """People with the keypoints (M, 17, 3) of a closer look at some of them, which is trusted most.
+
+    Guessed keypoints, of people who were found by a box, are forgotten.
+    """
+    looks, trust = people.looks_px.copy(), people.look_trust.copy()
+    guessed = people.by_box[rows]
+    total = trust[rows].sum(axis=1)
+    looks[rows, 1:], trust[rows, 1:] = looks[rows, :-1], trust[rows, :-1]
+    looks[rows, 0], trust[rows, 0] = keypoints, _CLOSER * total
+    looks[rows[guessed], 1:], trust[rows[guessed], 1:] = 0.0, 0.0
+    joined = people.keypoints_px.copy()
+    joined[rows] = fused(looks[rows], trust[rows])
+    return replace(people, keypoints_px=joined, looks_px=looks, look_trust=trust)
 
 
 def is_whole(
@@ -163,25 +200,39 @@ def shows_feet(people: PeopleSeen) -> npt.NDArray[np.bool_]:
     return np.asarray(people.keypoints_px[:, _ANKLES, 2].min(axis=1) > _FEET_SEEN)
 
 
-def read_headings(
+def look_closer(
     reading: Reading, tiles: Sequence[Tile], view: Windows, engine: Engine
-) -> FloatArray:
-    """(N, 2) headings of the people in the middle of the windows, see `crowd3d.models.facing_readout`.
+) -> tuple[FloatArray, FloatArray]:
+    """Headings (N, 2) and keypoints (N, 17, 3), in the picture, of the people in the middle of the windows.
 
     Args:
         tiles: N windows, see `facing.person_window`; view: how they are cut out of the picture.
         reading, engine: as for `settle_sides`.
+
+    Returns:
+        Headings as of `crowd3d.models.facing_readout`.
     """
-    network = facing.network(engine)
+    network = engine.load("pose-s")
     settings = {"readout": tensors_hash(facing.load())}
-    work = Pass.through(engine, network, "sides", _BATCH, settings, _headings)
-    found = [part["heading"] for part in reading.each(work, tiles, view)]
-    return np.concatenate([np.zeros((0, 2)), *found])
+    work = Pass.through(engine, network, "sides", _BATCH, settings, _looked_closer)
+    found = list(reading.each(work, tiles, view))
+    heading = np.concatenate([np.zeros((0, 2)), *(part["heading"] for part in found)])
+    keypoints = np.concatenate([np.zeros((0, 17, 3)), *(part["keypoints"] for part in found)])
+    for points, tile in zip(keypoints, tiles, strict=True):
+        points[:, :2] = view.to_picture(tile, points[:, :2])
+    return heading, keypoints
 
 
-def _headings(network: Runner, pixels: Pixels, batch: Sequence[Tile]) -> Arrays:
-    """From a batch of windows to the headings of their people."""
+@torch.inference_mode()
+def _looked_closer(network: Runner, pixels: Pixels, batch: Sequence[Tile]) -> Arrays:
+    """From a batch of windows to the headings and keypoints of their people, from both ways to see them."""
     del batch
-    with torch.inference_mode():
-        heading = facing.load()(facing.both_ways(network, pixels))
-    return {"heading": heading.double().numpy()}
+    mirrored = np.ascontiguousarray(pixels[:, :, ::-1])
+    straight, flipped = (PoseMaps(*network.run(view)) for view in (pixels, mirrored))
+    features = torch.stack([facing.body_features(m.features) for m in (straight, flipped)], dim=1)
+    heading = facing.load()(features.cpu())
+    one, other = (decode(m).double().cpu().numpy() for m in (straight, flipped))
+    other = exchanged(other)
+    other[..., 0] = pixels.shape[2] - other[..., 0]
+    keypoints = np.where(one[..., 2:] >= other[..., 2:], one, other)
+    return {"heading": heading.double().numpy(), "keypoints": keypoints}

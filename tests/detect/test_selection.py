@@ -10,7 +10,8 @@ from crowd3d import Camera, Plane
 from crowd3d.body.tree import COCO_MIRROR
 from crowd3d.config import Config
 from crowd3d.detect import selection
-from crowd3d.detect.detector import size_suitability
+from crowd3d.detect.detector import BEST_HEIGHT_PX
+from crowd3d.detect.in_tile import size_suitability
 from crowd3d.detect.joining import _told_apart
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import Fitted
@@ -182,7 +183,7 @@ def test_nobody():
 
 def test_suitability_is_highest_where_the_network_is_best():
     heights = np.array([10.0, 40.0, 70.0, 150.0, 220.0, 440.0])
-    suitability = size_suitability(heights)
+    suitability = size_suitability(heights, BEST_HEIGHT_PX)
     assert suitability[2:5].tolist() == [1.0, 1.0, 1.0]
     assert suitability[0] < suitability[1] < 1 > suitability[5] > 0
 

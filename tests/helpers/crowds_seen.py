@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 
 from crowd3d import Camera, Plane
-from crowd3d.detect.detector import size_suitability
+from crowd3d.detect.detector import BEST_HEIGHT_PX
+from crowd3d.detect.in_tile import size_suitability
 from crowd3d.models.engine import torch_engine
 from crowd3d.picture.reading import Reading
 from crowd3d.scene.detections import Detections
@@ -109,7 +110,7 @@ class Eyes:
         whole &= (box[:, 1] > tile.y - slack) & (box[:, 3] < tile.y + tile.side_h + slack)
         rows = np.flatnonzero(whole & (height >= 45) & (height <= 300))
         seen = self.people.filter(rows)
-        seen.quality = 0.8 * size_suitability(height[rows])
+        seen.quality = 0.8 * size_suitability(height[rows], BEST_HEIGHT_PX)
         seen.tile = np.full(len(rows), tile.index)
         return with_heads(seen)
 

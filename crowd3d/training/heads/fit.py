@@ -166,8 +166,10 @@ def fit(
             group["lr"] = learning_rate(recipe, step)
         some = _crops(scenes, textures, recipe, (_LEARNING, step), recipe.batch)
         batch = batch_of(some, recipe).to(device)
-        seen = look(trunk, batch.rgb)
-        loss = loss_of(network(seen.fine, seen.coarse), batch, recipe)
+        with torch.autocast(device.partition(":")[0], torch.bfloat16):  # half the time
+            seen = look(trunk, batch.rgb)
+            maps = network(seen.fine, seen.coarse)
+        loss = loss_of(maps.float(), batch, recipe)
         descend(optimizer, loss, recipe.most_norm)
         if run is not None:
             every = {"log_every": _LOG_EVERY, "save_every": _SAVE_EVERY}
