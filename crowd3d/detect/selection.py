@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 from crowd3d.config import Config
 from crowd3d.detect.chance import clues, load
 from crowd3d.detect.joining import (
+    EYES,
     Joined,
     join_boxes,
     join_heads,
@@ -19,6 +20,7 @@ from crowd3d.detect.joining import (
     with_boxes,
     with_heads,
 )
+from crowd3d.detect.occlusion import own_limbs
 from crowd3d.scene.detections import Detections, PeopleSeen, is_body_part
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.sizes import AGREES, agreement_of, expected_head_px, is_outvoted
@@ -50,9 +52,7 @@ def scout_people(found: Detections, config: Config, turn_px: float | None = None
     Args:
         turn_px: `Camera.turn_px`, here and below: columns of a whole turn, whose left and right border meet.
     """
-    good = (
-        (found.quality >= config.min_scout_quality) & ~found.is_cut & ~found.by_head & ~found.by_box
-    )
+    good = (found.quality >= config.min_scout_quality) & ~found.is_cut & found.found_whole
     some = _with_copies(found.filter(good), turn_px)
     return _one_turn(join_looks(some, some.quality).people, turn_px)
 
@@ -180,11 +180,20 @@ def _people(found: Detections, fitted: Fitted | None, config: Config) -> PeopleS
     rows = np.flatnonzero(chance >= config.min_probability)
     rows = rows[_is_whole_enough(people.filter(rows))]
     people, joined, chance = people.filter(rows), joined.filter(rows), chance[rows]
-    apart = joined.apart.tocoo()
-    distinct = np.stack(apart.coords, axis=1)[apart.data >= _APART]
+    distinct = _distinct(joined)
     fragment = is_body_part(people.box_px, chance, distinct)
     people = people.filter(~fragment & ~_is_twin(people.box_px, chance, distinct))
-    return people.filter(np.lexsort((people.box_px[:, 0], people.box_px[:, 1])))
+    return own_limbs(people.filter(np.lexsort((people.box_px[:, 0], people.box_px[:, 1]))))
+
+
+def _distinct(joined: Joined) -> npt.NDArray[np.int64]:
+    """(K, 2) pairs of two real people: tiles have told them apart, or each has a head of their own."""
+    apart = joined.apart.tocoo()
+    told = np.stack(apart.coords, axis=1)[apart.data >= _APART]
+    headed = np.flatnonzero(joined.evidence[:, EYES.index("head")] >= _APART)
+    boxes = shapely.box(*joined.people.box_px[headed].T)
+    pairs = shapely.STRtree(boxes).query(boxes, predicate="intersects").T
+    return np.concatenate([told, headed[pairs]])
 
 
 def _is_twin(

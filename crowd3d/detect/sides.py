@@ -49,7 +49,7 @@ _FEET_SEEN = 0.3  # feet count as seen if the worse of both ankles has a higher 
 _OPEN = 0.12
 _CLOSED = 0.03  # below, the person is seen from the side, and the order says nothing
 _SHARED = 0.15  # of a box, from which it overlaps somebody else's
-_CLOSER = 3.0  # trust in a closer look, against that in all others together
+_CLOSER = 5.0  # trust in a closer look of full scores, against that in all others together
 _CLEAR = 0.1  # smallest absolute log-odds that count as clear
 
 
@@ -180,7 +180,7 @@ def sharpened(people: PeopleSeen, rows: npt.NDArray[np.int64], keypoints: FloatA
     guessed = people.by_box[rows]
     total = trust[rows].sum(axis=1)
     looks[rows, 1:], trust[rows, 1:] = looks[rows, :-1], trust[rows, :-1]
-    looks[rows, 0], trust[rows, 0] = keypoints, _CLOSER * total
+    looks[rows, 0], trust[rows, 0] = keypoints, _CLOSER * keypoints[..., 2].mean(axis=1) * total
     looks[rows[guessed], 1:], trust[rows[guessed], 1:] = 0.0, 0.0
     joined = people.keypoints_px.copy()
     joined[rows] = fused(looks[rows], trust[rows])

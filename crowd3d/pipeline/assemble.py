@@ -68,7 +68,7 @@ def to_scene(
     if config.refine_scene:
         people, fitted = refine_people(people, fitted, body, config)
     if seen.was_fitted:
-        warnings += doubts(fitted, int((~seen.people.by_head).sum()), known)
+        warnings += doubts(fitted, int(seen.people.found_whole.sum()), known)
     lifted = {
         why: lift_without_place(who, fitted, body, lifter, config) for why, who in groups.items()
     }
@@ -104,7 +104,7 @@ def read_scene(
         if config.refine_scene:
             people, fitted = refine_people(people, fitted, body, config)
         if seen.was_fitted:
-            warnings += doubts(fitted, int((~seen.people.by_head).sum()), known)
+            warnings += doubts(fitted, int(seen.people.found_whole.sum()), known)
         warnings += patch_reader.doubts(people, len(seen.people), body, reader.trained_for)
         others = lift_without_place(seen.others, fitted, body, lift.load(), config)
         scene = _scene(image_name, seen, fitted, people, warnings, {_OTHERS: others})
@@ -139,7 +139,7 @@ def _with_depths(
     """
     depths = estimated_depths(seen.people, fitted, bodies.load(BODY, LEVEL), config, crops)
     if depths is not None and seen.was_fitted:
-        told = ~seen.people.by_head
+        told = seen.people.found_whole
         evidence = replace(seen.evidence, depths=(depths.over_focal[told], depths.log_sd[told]))
         fitted = fit_again(fitted, seen.people.filter(told), known, config, evidence)
     return fitted, depths

@@ -170,8 +170,8 @@ def _closer(
 
 
 def _found_whole(people: Detections) -> Detections:
-    """Those to whom a camera is fitted: a head says where somebody stands if the camera is known, and no more."""
-    return people.filter(~people.by_head)
+    """Those to whom a camera is fitted. A head, or a box, says where somebody stands if the camera is known."""
+    return people.filter(people.found_whole)
 
 
 def _height_change(people: Detections, before: Fitted, after: Fitted) -> float:

@@ -68,6 +68,11 @@ class Detections:
         return np.isfinite(self.head_px)
 
     @property
+    def found_whole(self) -> npt.NDArray[np.bool_]:
+        """(N,) who was found by all of the body, so that a camera may be fitted to them."""
+        return ~(self.by_head | self.by_box)
+
+    @property
     def seen(self) -> npt.NDArray[np.int64]:
         """(N,) what of somebody is seen, as in `People.seen`."""
         clear = self.keypoints_px[..., 2] >= _CLEAR

@@ -126,7 +126,16 @@ def test_people_whom_one_tile_tells_apart_are_two_however_they_overlap():
 
 
 def test_people_who_coincide_and_are_never_seen_together_are_one():
-    assert len(_placed(_two_deep((0, 1)))) == 6
+    found = _two_deep((0, 1))
+    front, back = (found.filter(np.arange(6) + k) for k in (0, 6))
+    one_head = Detections.cat(
+        [with_heads(front), *(replace(back, tile=back.tile + k) for k in range(3))]
+    )
+    assert len(selection.placed_people(one_head, fitted_of(CAMERA, PLANE), Config())) == 6
+
+
+def test_two_heads_are_two_people_however_they_overlap():
+    assert len(_placed(_two_deep((0, 1)))) == 12
 
 
 def test_trust_that_tells_apart_is_that_of_common_tiles():

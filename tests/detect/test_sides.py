@@ -244,7 +244,9 @@ def _standing() -> PeopleSeen:
 def test_same_input_same_bytes_and_the_journal_is_used(tmp_path):
     people, picture = _standing(), _Picture()
     plain = _settle(people, picture)
-    assert picture.reads == 3  # nobody looks at the one who is too small
+    assert (
+        picture.reads == 4
+    )  # the one who is too small overlaps nobody: only the heading is not read
     with Journal(tmp_path) as journal:
         first = _settle(people, picture, journal)
         picture.reads = 0
@@ -257,8 +259,8 @@ def test_same_input_same_bytes_and_the_journal_is_used(tmp_path):
 
 
 def test_who_is_not_seen_whole_has_the_looks_alone():
-    people = _people([[_look(1), _look(1), _look(-1)]])
-    people.box_px[0, 1] += 70  # far too small for the ground
+    people = _people([[_look(1), _look(1), _look(-1)]] * 2)  # one before the other
+    people.box_px[:, 1] += 70  # far too small for the ground
     picture = _Picture()
     settled = _settle(people, picture)
     assert picture.reads == 0
@@ -274,7 +276,34 @@ def test_of_few_people_those_who_show_their_feet_are_read():
         picture = _Picture()
         read = _settle(people, picture).heading.any(axis=1)
         assert read.tolist() == expected * copies
-        assert picture.reads == sum(expected) * copies
+
+
+def _keypoints(u: float, score: float) -> np.ndarray:
+    return np.concatenate([np.full((1, 17, 2), u), np.full((1, 17, 1), score)], axis=2)
+
+
+def test_a_closer_look_is_trusted_as_far_as_it_sees():
+    people = _people([[_look(1, u)] * 3 for u in (100.0, 300.0)])
+    row = np.array([0])
+    sure, unsure = (
+        sides.sharpened(people, row, _keypoints(150.0, score)).keypoints_px for score in (0.9, 0.01)
+    )
+    np.testing.assert_array_equal(sure[1], people.keypoints_px[1])
+    before = people.keypoints_px[0, :, 0]
+    assert (np.abs(sure[0, :, 0] - 150) < 0.35 * np.abs(before - 150)).all()
+    assert (np.abs(unsure[0, :, 0] - before) < 1.0).all()
+
+
+def test_guessed_keypoints_are_forgotten_after_a_closer_look():
+    people = replace(_people([[_look(1, 100.0)]]), by_box=np.ones(1, bool))
+    closer = sides.sharpened(people, np.array([0]), _keypoints(150.0, 0.3))
+    np.testing.assert_allclose(closer.keypoints_px[0], _keypoints(150.0, 0.3)[0])
+    assert (closer.look_trust[0] > 0).sum() == 1
+
+
+def test_who_overlaps_somebody_is_known():
+    boxes = np.array([[0, 0, 10, 30], [8, 0, 18, 30], [40, 0, 50, 30], [49.5, 0, 60, 30.0]])
+    assert sides.overlaps_somebody(boxes).tolist() == [True, True, False, False]
 
 
 def test_people_without_a_camera_are_read_too():
