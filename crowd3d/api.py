@@ -99,12 +99,13 @@ def reconstruct(
             with _timed(seconds, "find"):
                 if poses is not None:
                     seen, origin = people_of_poses(poses, source, known, settings), "own 2D poses"
-                    engine = None
+                    engine = heads = None
                 else:
                     with spread_over(ray) as spread:
                         detector = build_detector(chosen.detector, device, settings, spread)
                         seen = find_people(reading, detector, known, settings)
                         origin, engine = detector.weights_hash[:16], detector.engine.facts
+                        heads = detector.head_detector
                         detector.engine.rest()  # no network looks at the picture any more
             name = Path(image).name
             if reader is None:
@@ -118,6 +119,7 @@ def reconstruct(
         scene.diagnostics["seconds"] = seconds
         scene.diagnostics["versions"]["weights"] = origin
         scene.diagnostics["engine"] = engine
+        scene.diagnostics["head_detector"] = heads
         scene.diagnostics["run"] = run
         if folder is not None:
             with _timed(seconds, "write"):

@@ -23,6 +23,7 @@ CHOICES = {  # values of the keys that hold a word
         "torch",
         "torch-bfloat16",
     ),
+    "head_detector": ("none", "centerface"),
     "depth_prior": ("none", "body", "rootnet", "rootnet-s"),
     "pose_expert": ("none", "propose"),
     "refine_crops": ("none", "3dcrowdnet", "crowdnet-s"),
@@ -59,6 +60,7 @@ class Config:
     min_center_score: float = 0.1  # of a peak of the network's centre map
     min_head_score: float = 0.15  # of a head
     min_box_score: float = 0.1  # of a box of the second network; 1 = do without it
+    head_detector: str = "none"  # besides heads-s: "centerface", by faces, if the user installed it
     min_scout_quality: float = 0.35  # of people to whom the first camera is fitted
     min_trust: float = 0.04  # quality times agreement with the ground, of one look at a person
     min_keypoint_score: float = 0.15  # of a keypoint that counts as seen

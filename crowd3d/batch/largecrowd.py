@@ -145,6 +145,7 @@ class _Runner:
             "body": digest_of(options.body) if options.body is not None else None,
             "engine": detector.engine.facts,
             "weights": detector.weights_hash,
+            "faces": detector.face_finder.weights_hash if detector.face_finder else None,
             "versions": [__version__, torch.__version__],
         }
 

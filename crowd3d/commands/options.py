@@ -87,6 +87,11 @@ _RECONSTRUCT: tuple[Option, ...] = (
         help="Your own 2D poses instead of the detector: "
         "AlphaPose, OpenPose (file or folder), COCO, 3DCrowdNet.",
     ),
+    click.option(
+        "--head-detector",
+        type=click.Choice(CHOICES["head_detector"]),
+        help="Another network for heads; see licences.md.  [default: none]",
+    ),
     click.option("--refine", callback=_is_renamed, expose_value=False, hidden=True),
     click.option(
         "--refine-pose/--no-refine-pose",
@@ -149,7 +154,7 @@ _RECONSTRUCT: tuple[Option, ...] = (
 _OF_CONFIG = (
     *("refine_pose", "refine_crops", "refine_scene"),
     *("pose_expert", "depth_prior", "fuse_looks", "max_planes", "max_pixels"),
-    *("min_person_px", "max_tiles", "max_minutes", "engine", "memory_gb"),
+    *("min_person_px", "max_tiles", "max_minutes", "engine", "memory_gb", "head_detector"),
 )
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from crowd3d.detect import boxes
+from crowd3d.detect import boxes, faces
 from crowd3d.detect.in_tile import box_to_picture, is_cut, size_suitability
+from crowd3d.models import centerface
 from crowd3d.models.crowd3ds import Maps
 from crowd3d.models.crowd3ds_decode import decode
 from crowd3d.models.engine import Arrays, Engine, Runner
@@ -25,10 +26,11 @@ _GOOD_KEYPOINT_SCORE = 0.4  # mean over 17; typical of a whole person seen well
 
 
 class Detector:
-    """The one-stage network in an engine, and a network of boxes beside it.
+    """The one-stage network in an engine, a network of boxes beside it, and perhaps one of faces.
 
     Args:
         min_score, min_head, min_box: lowest scores of people, of heads and of boxes; 1 = none of that kind.
+        face_finder: of `crowd3d.models.centerface.load`; None = look for no faces.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Detector:
         min_score: float,
         min_head: float = 1.0,
         min_box: float = 1.0,
+        face_finder: Runner | None = None,
     ) -> None:
         self.engine = engine
         self.network = network
@@ -46,11 +49,19 @@ class Detector:
         self.min_score = min_score
         self.min_head = min_head
         self.min_box = min_box
+        self.face_finder = face_finder
 
     @property
     def weights_hash(self) -> str:
         """See `Runner.weights_hash`."""
         return self.network.weights_hash
+
+    @property
+    def head_detector(self) -> str:
+        """What finds heads, in words; "none" if nothing does."""
+        names = ["heads-s"] if self.min_head < 1 else []
+        names += [] if self.face_finder is None else [centerface.NAME]
+        return ", ".join(names) or "none"
 
     def detect(
         self, reading: Reading, tiles: Sequence[Tile], view: Windows = FLAT, stage: str = "infer"
@@ -76,12 +87,15 @@ class Detector:
             "fields": [f.name for f in fields(Detections)],
         }
         work = Pass.through(self.engine, self.network, stage, self.batch_size, settings, answer)
-        seen = (Detections(**found) for found in reading.each(work, tiles, view))
-        if self.min_box >= 1:
-            yield from seen
-            return
-        framed = boxes.each(reading, tiles, view, self.engine, self.batch_size, self.min_box)
-        for parts in zip(seen, framed, strict=True):
+        eyes: list[Iterator[Detections]] = [
+            (Detections(**found) for found in reading.each(work, tiles, view))
+        ]
+        look, size = (reading, tiles, view), self.batch_size
+        if self.min_box < 1:
+            eyes.append(boxes.each(*look, self.engine, size, self.min_box))
+        if self.face_finder is not None:
+            eyes.append(faces.each(*look, self.face_finder, size, BEST_HEAD_PX))
+        for parts in zip(*eyes, strict=True):
             yield Detections.cat(parts)
 
 

@@ -26,7 +26,7 @@ _LEAST_FACE_SCORE = (
     0.3  # of a head's own keypoints while heads are compared: it may be seen from behind
 )
 # The box by which heads are compared, about the middle of each, in heads: that of somebody who stands.
-_STANDING_BOX = np.array([-1.3, -0.55, 1.3, 1 / HEAD_OF_STATURE - 0.55])
+STANDING_BOX = np.array([-1.3, -0.55, 1.3, 1 / HEAD_OF_STATURE - 0.55])
 # A head is that of somebody found whole if it is at most so many heads from where theirs was seen, and their
 # heights differ by at most this factor. The distance counts in full and the ratio a little.
 _SAME_HEAD, _SAME_HEAD_RATIO, _RATIO_WEIGHT = 1.0, 2.0, 0.3
@@ -86,7 +86,7 @@ def join_heads(found: Detections, trust: FloatArray) -> Joined:
     alike = replace(
         found,
         keypoints_px=keypoints,
-        box_px=middle + found.head_px[:, None] * _STANDING_BOX,
+        box_px=middle + found.head_px[:, None] * STANDING_BOX,
     )
     people, labels = _merge(alike, trust, _HEAD_EMPHASIS)
     n = len(people)

@@ -13,7 +13,7 @@ from crowd3d.config import Config
 from crowd3d.detect.detector import Detector
 from crowd3d.errors import ConfigError, EnvironmentProblem, ModelError
 from crowd3d.files.weights import metadata_of
-from crowd3d.models import catalog, openvino_engine
+from crowd3d.models import catalog, centerface, openvino_engine
 from crowd3d.models.engine import Engine, torch_engine
 from crowd3d.patches.bodies import SMPL_BODY
 from crowd3d.patches.reader import PatchReader
@@ -77,7 +77,7 @@ def build_detector(
 
     Raises:
         ModelError: `model` is not the one-stage network.
-        EnvironmentProblem: the device cannot be used.
+        EnvironmentProblem: the device cannot be used, or the network for faces is not installed.
     """
     chosen = choose(model)
     if chosen.reader is not None:
@@ -91,6 +91,7 @@ def build_detector(
         settings.min_center_score,
         settings.min_head_score,
         settings.min_box_score,
+        centerface.load(centerface.installed_file()) if has_faces(settings) else None,
     )
 
 
@@ -165,12 +166,20 @@ def networks_of(config: Config) -> list[str]:
     ]
 
 
+def has_faces(config: Config) -> bool:
+    """Whether a run also looks for faces, with a network that the user installed."""
+    return config.head_detector == centerface.NAME
+
+
 def check_weights(config: Config) -> None:
     """Check that the weights of all optional components of a run are installed.
 
     Raises:
         ModelError: some are not; the message tells where to get them.
+        EnvironmentProblem: likewise, of those that come with a package.
     """
+    if has_faces(config):
+        centerface.installed_file()
     for name in networks_of(config):
         if not catalog.is_installed(name):
             models.build(name)  # raises, and says where to get them

@@ -11,9 +11,9 @@ from crowd3d import models
 from crowd3d.config import Config
 from crowd3d.errors import DataError, EnvironmentProblem, ModelError
 from crowd3d.files.digests import digest_of, key_of
-from crowd3d.models import catalog
+from crowd3d.models import catalog, centerface
 from crowd3d.picture.camera_hint import CameraHint
-from crowd3d.pipeline.networks import DEFAULT, EMBEDDED, READER, choose, networks_of
+from crowd3d.pipeline.networks import DEFAULT, EMBEDDED, READER, choose, has_faces, networks_of
 from crowd3d.scene.camera import Camera
 from crowd3d.version import __version__
 
@@ -84,6 +84,8 @@ def _weights(config: Config, model: str | Path | None) -> list[Any]:
             except ModelError as error:
                 raise EnvironmentProblem(str(error)) from None
         files.append(file)
+    if has_faces(config):
+        files.append(centerface.installed_file())
     return files
 
 
