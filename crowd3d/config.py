@@ -62,7 +62,7 @@ class Config:
     min_box_score: float = 0.1  # of a box of the second network; 1 = do without it
     head_detector: str = "none"  # besides heads-s: "centerface", by faces, if the user installed it
     min_scout_quality: float = 0.35  # of people to whom the first camera is fitted
-    min_trust: float = 0.04  # quality times agreement with the ground, of one look at a person
+    min_trust: float = 0.04  # of one look at a person whose size agrees with the ground
     min_keypoint_score: float = 0.15  # of a keypoint that counts as seen
     min_probability: float = 0.7  # of a person; --precision sets it
     # -- camera and ground

@@ -31,7 +31,7 @@ STANDING_BOX = np.array([-1.3, -0.55, 1.3, 1 / HEAD_OF_STATURE - 0.55])
 # heights differ by at most this factor. The distance counts in full and the ratio a little.
 _SAME_HEAD, _SAME_HEAD_RATIO, _RATIO_WEIGHT = 1.0, 2.0, 0.3
 # Heads nearer to each other than this, in heads, are one head.
-_TWO_HEADS = 0.55
+_TWO_HEADS = 0.75
 # Widest person, in widths of a box of this height: who bows has a box that is not as tall as the body is long.
 _LEAST_SLENDER = 3.5
 
@@ -40,7 +40,7 @@ EYES = ("whole", "box", "head")  # by what somebody may be seen
 _WHOLE, _BOX, _HEAD = range(len(EYES))
 _ALL_KEYPOINTS = np.ones(17)
 # A box is that of somebody else found if the IoU of both is as large; larger ones come first.
-_SAME_BOX_IOU = 0.4
+_SAME_BOX_IOU = 0.25
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class Joined:
 
     Attributes:
         people: the joined rows.
-        evidence: (N, 3) sums of the trust of the looks at each person, by `EYES`; best: (N, 3) the most trusted.
+        evidence: (N, 3) trust in the most trusted look at each person, by `EYES`. Their sum would grow with the
+            number of tiles, which is larger for small people.
         apart: (N, N) the part of person i's evidence that comes from tiles that also show person j.
     """
 
     people: PeopleSeen
     evidence: FloatArray
-    best: FloatArray
     apart: sparse.csr_array
 
     def filter(self, rows: IntArray) -> Joined:
@@ -63,7 +63,6 @@ class Joined:
         return Joined(
             self.people.filter(rows),
             self.evidence[rows],
-            self.best[rows],
             self.apart[rows][:, rows],
         )
 
@@ -146,8 +145,12 @@ def with_heads(whole: Joined, heads: Joined, head_px: FloatArray) -> Joined:
     people = whole.people
     own = np.where(np.isfinite(head_px), head_px, _head_of_box(people.box_px))
     owner = _owners(people.head_middle_px, own, heads.people.head_middle_px, heads.people.head_px)
-    unknown = np.full(len(people), np.nan)
-    whole = replace(whole, people=replace(people, head_px=unknown))
+    unknown, keypoints = np.full(len(people), np.nan), people.keypoints_px.copy()
+    # Where the head was seen better than the whole, it says where the face is.
+    head = np.flatnonzero(owner >= 0)
+    head = head[heads.evidence[head, _HEAD] > whole.evidence[owner[head], _WHOLE]]
+    keypoints[owner[head], :5] = heads.people.keypoints_px[head, :5]
+    whole = replace(whole, people=replace(people, head_px=unknown, keypoints_px=keypoints))
     return _together(whole, heads, owner, owner < 0)
 
 
@@ -160,9 +163,7 @@ def _together(
         owner: (M,) the person who each of the others is; -1 = none.
     """
     evidence = people.evidence.copy()
-    best = people.best.copy()
-    np.add.at(evidence, owner[owner >= 0], more.evidence[owner >= 0])
-    np.maximum.at(best, owner[owner >= 0], more.best[owner >= 0])
+    np.maximum.at(evidence, owner[owner >= 0], more.evidence[owner >= 0])
     new = more.filter(np.flatnonzero(is_new))
     both = PeopleSeen(
         **{
@@ -171,8 +172,7 @@ def _together(
         }
     )
     apart = sparse.csr_array(sparse.block_diag([people.apart, new.apart]))
-    evidence = np.concatenate([evidence, new.evidence])
-    return Joined(both, evidence, np.concatenate([best, new.best]), apart)
+    return Joined(both, np.concatenate([evidence, new.evidence]), apart)
 
 
 def _paired(
@@ -245,10 +245,8 @@ def _joined_as(
 ) -> Joined:
     """People seen by one of `EYES`, from the person, the tile and the trust of each look, (M,) each."""
     evidence = np.zeros((len(people), len(EYES)))
-    evidence[:, eye] = np.bincount(labels, trust, len(people))
-    best = np.zeros_like(evidence)
-    np.maximum.at(best[:, eye], labels, trust)
-    return Joined(people, evidence, best, _told_apart(labels, tile, trust, len(people)))
+    np.maximum.at(evidence[:, eye], labels, trust)
+    return Joined(people, evidence, _told_apart(labels, tile, trust, len(people)))
 
 
 def _told_apart(

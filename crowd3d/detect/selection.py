@@ -154,10 +154,10 @@ def candidates(
     Args:
         fitted: camera and ground; None if they are not known.
     """
-    agreement = np.ones(len(found))
+    trust = found.quality * np.where(found.is_cut, _CUT_WEIGHT, 1.0)
     if fitted is not None:
-        agreement = agreement_of(found, fitted, config.stature_m)
-    trust = found.quality * agreement * np.where(found.is_cut, _CUT_WEIGHT, 1.0)
+        # How well a size agrees says little: people differ, and so does the ground from what was found.
+        trust *= agreement_of(found, fitted, config.stature_m) >= AGREES
     possible = trust >= config.min_trust
     framed, heads = possible & found.by_box, possible & found.by_head
     whole = possible & ~framed & ~heads
@@ -179,10 +179,10 @@ def _people(found: Detections, fitted: Fitted | None, config: Config) -> PeopleS
     people = replace(joined.people, score=chance)
     rows = np.flatnonzero(chance >= config.min_probability)
     rows = rows[_is_whole_enough(people.filter(rows))]
-    people, joined, chance = people.filter(rows), joined.filter(rows), chance[rows]
-    distinct = _distinct(joined)
-    fragment = is_body_part(people.box_px, chance, distinct)
-    people = people.filter(~fragment & ~_is_twin(people.box_px, chance, distinct))
+    people, joined = people.filter(rows), joined.filter(rows)
+    distinct, evidence = _distinct(joined), joined.evidence.sum(axis=1)
+    fragment = is_body_part(people.box_px, evidence, distinct)
+    people = people.filter(~fragment & ~_is_twin(people.box_px, evidence, distinct))
     return own_limbs(people.filter(np.lexsort((people.box_px[:, 0], people.box_px[:, 1]))))
 
 

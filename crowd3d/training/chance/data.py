@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d.config import Config
+from crowd3d.detect.chance import Clues
 from crowd3d.detect.detector import Detector
 from crowd3d.detect.selection import candidates
 from crowd3d.evaluate.metrics.oks import oks_matrix
@@ -36,11 +37,11 @@ class Examples(NamedTuple):
     """Candidates of pictures.
 
     Attributes:
-        clues: (N, F) see `detect.chance.CLUES`; is_person: (N,).
+        clues: of N; is_person: (N,).
         missed: people who can be seen and have no candidate.
     """
 
-    clues: FloatArray
+    clues: Clues
     is_person: BoolArray
     missed: int
 
@@ -88,7 +89,8 @@ def _labelled(found: Detections, fitted: Fitted | None, truth: Truth, config: Co
     missed = int((is_seen & inside & ~is_found).sum())
     # A second look at somebody hidden teaches nothing; neither does what is nearly out of sight.
     near_hidden = (cost[:, ~is_seen] <= 1).any(axis=1) & ~is_person
-    return Examples(known[~near_hidden], is_person[~near_hidden], missed)
+    kept = Clues(*(part[~near_hidden] for part in known))
+    return Examples(kept, is_person[~near_hidden], missed)
 
 
 def _costs(people: Detections, truth: Truth) -> FloatArray:

@@ -10,9 +10,8 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from crowd3d.detect.chance import Chance
+from crowd3d.detect.chance import Chance, Clues, offset
 from crowd3d.training.chance.data import Examples
-from crowd3d.training.chance.recipe import Recipe
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -20,36 +19,36 @@ _TENTHS = 10
 _PRECISIONS = (0.8, 0.9, 0.95, 0.98)
 
 
-def fit(pictures: Sequence[Examples], recipe: Recipe) -> Chance:
+def fit(pictures: Sequence[Examples]) -> Chance:
     """Logistic regression on the candidates of all pictures, each of which counts alike."""
-    clues = np.concatenate([one.clues for one in pictures])
-    is_person = np.concatenate([one.is_person for one in pictures]).astype(np.float64)
-    weight = np.concatenate(
-        [
-            np.full(len(one.clues), recipe.picture_weight / max(1, len(one.clues)))
-            for one in pictures
-        ]
+    clues, is_person = _all(pictures)
+    share = np.concatenate(
+        [np.full(len(one.is_person), 1 / max(1, len(one.is_person))) for one in pictures]
     )
-    mean = np.average(clues, axis=0, weights=weight)
-    sd = np.sqrt(np.average((clues - mean) ** 2, axis=0, weights=weight)) + 1e-6
-    start = Chance(mean, sd, np.zeros(clues.shape[1]), 0.0)
-    x = np.column_stack([start.standard(clues), np.ones(len(clues))])
-    share = weight / weight.sum()
+    share /= share.sum()
+    x = np.column_stack([clues.seen, np.ones(len(is_person))])
+    known = offset(clues)
 
     def cost(w: FloatArray) -> tuple[float, FloatArray]:
-        logit = x @ w
-        ridge = recipe.ridge * np.r_[w[:-1], 0.0]
-        value = (share * (np.logaddexp(0, logit) - is_person * logit)).sum() + ridge @ w
-        return float(value), x.T @ (share * (expit(logit) - is_person)) + 2 * ridge
+        logit = x @ w + known
+        value = (share * (np.logaddexp(0, logit) - is_person * logit)).sum()
+        return float(value), x.T @ (share * (expit(logit) - is_person))
 
-    w = minimize(cost, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B").x
-    return start._replace(weight=w[:-1], bias=float(w[-1]))
+    weight, bias = minimize(cost, np.zeros(2), jac=True, method="L-BFGS-B").x
+    return Chance(float(weight), float(bias))
+
+
+def _all(pictures: Sequence[Examples]) -> tuple[Clues, npt.NDArray[np.bool_]]:
+    """The candidates of all pictures."""
+    parts = zip(*(one.clues for one in pictures), strict=True)
+    clues = Clues(*(np.concatenate(part) for part in parts))
+    return clues, np.concatenate([one.is_person for one in pictures])
 
 
 def told(chance: Chance, pictures: Sequence[Examples]) -> dict[str, dict[str, float]]:
     """Recall by precision, with the threshold for it; and by tenth of the probability, the share of people."""
-    score = chance(np.concatenate([one.clues for one in pictures]))
-    is_person = np.concatenate([one.is_person for one in pictures])
+    clues, is_person = _all(pictures)
+    score = chance(clues)
     wanted = int(is_person.sum()) + sum(one.missed for one in pictures)
     order = np.argsort(-score, kind="stable")
     right = np.cumsum(is_person[order])

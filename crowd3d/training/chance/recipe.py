@@ -19,23 +19,24 @@ class Recipe:
 
     Attributes:
         min_center_score, min_head_score: of what counts as a look, lower than in a run.
-        picture_weight: a picture counts as so many candidates, however many it has.
-        ridge: cost of the square of a coefficient, for one candidate.
-        scenes: learned from; held_out: measured by.
+        scenes, sparse: learned from, crowds and a few people; held_out: measured by.
     """
 
     min_center_score: float = 0.1
     min_head_score: float = 0.15
-    picture_weight: float = 300.0
-    ridge: float = 1e-3
     scenes: dict[str, Scenes] = field(default_factory=dict)
+    sparse: dict[str, Scenes] = field(default_factory=dict)
     held_out: dict[str, Scenes] = field(default_factory=dict)
 
 
 def read_recipe(page: str | Path = SHIPPED, **changes: Any) -> Recipe:
     """The recipe from a page of that name or a YAML file; arguments and errors as of `read_page`."""
     recipe = read_page(Recipe, page, **changes)
-    for key, group in (("scenes", recipe.scenes), ("held_out", recipe.held_out)):
+    for key, group in (
+        ("scenes", recipe.scenes),
+        ("sparse", recipe.sparse),
+        ("held_out", recipe.held_out),
+    ):
         if not any(scenes.numbers() for scenes in group.values()):
             raise ConfigError(f"{page}: {key} names no picture")
     return recipe

@@ -49,10 +49,10 @@ def train(
         folders = render_folders(group, renders, progress)
         return [examples_of(folder, detector, config) for folder in folders]
 
-    ours, others = look(recipe.scenes), look(recipe.held_out)
+    ours, others = look(recipe.scenes) + look(recipe.sparse), look(recipe.held_out)
     found: dict[str, Any] = {"recipe": asdict(recipe)}
     for i, kind in enumerate(KINDS):
-        chance = fit([pair[i] for pair in ours], recipe)
+        chance = fit([pair[i] for pair in ours])
         found[kind] = chance.to_dict() | {"held_out": told(chance, [pair[i] for pair in others])}
     write_text(out / "chance.json", json.dumps(found, indent=1) + "\n")
     return found
