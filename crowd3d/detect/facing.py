@@ -50,6 +50,15 @@ def person_window(box_px: FloatArray, index: int = 0) -> Tile:
     return Tile(*corner, width_px, height_px, *WINDOW_PX, 0, index, (height, height))
 
 
+def square_window(box_px: FloatArray, index: int = 0) -> Tile:
+    """The window around the box (4,) of somebody who sits, lies or is cut off: a square a quarter larger."""
+    side_px = 1.25 * max(float(box_px[2] - box_px[0]), float(box_px[3] - box_px[1]), 1.0)
+    u, v = float(box_px[0] + box_px[2]) / 2, float(box_px[1] + box_px[3]) / 2
+    corner = (u - side_px / 2, v - side_px / 2)
+    tall_px = side_px / 1.25
+    return Tile(*corner, side_px, side_px, WINDOW_PX[1], WINDOW_PX[1], 0, index, (tall_px, tall_px))
+
+
 def body_features(features: Tensor) -> Tensor:
     """(B, C, H/16, W/16) feature maps of windows -> (B, F) means over the cells of BANDS x COLUMNS."""
     middle_px, top_px = WINDOW_PX[0] / 2, (WINDOW_PX[1] - PERSON_PX) / 2

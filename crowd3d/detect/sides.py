@@ -48,7 +48,8 @@ _FEET_SEEN = 0.3  # feet count as seen if the worse of both ankles has a higher 
 # Mean distance of shoulders and of hips of a person seen from the front, in box heights.
 _OPEN = 0.12
 _CLOSED = 0.03  # below, the person is seen from the side, and the order says nothing
-_SHARED = 0.15  # of a box, from which it overlaps somebody else's
+_WIDE = 0.6  # width over height of a box, from which somebody does not stand
+_SHARED = 0.4  # of a box, from which it overlaps somebody else's
 _CLOSER = 5.0  # trust in a closer look of full scores, against that in all others together
 _CLEAR = 0.1  # smallest absolute log-odds that count as clear
 
@@ -146,16 +147,17 @@ def settle_sides(
     else:
         is_read &= is_whole(people, fitted.camera, fitted.planes, config.stature_m)
     is_sharper = ~people.by_head & (people.by_box | ~overlaps_somebody(people.box_px))
-    rows = np.flatnonzero(is_read | is_sharper)
-    tiles = [facing.person_window(people.box_px[row], i) for i, row in enumerate(rows)]
-    if fitted is None:
-        view = windows(known.camera)
-    else:
-        view = windows(fitted.camera, fitted.normal)
-    heading, keypoints = look_closer(reading, tiles, view, engine)
-    people = sharpened(people, rows[is_sharper[rows]], keypoints[is_sharper[rows]])
+    view = windows(known.camera) if fitted is None else windows(fitted.camera, fitted.normal)
     headings = np.zeros((len(people), 2))
-    headings[rows] = np.where(is_read[rows, None], heading, 0.0)
+    is_wide = people.box_px[:, 2] - people.box_px[:, 0] > _WIDE * height
+    for rows, window in (
+        (np.flatnonzero(is_read | (is_sharper & ~is_wide)), facing.person_window),
+        (np.flatnonzero(~is_read & is_sharper & is_wide), facing.square_window),
+    ):
+        tiles = [window(people.box_px[row], i) for i, row in enumerate(rows)]
+        heading, keypoints = look_closer(reading, tiles, view, engine)
+        people = sharpened(people, rows[is_sharper[rows]], keypoints[is_sharper[rows]])
+        headings[rows] = np.where(is_read[rows, None], heading, 0.0)
     opened = openness(people.looks_px, height[:, None])
     people = settled(people, log_odds_front(opened, people.look_trust, headings))
     return replace(people, heading=headings)
@@ -206,7 +208,7 @@ def look_closer(
     """Headings (N, 2) and keypoints (N, 17, 3), in the picture, of the people in the middle of the windows.
 
     Args:
-        tiles: N windows, see `facing.person_window`; view: how they are cut out of the picture.
+        tiles: N windows, see `facing.person_window` and `square_window`; view: how they are cut out of the picture.
         reading, engine: as for `settle_sides`.
 
     Returns:
