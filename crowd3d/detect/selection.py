@@ -35,7 +35,7 @@ _SAME_INSIDE = 0.5
 # Somebody has company if so many nearest others are at most so many heights away, and their heights at most in
 # this ratio.
 _COMPANY, _COMPANY_HEIGHTS, _COMPANY_RATIO = 2, 20.0, 2.0
-_SURE_ALONE = 0.9  # least probability of somebody of another size without company
+_SURE_ALONE = 0.8  # least probability of somebody of another size without company
 # Width of the margin at the seam of a whole turn, in widths of the widest box: it holds everybody who may
 # overlap a person on the seam.
 _SEAM_WIDTHS = 4.0

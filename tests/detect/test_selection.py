@@ -107,7 +107,8 @@ def test_what_a_tile_border_cuts_does_not_count():
 def test_confused_keypoints_do_not_make_two_people_of_one():
     better, worse = _standing(6), _standing(6, score=0.5, tile=1)
     worse.keypoints_px[:, :, :2] = worse.keypoints_px[:, ::-1, :2]  # head where the feet are
-    assert len(_placed(Detections.cat([better, worse]))) == 6
+    one_head = Detections.cat([with_heads(better), worse, replace(worse, tile=worse.tile + 1)])
+    assert len(_placed_as_they_are(one_head)) == 6
 
 
 def _two_deep(tiles: tuple[int, int]) -> Detections:
@@ -131,7 +132,7 @@ def test_people_who_coincide_and_are_never_seen_together_are_one():
     one_head = Detections.cat(
         [with_heads(front), *(replace(back, tile=back.tile + k) for k in range(3))]
     )
-    assert len(selection.placed_people(one_head, fitted_of(CAMERA, PLANE), Config())) == 6
+    assert len(_placed_as_they_are(one_head)) == 6
 
 
 def test_two_heads_are_two_people_however_they_overlap():
@@ -152,22 +153,39 @@ def test_slivers_are_dropped():
     assert not len(selection.placed_people(sliver, fitted_of(CAMERA, PLANE), Config()))
 
 
+def _scores(found: Detections) -> np.ndarray:
+    settings = Config(min_probability=1e-6)
+    return selection.placed_people(found, fitted_of(CAMERA, PLANE), settings).score
+
+
 def test_the_score_of_a_person_is_a_probability_that_grows_with_what_is_seen():
     whole = _standing(6)
-    both = with_heads(whole)
-    twice = Detections.cat([both, replace(both, tile=both.tile + 1)])
-    settings = Config(min_probability=1e-6)
+    boxes = replace(whole, by_box=np.ones(6, bool))
     scores = [
-        selection.placed_people(found, fitted_of(CAMERA, PLANE), settings).score
-        for found in (whole, both, twice)
+        _scores(whole),
+        _scores(with_heads(whole)),
+        _scores(Detections.cat([with_heads(whole), boxes])),
     ]
     assert [len(score) for score in scores] == [6, 6, 6]
     assert (scores[0] < scores[1]).all() and (scores[1] < scores[2]).all()
     assert (np.concatenate(scores) > 0).all() and (np.concatenate(scores) < 1).all()
 
 
+def test_the_same_look_again_is_no_more_evidence():
+    both = with_heads(_standing(6))
+    again = Detections.cat([both, replace(both, tile=both.tile + 1)])
+    np.testing.assert_allclose(_scores(again), _scores(both))
+
+
+def test_the_more_people_are_clearly_seen_the_likelier_are_others():
+    crowd, doubtful = with_heads(_standing(12)), _standing(1, seed=5, score=0.5, tile=1)
+    alone = _scores(doubtful)[0]
+    with_others = _scores(Detections.cat([crowd, doubtful]))
+    assert len(with_others) == 13 and with_others.min() > alone
+
+
 def test_people_of_whom_only_the_head_is_seen_are_people_on_a_known_ground():
-    found = with_heads(_standing(6))
+    found = with_heads(_standing(6, score=0.98))
     heads = found.filter(found.by_head)
     looks = Detections.cat([replace(heads, tile=heads.tile + k) for k in range(4)])
     people = selection.placed_people(looks, fitted_of(CAMERA, PLANE), Config())
@@ -175,6 +193,26 @@ def test_people_of_whom_only_the_head_is_seen_are_people_on_a_known_ground():
     # A head twice as tall as anybody's there is nobody's.
     large = replace(looks, head_px=2.2 * looks.head_px)
     assert not len(selection.placed_people(large, fitted_of(CAMERA, PLANE), Config()))
+
+
+def test_boxes_are_people_and_join_those_who_are_the_same():
+    whole = with_heads(_standing(6))
+    boxes = replace(_standing(6, tile=1), by_box=np.ones(6, bool), score=np.full(6, 0.9))
+    boxes.quality[:] = 0.9
+    joined = _placed_as_they_are(Detections.cat([whole, boxes]))
+    assert len(joined) == 6 and not joined.by_box.any()
+    alone = _placed_as_they_are(with_heads_of(boxes))
+    assert len(alone) == 6 and alone.by_box.all()
+
+
+def with_heads_of(people: Detections) -> Detections:
+    """The people, and their heads, which no box tells."""
+    both = with_heads(people)
+    return replace(both, by_box=both.by_box & ~both.by_head)
+
+
+def _placed_as_they_are(found: Detections) -> Detections:
+    return selection.placed_people(found, fitted_of(CAMERA, PLANE), Config())
 
 
 def test_order_of_detections_does_not_matter():

@@ -302,7 +302,7 @@ def test_guessed_keypoints_are_forgotten_after_a_closer_look():
 
 
 def test_who_overlaps_somebody_is_known():
-    boxes = np.array([[0, 0, 10, 30], [8, 0, 18, 30], [40, 0, 50, 30], [49.5, 0, 60, 30.0]])
+    boxes = np.array([[0, 0, 10, 30], [4, 0, 14, 30], [40, 0, 50, 30], [49.5, 0, 60, 30.0]])
     assert sides.overlaps_somebody(boxes).tolist() == [True, True, False, False]
 
 

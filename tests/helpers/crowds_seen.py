@@ -112,7 +112,7 @@ class Eyes:
         seen = self.people.filter(rows)
         seen.quality = 0.8 * size_suitability(height[rows], BEST_HEIGHT_PX)
         seen.tile = np.full(len(rows), tile.index)
-        return with_heads(seen)
+        return Detections.cat([with_heads(seen), replace(seen, by_box=np.ones(len(rows), bool))])
 
     def glance(self, reading: Reading, bands: Sequence[Band], *_: object) -> None:
         """Stands in for `crowd3d.detect.glance.glance`: knows where people are."""
