@@ -30,7 +30,6 @@ _VISIBLE_RANGE = (0.30, 1.25)
 _PARTIAL_WEIGHT = 0.4
 # The same for heads, whose height is told less exactly, and varies less.
 _SMALLER_HEAD_SD, _TALLER_HEAD_SD = 0.35, 0.28
-_UNKNOWN = 0.35  # agreement of a head where no size is expected, as at the horizon
 # A person of less agreement does not belong to the ground.
 AGREES = 0.2
 _NEIGHBOURS = 8
@@ -87,11 +86,11 @@ def agreement_of(detections: Detections, fitted: Fitted, stature_m: float) -> Fl
 
 
 def _head_agreement(found: Detections, fitted: Fitted, stature_m: float) -> FloatArray:
-    """(N,) 1 for a head of exactly the expected height; `_UNKNOWN` where the ground expects nothing."""
+    """(N,) 1 for a head of exactly the expected height; 0 where the ground expects nobody."""
     expected = expected_head_px(found.head_middle_px, fitted, stature_m)
     log_ratio = np.log(found.head_px / np.where(expected > 0, expected, np.nan))
     spread = np.where(log_ratio < 0, _SMALLER_HEAD_SD, _TALLER_HEAD_SD)
-    return np.nan_to_num(np.exp(-0.5 * (log_ratio / spread) ** 2), nan=_UNKNOWN)
+    return np.nan_to_num(np.exp(-0.5 * (log_ratio / spread) ** 2), nan=0.0)
 
 
 def expected_head_px(middle_px: FloatArray, fitted: Fitted, stature_m: float) -> FloatArray:
