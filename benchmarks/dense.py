@@ -1,9 +1,10 @@
 """Who is found in dense crowds: python benchmarks/dense.py --cache DIR --photographs PHOTOGRAPHS
 
-Renders of four presets are made once from seeds; photographs are folders of pictures with a point on every head:
-`NAME.jpg` with `GT_NAME.mat` (as ShanghaiTech names them) or `NAME.csv` (columns u and v). Somebody found is right
-if their head is within 0.15 of their height, or 5 px, from the head of somebody who was not found yet. In renders
-everybody counts of whom a third can be seen; whoever is less to be seen need not be found, and is no error.
+Renders of four presets are made once from seeds; photographs are folders of pictures with a point on every
+head: `NAME.jpg` with `GT_NAME.mat` (as ShanghaiTech names them) or `NAME.csv` (columns u and v). Somebody found
+is right if their head is within 0.15 of their height, or 5 px, from the head of somebody who was not found yet.
+In renders everybody counts of whom a third can be seen; whoever is less to be seen need not be found, and is no
+error.
 
 Every picture is reconstructed twice: as everybody gets it, for the counts, and with nearly all candidates kept,
 for the curves and for the question whether the probabilities are right.

@@ -1,7 +1,7 @@
 """People as boxes: a second network that knows everyday pictures better, and tells no keypoints.
 
-boxes-s finds upright and half-hidden people of everyday photographs whom the default network misses, and confirms
-others. Its boxes get the keypoints of somebody upright, with low scores, until somebody looks closer.
+boxes-s finds upright and half-hidden people of everyday photographs whom the default network misses, and
+confirms others. Its boxes get the keypoints of somebody upright, with low scores, until somebody looks closer.
 """
 
 from __future__ import annotations

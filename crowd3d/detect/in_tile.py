@@ -8,8 +8,8 @@ import numpy.typing as npt
 from crowd3d.picture.windows import Windows
 from tiling import Tile
 
-# Outside the range of heights in which a network is at its best, quality falls off by a Gaussian in the logarithm
-# of the height.
+# Outside the range of heights in which a network is at its best, quality falls off by a Gaussian in the
+# logarithm of the height.
 _HEIGHT_FALLOFF = 0.3
 _BORDER_PX = 6.0  # a box that ends so near an inner border of its tile counts as cut
 

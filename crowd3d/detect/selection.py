@@ -10,7 +10,7 @@ import shapely
 from scipy.spatial import cKDTree
 
 from crowd3d.config import Config
-from crowd3d.detect.chance import clues, load
+from crowd3d.detect.chance import Clues, clues, load
 from crowd3d.detect.joining import (
     EYES,
     Joined,
@@ -148,8 +148,8 @@ def _overlaps(box_px: FloatArray, known_px: FloatArray) -> npt.NDArray[np.bool_]
 
 def candidates(
     found: Detections, fitted: Fitted | None, config: Config
-) -> tuple[Joined, FloatArray]:
-    """Everybody who may be a person, one row each, and what is known of them (`chance.CLUES`).
+) -> tuple[Joined, Clues]:
+    """Everybody who may be a person, one row each, and what is known of them (`chance.Clues`).
 
     Args:
         fitted: camera and ground; None if they are not known.

@@ -35,7 +35,7 @@ _FRAME_NOTE = (
 
 
 def rows(scene: Scene, plan: FloorPlan | None = None) -> list[dict[str, Any]]:
-    """One dictionary a person with the keys of `NUMBERS`, None where unknown, and `seen` and `support` of `People`.
+    """One dictionary a person: the keys of `NUMBERS`, None where unknown, `seen` and `support` of `People`.
 
     Who has no place also has a `note` that says why.
     """
