@@ -25,7 +25,7 @@ import numpy.typing as npt
 import scipy.io
 from scipy.optimize import linear_sum_assignment
 from shared.rendered import Crowd, rendered
-from shared.results import Table, save_option, show
+from shared.results import Cell, Table, save_option, show
 from shared.stages import DEFAULT
 
 import crowd3d
@@ -46,6 +46,17 @@ NEAR, NEAR_PX = 0.15, 5.0  # of a person's height, and the least
 MUST_BE_SEEN = 0.33
 LOWEST = 0.05  # probability of candidates kept for curves
 PRECISIONS = (0.95, 0.9, 0.8)
+# What each part adds, everything after it being left out.
+PARTS: dict[str, dict[str, float]] = {
+    "whole bodies, enlarged twice at most": {
+        "min_head_score": 1,
+        "min_box_score": 1,
+        "max_upscale": 2,
+    },
+    "+ heads": {"min_box_score": 1, "max_upscale": 2},
+    "+ boxes": {"max_upscale": 2},
+    "+ enlarged three times": {},
+}
 HEIGHTS_PX = (0, 25, 40, 60, 100, np.inf)
 SHARES = (0.05, 0.2, 0.33, 0.6, 0.9, 1.01)
 TENTHS = 10
@@ -138,7 +149,7 @@ def compared(picture: Picture, people: People, seconds: float) -> Answer:
 
 def counts_table(answers: list[Answer], title: str) -> Table:
     """Recall, precision and F1 of each picture and of all together."""
-    rows = []
+    rows: list[list[Cell]] = []
     sums = np.zeros(4)
     for one in answers:
         wanted, hit = one.picture.counts.sum(), (one.found & one.picture.counts).sum()
@@ -172,9 +183,9 @@ def _scores(row: FloatArray) -> list[float]:
     ]
 
 
-def curve_table(groups: dict[str, list[Answer]]) -> Table:
+def curve_table(groups: dict[str, list[Answer]], title: str) -> Table:
     """Recall at given precisions, of all pictures of a group with one threshold."""
-    rows = []
+    rows: list[list[Cell]] = []
     for name, answers in groups.items():
         score = np.concatenate([one.score[one.counts] for one in answers])
         right = np.concatenate([one.right[one.counts] for one in answers])
@@ -182,7 +193,7 @@ def curve_table(groups: dict[str, list[Answer]]) -> Table:
         order = np.argsort(-score, kind="stable")
         hits = np.cumsum(right[order])
         precision = hits / np.arange(1, len(order) + 1)
-        cells = []
+        cells: list[Cell] = []
         for least in PRECISIONS:
             enough = np.flatnonzero(precision >= least)
             last = int(enough[-1]) if len(enough) else 0
@@ -191,15 +202,24 @@ def curve_table(groups: dict[str, list[Answer]]) -> Table:
     columns = {"pictures": "{}"} | {
         f"recall (threshold) at precision {p:g}": "{:.3f} ({:.2f})" for p in PRECISIONS
     }
-    return Table(columns, rows, "Recall by precision, all pictures with one threshold")
+    return Table(columns, rows, title)
+
+
+def by_part(pictures: list[Picture]) -> dict[str, list[Answer]]:
+    """Answers with nearly all candidates kept, by `PARTS`."""
+    found = {}
+    for name, settings in PARTS.items():
+        config = DEFAULT.replace(min_probability=LOWEST, **settings)
+        found[name] = [answer(picture, config) for picture in pictures]
+    return found
 
 
 def calibration_table(groups: dict[str, list[Answer]]) -> Table:
     """Of those whose probability is in each tenth: how many are right."""
-    rows = []
+    rows: list[list[Cell]] = []
     edges = np.linspace(0, 1, TENTHS + 1)
     for low, high in pairwise(edges):
-        row: list[object] = [f"{low:.1f}-{high:.1f}"]
+        row: list[Cell] = [f"{low:.1f}-{high:.1f}"]
         for answers in groups.values():
             score = np.concatenate([one.score[one.counts] for one in answers])
             right = np.concatenate([one.right[one.counts] for one in answers])
@@ -214,9 +234,9 @@ def calibration_table(groups: dict[str, list[Answer]]) -> Table:
 
 def share_table(answers: list[Answer], edges: tuple[float, ...], what: str, title: str) -> Table:
     """Recall by height or visible share, of each render."""
-    rows = []
+    rows: list[list[Cell]] = []
     for low, high in pairwise(edges):
-        row: list[object] = [f"{low:g}-{high:g}" if np.isfinite(high) else f"over {low:g}"]
+        row: list[Cell] = [f"{low:g}-{high:g}" if np.isfinite(high) else f"over {low:g}"]
         for one in answers:
             values = getattr(one.picture, what)
             here = (values >= low) & (values < high)
@@ -239,8 +259,9 @@ def share_table(answers: list[Answer], edges: tuple[float, ...], what: str, titl
     metavar="PHOTOGRAPHS",
     multiple=True,
 )
+@click.option("--parts", is_flag=True, help="Also tell what each part adds.")
 @save_option
-def main(cache: Path | None, folders: tuple[Path, ...], save: bool) -> None:
+def main(cache: Path | None, folders: tuple[Path, ...], parts: bool, save: bool) -> None:
     groups = {"renders": list(renders(cache))} if cache is not None else {}
     if folders:
         groups["photographs"] = [picture for folder in folders for picture in photographs(folder)]
@@ -253,7 +274,12 @@ def main(cache: Path | None, folders: tuple[Path, ...], save: bool) -> None:
             kept.setdefault(name, []).append(answer(picture, low))
             click.echo(f"{picture.name}: {usual[name][-1].seconds:.0f} s", err=True)
     tables = [counts_table(answers, name.capitalize()) for name, answers in usual.items()]
-    tables += [curve_table(kept), calibration_table(kept)]
+    title = "Recall by precision, all pictures with one threshold"
+    tables += [curve_table(kept, title), calibration_table(kept)]
+    if parts and "photographs" in groups:
+        tables.append(
+            curve_table(by_part(groups["photographs"]), "Photographs, what each part adds")
+        )
     if "renders" in usual:
         tables.append(share_table(usual["renders"], HEIGHTS_PX, "height_px", "height in pixels"))
         tables.append(share_table(usual["renders"], SHARES, "share", "visible share"))
