@@ -131,7 +131,7 @@ _RECONSTRUCT: tuple[Option, ...] = (
     click.option(
         "--precision",
         type=click.FloatRange(0.8, 0.99),
-        help="Share of those found who shall be people; less finds more.  [default: 0.95]",
+        help="Share of those found who shall be people; less finds more.  [default: 0.9]",
     ),
     click.option(
         "--min-person-px", type=float, help="Nobody smaller is looked for.  [default: 25]"

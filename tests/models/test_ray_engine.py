@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
+from crowd3d.detect.boxes import _Boxing
 from crowd3d.detect.detector import _Looking
 from crowd3d.detect.glance import _Glancing
-from crowd3d.detect.sides import _headings
+from crowd3d.detect.sides import _looked_closer
 from crowd3d.errors import ConfigError, EnvironmentProblem
 from crowd3d.models.engine import Runner, torch_engine
 from crowd3d.models.ray_engine import RayEngine, spread_over
@@ -75,9 +76,10 @@ def test_answers_are_those_of_the_engine_itself():
 
 def test_what_is_asked_can_be_sent_to_another_machine():
     bent = windows(Camera(400, 200, 64.0, (200.0, 100.0), projection="equirectangular"))
-    for function in (_Looking(0.1, (9, 9), FLAT), _Looking(0.1, (9, 9), bent), _Glancing((9, 9))):
+    looking = [_Looking(0.1, 0.2, (9, 9), view) for view in (FLAT, bent)]
+    for function in (*looking, _Boxing(0.1, (9, 9), bent), _Glancing((9, 9))):
         assert pickle.loads(pickle.dumps(function)) == function
-    assert pickle.loads(pickle.dumps(_headings)) is _headings
+    assert pickle.loads(pickle.dumps(_looked_closer)) is _looked_closer
 
 
 def test_a_machine_with_another_version_is_told(monkeypatch):

@@ -66,7 +66,7 @@ def test_the_embedded_probabilities_are_sane(has_ground):
 def test_more_precision_asks_for_more():
     least = [least_for(p) for p in (0.8, 0.9, 0.95, 0.99)]
     assert (np.diff(least) > 0).all()
-    assert least_for(0.95) == pytest.approx(Config().min_probability)
+    assert least_for(0.9) == pytest.approx(Config().min_probability)
 
 
 def _seen(truth: Truth) -> Detections:
