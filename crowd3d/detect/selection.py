@@ -23,7 +23,7 @@ from crowd3d.detect.joining import (
 from crowd3d.detect.occlusion import own_limbs
 from crowd3d.scene.detections import Detections, PeopleSeen, is_body_part
 from crowd3d.scene.fitted import Fitted
-from crowd3d.scene.sizes import AGREES, agreement_of, expected_head_px, is_outvoted
+from crowd3d.scene.sizes import AGREES, HEAD_OF_STATURE, agreement_of, expected_head_px, is_outvoted
 from crowd3d.scene.standing import FloatArray
 from tiling import box_iou, containment, without_pairs
 
@@ -146,9 +146,7 @@ def _overlaps(box_px: FloatArray, known_px: FloatArray) -> npt.NDArray[np.bool_]
     return covered
 
 
-def candidates(
-    found: Detections, fitted: Fitted | None, config: Config
-) -> tuple[Joined, Clues]:
+def candidates(found: Detections, fitted: Fitted | None, config: Config) -> tuple[Joined, Clues]:
     """Everybody who may be a person, one row each, and what is known of them (`chance.Clues`).
 
     Args:
@@ -191,8 +189,12 @@ def _distinct(joined: Joined) -> npt.NDArray[np.int64]:
     apart = joined.apart.tocoo()
     told = np.stack(apart.coords, axis=1)[apart.data >= _APART]
     headed = np.flatnonzero(joined.evidence[:, EYES.index("head")] >= _APART)
-    boxes = shapely.box(*joined.people.box_px[headed].T)
+    people = joined.people.filter(headed)
+    boxes = shapely.box(*people.box_px.T)
     pairs = shapely.STRtree(boxes).query(boxes, predicate="intersects").T
+    middle, height = people.head_middle_px, people.box_px[:, 3] - people.box_px[:, 1]
+    away = np.linalg.norm(middle[pairs[:, 0]] - middle[pairs[:, 1]], axis=1)
+    pairs = pairs[away >= HEAD_OF_STATURE * height[pairs].min(axis=1)]
     return np.concatenate([told, headed[pairs]])
 
 
