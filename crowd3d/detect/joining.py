@@ -30,6 +30,7 @@ STANDING_BOX = np.array([-1.3, -0.55, 1.3, 1 / HEAD_OF_STATURE - 0.55])
 # A head is that of somebody found whole if it is at most so many heads from where theirs was seen, and their
 # heights differ by at most this factor. The distance counts in full and the ratio a little.
 _SAME_HEAD, _SAME_HEAD_RATIO, _RATIO_WEIGHT = 1.0, 2.0, 0.3
+_SURE_WEIGHT = 0.5  # whoever is seen better has the head, or the box, that two people could have
 # Heads nearer to each other than this, in heads, are one head.
 _TWO_HEADS = 0.75
 # Widest person, in widths of a box of this height: who bows has a box that is not as tall as the body is long.
@@ -39,6 +40,7 @@ _LEAST_SLENDER = 3.5
 EYES = ("whole", "box", "head")  # by what somebody may be seen
 _WHOLE, _BOX, _HEAD = range(len(EYES))
 _ALL_KEYPOINTS = np.ones(17)
+SEEN_WELL = 0.28  # trust of a look that shows somebody well
 # A box is that of somebody else found if the IoU of both is as large; larger ones come first.
 _SAME_BOX_IOU = 0.25
 
@@ -51,7 +53,7 @@ class Joined:
         people: the joined rows.
         evidence: (N, 3) trust in the most trusted look at each person, by `EYES`. Their sum would grow with the
             number of tiles, which is larger for small people.
-        apart: (N, N) the part of person i's evidence that comes from tiles that also show person j.
+        apart: (N, N) whether a tile shows person i well, and person j too: the network tells them apart.
     """
 
     people: PeopleSeen
@@ -130,7 +132,8 @@ def with_boxes(whole: Joined, framed: Joined) -> Joined:
     person, box = pairs.astype(np.int64)
     iou = box_iou(whole.people.box_px[person], framed.people.box_px[box])
     same = iou >= _SAME_BOX_IOU
-    owner = _paired(person[same], box[same], -iou[same], len(whole.people), len(framed.people))
+    cost = -iou - _SURE_WEIGHT * whole.evidence.sum(axis=1)[person]
+    owner = _paired(person[same], box[same], cost[same], len(whole.people), len(framed.people))
     is_free = np.ones(len(framed.people), bool)
     is_free[box[same]] = False
     return _together(whole, framed, owner, is_free)
@@ -144,7 +147,8 @@ def with_heads(whole: Joined, heads: Joined, head_px: FloatArray) -> Joined:
     """
     people = whole.people
     own = np.where(np.isfinite(head_px), head_px, _head_of_box(people.box_px))
-    owner = _owners(people.head_middle_px, own, heads.people.head_middle_px, heads.people.head_px)
+    sure = whole.evidence.sum(axis=1)
+    owner = _owners(people.head_middle_px, own, sure, heads.people)
     unknown, keypoints = np.full(len(people), np.nan), people.keypoints_px.copy()
     # Where the head was seen better than the whole, it says where the face is.
     head = np.flatnonzero(owner >= 0)
@@ -194,12 +198,16 @@ def _head_of_box(box_px: FloatArray) -> FloatArray:
 
 
 def _owners(
-    middle_px: FloatArray, own_px: FloatArray, heads_px: FloatArray, height_px: FloatArray
+    middle_px: FloatArray, own_px: FloatArray, sure: FloatArray, heads: PeopleSeen
 ) -> IntArray:
     """(M,) the person, of N with heads expected at `middle_px`, to whom each head belongs; -1 = to none.
 
-    Everybody has one head: the nearest pairs come first.
+    Everybody has one head: the nearest pairs come first, and those of people who are clearly seen.
+
+    Args:
+        own_px: (N,) expected heights of the heads; sure: (N,) evidence of the people.
     """
+    heads_px, height_px = heads.head_middle_px, heads.head_px
     if not (len(middle_px) and len(heads_px)):
         return np.full(len(heads_px), -1)
     near = cKDTree(heads_px).query_ball_point(middle_px, 1.5 * _SAME_HEAD * own_px)
@@ -209,7 +217,7 @@ def _owners(
     away = np.linalg.norm(middle_px[person] - heads_px[head], axis=1) / size
     ratio = np.abs(np.log(height_px[head] / own_px[person]))
     good = (away < _SAME_HEAD) & (ratio < np.log(_SAME_HEAD_RATIO))
-    cost = away + _RATIO_WEIGHT * ratio
+    cost = away + _RATIO_WEIGHT * ratio - _SURE_WEIGHT * sure[person]
     return _paired(person[good], head[good], cost[good], len(middle_px), len(heads_px))
 
 
@@ -254,8 +262,13 @@ def _told_apart(
 ) -> sparse.csr_array:
     """`Joined.apart`, from the person, the tile and the trust of each look, (M,) each."""
     tiles, column = np.unique(tile, return_inverse=True)
-    in_tile = sparse.csr_array((trust, (person, column)), shape=(n_people, len(tiles)))
-    return sparse.csr_array(in_tile @ (in_tile > 0).astype(np.float64).T)
+    shape = (n_people, len(tiles))
+    is_well = trust >= SEEN_WELL
+    shown = sparse.csr_array((np.ones(len(tile)), (person, column)), shape=shape)
+    well = sparse.csr_array(
+        (np.ones(is_well.sum()), (person[is_well], column[is_well])), shape=shape
+    )
+    return sparse.csr_array(well @ shown.T > 0)
 
 
 def gather_looks(

@@ -13,6 +13,7 @@ from crowd3d.config import Config
 from crowd3d.detect.chance import Clues, clues, load
 from crowd3d.detect.joining import (
     EYES,
+    SEEN_WELL,
     Joined,
     join_boxes,
     join_heads,
@@ -42,8 +43,6 @@ _SEAM_WIDTHS = 4.0
 # Weight of detections cut by a tile's border. They are kept, because for some people in a crowd there is no
 # other.
 _CUT_WEIGHT = 0.3
-# Two rows are two people, however much they overlap, if so much of their evidence is of tiles that show both.
-_APART = 0.28
 
 
 def scout_people(found: Detections, config: Config, turn_px: float | None = None) -> PeopleSeen:
@@ -186,9 +185,8 @@ def _people(found: Detections, fitted: Fitted | None, config: Config) -> PeopleS
 
 def _distinct(joined: Joined) -> npt.NDArray[np.int64]:
     """(K, 2) pairs of two real people: tiles have told them apart, or each has a head of their own."""
-    apart = joined.apart.tocoo()
-    told = np.stack(apart.coords, axis=1)[apart.data >= _APART]
-    headed = np.flatnonzero(joined.evidence[:, EYES.index("head")] >= _APART)
+    told = np.stack(joined.apart.tocoo().coords, axis=1)
+    headed = np.flatnonzero(joined.evidence[:, EYES.index("head")] >= SEEN_WELL)
     people = joined.people.filter(headed)
     boxes = shapely.box(*people.box_px.T)
     pairs = shapely.STRtree(boxes).query(boxes, predicate="intersects").T

@@ -208,8 +208,8 @@ def look_closer(
     """Headings (N, 2) and keypoints (N, 17, 3), in the picture, of the people in the middle of the windows.
 
     Args:
-        tiles: N windows of one size, see `facing.person_window` and `square_window`; view: how they are cut out of
-            the picture.
+        tiles: N windows of one size, see `facing.person_window` and `square_window`.
+        view: how they are cut out of the picture.
         reading, engine: as for `settle_sides`.
 
     Returns:

@@ -139,11 +139,12 @@ def test_two_heads_are_two_people_however_they_overlap():
     assert len(_placed(_two_deep((0, 1)))) == 12
 
 
-def test_trust_that_tells_apart_is_that_of_common_tiles():
+def test_a_tile_tells_apart_whom_it_shows_well_from_whom_it_shows():
     person = np.array([0, 0, 1, 1, 2])
     tile = np.array([3, 5, 5, 7, 9])
-    apart = _told_apart(person, tile, np.array([0.5, 0.25, 0.5, 0.75, 1.0]), 3).toarray()
-    np.testing.assert_allclose(apart, [[0.75, 0.25, 0], [0.5, 1.25, 0], [0, 0, 1.0]])
+    apart = _told_apart(person, tile, np.array([0.5, 0.1, 0.5, 0.75, 1.0]), 3).toarray()
+    # In tile 5 the second person is seen well and the first one badly.
+    assert apart.tolist() == [[True, False, False], [True, True, False], [False, False, True]]
 
 
 def test_slivers_are_dropped():
@@ -193,6 +194,16 @@ def test_people_of_whom_only_the_head_is_seen_are_people_on_a_known_ground():
     # A head twice as tall as anybody's there is nobody's.
     large = replace(looks, head_px=2.2 * looks.head_px)
     assert not len(selection.placed_people(large, fitted_of(CAMERA, PLANE), Config()))
+
+
+def test_who_is_seen_better_has_the_head():
+    better, worse = _standing(6), _standing(6, score=0.2, tile=1)
+    heads = with_heads(better)
+    heads = replace(heads, tile=heads.tile + 2).filter(heads.by_head)
+    found = Detections.cat([better, _shrunk(worse, 0.98), heads])
+    joined, _ = selection.candidates(found, fitted_of(CAMERA, PLANE), Config())
+    whole, head = joined.evidence[:, 0], joined.evidence[:, 2]
+    assert (head > 0).sum() == 6 and (whole[head > 0] > 0.5).all()
 
 
 def test_boxes_are_people_and_join_those_who_are_the_same():
