@@ -16,7 +16,8 @@ def _people(heads: list[list[float]], height: float = 100.0, score: float = 0.8)
     n = len(places)
     keypoints = np.full((n, 17, 3), 0.6)
     keypoints[..., :2] = places[:, None]
-    box = np.concatenate([places - [15, 8], places + [15, height - 8]], axis=1)
+    low, high = np.array([15.0, 8.0]), np.array([15.0, height - 8])
+    box = np.concatenate([places - low, places + high], axis=1)
     return People.unplaced_rows(
         score=np.full(n, score), box_px=box, keypoints_px=keypoints,
         pose=np.zeros((n, 24, 3)), betas=np.zeros((n, 10)), fisher=np.zeros((n, 24, 3, 3)),
