@@ -31,7 +31,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 MOST_ANNOTATED = 13
 TALL_PX = 60.0
-PRECISIONS = (0.95, 0.9, 0.8)
+PRECISIONS = (0.9, 0.8)
 
 
 @dataclass(frozen=True)
