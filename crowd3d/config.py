@@ -58,8 +58,8 @@ class Config:
     rounds: int = 3  # at most so many rounds of plan, infer, fit
     # -- detections; all of these are lower limits of scores
     min_center_score: float = 0.1  # of a peak of the network's centre map
-    min_head_score: float = 0.15  # of a head
-    min_box_score: float = 0.1  # of a box of the second network; 1 = do without it
+    min_head_score: float = 0.3  # of a head
+    min_box_score: float = 0.2  # of a box of the second network; 1 = do without it
     head_detector: str = "none"  # besides heads-s: "centerface", by faces, if the user installed it
     min_scout_quality: float = 0.35  # of people to whom the first camera is fitted
     min_trust: float = 0.04  # of one look at a person whose size agrees with the ground
