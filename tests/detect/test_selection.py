@@ -185,15 +185,17 @@ def test_the_more_people_are_clearly_seen_the_likelier_are_others():
     assert len(with_others) == 13 and with_others.min() > alone
 
 
-def test_people_of_whom_only_the_head_is_seen_are_people_on_a_known_ground():
-    found = with_heads(_standing(6, score=0.98))
-    heads = found.filter(found.by_head)
-    looks = Detections.cat([replace(heads, tile=heads.tile + k) for k in range(4)])
-    people = selection.placed_people(looks, fitted_of(CAMERA, PLANE), Config())
-    assert len(people) == 6 and people.by_head.all()
+def test_people_of_whom_only_the_head_is_seen_are_people_in_a_crowd_on_a_known_ground():
+    crowd = with_heads(_standing(40, score=0.98))
+    hidden = np.arange(len(crowd)) % 40 < 6  # of whom only the head is seen
+    found = crowd.filter(~hidden | crowd.by_head)
+    people = _placed_as_they_are(found)
+    assert len(people) == 40 and people.by_head.sum() == 6
     # A head twice as tall as anybody's there is nobody's.
-    large = replace(looks, head_px=2.2 * looks.head_px)
-    assert not len(selection.placed_people(large, fitted_of(CAMERA, PLANE), Config()))
+    large = replace(
+        found, head_px=np.where(hidden[~hidden | crowd.by_head], 2.2, 1.0) * found.head_px
+    )
+    assert len(_placed_as_they_are(large)) == 34
 
 
 def test_who_is_seen_better_has_the_head():
