@@ -6,8 +6,8 @@ is right if their head is within 0.15 of their height, or 5 px, from the head of
 In renders everybody counts of whom a third can be seen; whoever is less to be seen need not be found, and is no
 error.
 
-Every picture is reconstructed twice: as everybody gets it, for the counts, and with nearly all candidates kept,
-for the curves and for the question whether the probabilities are right.
+Every picture is reconstructed once for each precision that may be asked for: who is kept decides the camera,
+too.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from shared.stages import DEFAULT
 
 import crowd3d
 from crowd3d.config import Config
+from crowd3d.detect.chance import least_for
 from crowd3d.scene.detections import head_middle_px
 from crowd3d.scene.people import People
 
@@ -44,8 +45,8 @@ CROWDS = (
 )
 NEAR, NEAR_PX = 0.15, 5.0  # of a person's height, and the least
 MUST_BE_SEEN = 0.33
-LOWEST = 0.05  # probability of candidates kept for curves
 PRECISIONS = (0.95, 0.9, 0.8)
+USUAL = "0.9"  # the default
 # What each part adds, everything after it being left out.
 PARTS: dict[str, dict[str, float]] = {
     "whole bodies, enlarged twice at most": {
@@ -183,35 +184,33 @@ def _scores(row: FloatArray) -> list[float]:
     ]
 
 
-def curve_table(groups: dict[str, list[Answer]], title: str) -> Table:
-    """Recall at given precisions, of all pictures of a group with one threshold."""
+def summary_table(groups: dict[str, list[Answer]], what: str, title: str) -> Table:
+    """Recall and precision of all pictures together, one row a group."""
     rows: list[list[Cell]] = []
     for name, answers in groups.items():
-        score = np.concatenate([one.score[one.counts] for one in answers])
-        right = np.concatenate([one.right[one.counts] for one in answers])
         wanted = sum(int(one.picture.counts.sum()) for one in answers)
-        order = np.argsort(-score, kind="stable")
-        hits = np.cumsum(right[order])
-        precision = hits / np.arange(1, len(order) + 1)
-        cells: list[Cell] = []
-        for least in PRECISIONS:
-            enough = np.flatnonzero(precision >= least)
-            last = int(enough[-1]) if len(enough) else 0
-            cells.append([hits[last] / max(wanted, 1), float(score[order[last]])])
-        rows.append([name, *cells])
-    columns = {"pictures": "{}"} | {
-        f"recall (threshold) at precision {p:g}": "{:.3f} ({:.2f})" for p in PRECISIONS
+        hit = sum(int((one.found & one.picture.counts).sum()) for one in answers)
+        found = sum(len(one.score) for one in answers)
+        false = sum(int((~one.right).sum()) for one in answers)
+        rows.append([name, *_scores(np.array([wanted, found, hit, false], float))])
+    columns = {
+        what: "{}",
+        "people": "{:.0f}",
+        "found": "{:.0f}",
+        "false": "{:.0f}",
+        "recall": "{:.3f}",
+        "precision": "{:.3f}",
+        "F1": "{:.3f}",
     }
     return Table(columns, rows, title)
 
 
 def by_part(pictures: list[Picture]) -> dict[str, list[Answer]]:
-    """Answers with nearly all candidates kept, by `PARTS`."""
-    found = {}
-    for name, settings in PARTS.items():
-        config = DEFAULT.replace(min_probability=LOWEST, **settings)
-        found[name] = [answer(picture, config) for picture in pictures]
-    return found
+    """Answers by `PARTS`."""
+    return {
+        name: [answer(picture, DEFAULT.replace(**settings)) for picture in pictures]
+        for name, settings in PARTS.items()
+    }
 
 
 def calibration_table(groups: dict[str, list[Answer]]) -> Table:
@@ -266,20 +265,23 @@ def main(cache: Path | None, folders: tuple[Path, ...], parts: bool, save: bool)
     if folders:
         groups["photographs"] = [picture for folder in folders for picture in photographs(folder)]
     usual: dict[str, list[Answer]] = {}
-    kept: dict[str, list[Answer]] = {}
+    tables = []
     for name, pictures in groups.items():
-        for picture in pictures:
-            usual.setdefault(name, []).append(answer(picture, DEFAULT))
-            low = DEFAULT.replace(min_probability=LOWEST)
-            kept.setdefault(name, []).append(answer(picture, low))
-            click.echo(f"{picture.name}: {usual[name][-1].seconds:.0f} s", err=True)
-    tables = [counts_table(answers, name.capitalize()) for name, answers in usual.items()]
-    title = "Recall by precision, all pictures with one threshold"
-    tables += [curve_table(kept, title), calibration_table(kept)]
-    if parts and "photographs" in groups:
-        tables.append(
-            curve_table(by_part(groups["photographs"]), "Photographs, what each part adds")
-        )
+        asked = {
+            f"{precision:g}": [
+                answer(picture, DEFAULT.replace(min_probability=least_for(precision)))
+                for picture in pictures
+            ]
+            for precision in PRECISIONS
+        }
+        usual[name] = asked[USUAL]
+        tables.append(counts_table(usual[name], name.capitalize()))
+        title = f"{name.capitalize()}, by the precision asked for"
+        tables.append(summary_table(asked, "--precision", title))
+        tables.append(calibration_table({name: asked[f"{PRECISIONS[-1]:g}"]}))
+        if parts:
+            title = f"{name.capitalize()}, what each part adds"
+            tables.append(summary_table(by_part(pictures), "looked for by", title))
     if "renders" in usual:
         tables.append(share_table(usual["renders"], HEIGHTS_PX, "height_px", "height in pixels"))
         tables.append(share_table(usual["renders"], SHARES, "share", "visible share"))

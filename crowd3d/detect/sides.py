@@ -174,7 +174,7 @@ def overlaps_somebody(box_px: FloatArray) -> npt.NDArray[np.bool_]:
 
 
 def sharpened(people: PeopleSeen, rows: npt.NDArray[np.int64], keypoints: FloatArray) -> PeopleSeen:
-    """People with the keypoints (M, 17, 3) of a closer look at some of them, which is trusted most.
+    """People with the limbs of a closer look (M, 17, 3) at some of them, which is trusted most.
 
     Guessed keypoints, of people who were found by a box, are forgotten.
     """
@@ -186,6 +186,9 @@ def sharpened(people: PeopleSeen, rows: npt.NDArray[np.int64], keypoints: FloatA
     looks[rows[guessed], 1:], trust[rows[guessed], 1:] = 0.0, 0.0
     joined = people.keypoints_px.copy()
     joined[rows] = fused(looks[rows], trust[rows])
+    # Heads were found by a network of their own, which sees those better that others hide.
+    known = rows[~guessed]
+    joined[known, :5] = people.keypoints_px[known, :5]
     return replace(people, keypoints_px=joined, looks_px=looks, look_trust=trust)
 
 

@@ -49,10 +49,14 @@ def test_points_are_read_from_tables(tmp_path):
     np.testing.assert_array_equal(picture.heads_px, [[1.5, 2], [3, 4]])
 
 
-def test_precision_one_keeps_all_that_are_right():
-    answers = [dense.compared(_picture([[100, 100]], [True]), _people([[100, 100]]), 1.0)]
-    (row,) = dense.curve_table({"x": answers}, "t").rows
-    assert row[1][0] == 1.0
+def test_pictures_are_summed_up():
+    first = dense.compared(_picture([[100, 100]], [True]), _people([[100, 100]]), 1.0)
+    second = dense.compared(
+        _picture([[100, 100], [500, 500]], [True, True]), _people([[300, 100]]), 1.0
+    )
+    (row,) = dense.summary_table({"x": [first, second]}, "w", "t").rows
+    assert row[:4] == ["x", 3.0, 2.0, 1.0]
+    np.testing.assert_allclose(row[4:6], [1 / 3, 1 / 2])
 
 
 def test_people_in_an_annotated_crowd_are_no_errors():
