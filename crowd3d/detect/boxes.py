@@ -7,7 +7,7 @@ confirms others. Its boxes get the keypoints of somebody upright, with low score
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -47,8 +47,7 @@ def each(
     """
     network = engine.load(NAME)
     silent = replace(reading, report=Progress(enabled=False))  # who looks at the same tiles reports
-    names = [f.name for f in fields(Detections)]
-    settings = {"min_score": min_score, "fields": names}
+    settings = {"min_score": min_score, "fields": Detections.names()}
     answer = _Boxing(min_score, reading.size_px, view)
     work = Pass.through(engine, network, "", batch_size, settings, answer)
     for found in silent.each(work, tiles, view):
@@ -73,8 +72,7 @@ class _Boxing:
             self._in_picture(score[of_tile == i], box[of_tile == i], tile)
             for i, tile in enumerate(batch)
         ]
-        seen = Detections.cat(parts)
-        return {f.name: getattr(seen, f.name) for f in fields(seen)}
+        return Detections.cat(parts).arrays()
 
     def _in_picture(self, score: FloatArray, box_tile_px: FloatArray, tile: Tile) -> Detections:
         height_px = box_tile_px[:, 3] - box_tile_px[:, 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -84,7 +84,7 @@ class Detector:
         settings = {
             "min_score": self.min_score,
             "min_head": self.min_head,
-            "fields": [f.name for f in fields(Detections)],
+            "fields": Detections.names(),
         }
         work = Pass.through(self.engine, self.network, stage, self.batch_size, settings, answer)
         eyes: list[Iterator[Detections]] = [
@@ -124,7 +124,7 @@ class _Looking:
                 for r, tile in zip(rows, batch, strict=True)
             ]
         )
-        return {f.name: getattr(seen, f.name) for f in fields(seen)}
+        return seen.arrays()
 
 
 def _to_picture(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -49,7 +49,7 @@ def each(
     silent = replace(reading, report=Progress(enabled=False))  # who looks at the same tiles reports
     settings = {
         "min_score": MIN_SCORE,
-        "fields": [f.name for f in fields(Detections)],
+        "fields": Detections.names(),
         "openvino": openvino().__version__,
     }
     answer = partial(network.answer, _Facing(best_px, reading.size_px, view))
@@ -72,8 +72,7 @@ class _Facing:
             self._in_picture(decode(heat[i, 0], size[i], offset[i], MIN_SCORE), tile)
             for i, tile in enumerate(batch)
         ]
-        seen = Detections.cat(parts)
-        return {f.name: getattr(seen, f.name) for f in fields(seen)}
+        return Detections.cat(parts).arrays()
 
     def _in_picture(self, faces: Faces, tile: Tile) -> Detections:
         score, (left, top, right, chin) = faces.score, faces.box_px.T

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 from scipy import sparse
 from scipy.spatial import cKDTree
 
+from crowd3d.maths.box import meeting
 from crowd3d.scene.detections import MOST_LOOKS, Detections, PeopleSeen
 from crowd3d.scene.people import N_KEYPOINTS
 from crowd3d.scene.sizes import HEAD_OF_STATURE
@@ -126,10 +126,7 @@ def _is_beside_better(people: PeopleSeen, evidence: FloatArray) -> npt.NDArray[n
 
 def with_boxes(whole: Joined, framed: Joined) -> Joined:
     """People found whole, with the evidence of boxes about them, and people found by a box alone."""
-    pairs = shapely.STRtree(shapely.box(*framed.people.box_px.T)).query(
-        shapely.box(*whole.people.box_px.T), predicate="intersects"
-    )
-    person, box = pairs.astype(np.int64)
+    person, box = meeting(whole.people.box_px, framed.people.box_px)
     iou = box_iou(whole.people.box_px[person], framed.people.box_px[box])
     same = iou >= _SAME_BOX_IOU
     cost = -iou - _SURE_WEIGHT * whole.evidence.sum(axis=1)[person]

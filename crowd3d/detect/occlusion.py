@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 
+from crowd3d.maths.box import meeting
 from crowd3d.scene.detections import PeopleSeen
 
 FloatArray = npt.NDArray[np.float64]
@@ -23,8 +23,7 @@ def in_front(box_px: FloatArray) -> tuple[IntArray, IntArray]:
 
     On one ground, who stands nearer to the camera has feet lower in the picture.
     """
-    boxes = shapely.box(*box_px.T)
-    behind, front = shapely.STRtree(boxes).query(boxes, predicate="intersects")
+    behind, front = meeting(box_px, box_px)
     height = box_px[:, 3] - box_px[:, 1]
     nearer = box_px[front, 3] > box_px[behind, 3] + _NEARER * height[behind]
     return behind[nearer], front[nearer]

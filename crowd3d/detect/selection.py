@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 from scipy.spatial import cKDTree
 
 from crowd3d.config import Config
@@ -22,6 +21,7 @@ from crowd3d.detect.joining import (
     with_heads,
 )
 from crowd3d.detect.occlusion import own_limbs
+from crowd3d.maths.box import meeting
 from crowd3d.scene.detections import Detections, PeopleSeen, is_body_part
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.sizes import AGREES, HEAD_OF_STATURE, agreement_of, expected_head_px, is_outvoted
@@ -135,13 +135,11 @@ def newcomers(
 
 def _overlaps(box_px: FloatArray, known_px: FloatArray) -> npt.NDArray[np.bool_]:
     """(N,) whether a box (N, 4) and one of the known boxes (M, 4) show the same person or a part of it."""
-    pairs = shapely.STRtree(shapely.box(*known_px.T)).query(
-        shapely.box(*box_px.T), predicate="intersects"
-    )
-    own, known = box_px[pairs[0]], known_px[pairs[1]]
+    one, other = meeting(box_px, known_px)
+    own, known = box_px[one], known_px[other]
     inside = np.maximum(containment(own, known), containment(known, own))
     covered = np.zeros(len(box_px), bool)
-    covered[pairs[0][inside > _SAME_INSIDE]] = True
+    covered[one[inside > _SAME_INSIDE]] = True
     return covered
 
 
@@ -188,8 +186,7 @@ def _distinct(joined: Joined) -> npt.NDArray[np.int64]:
     told = np.stack(joined.apart.tocoo().coords, axis=1)
     headed = np.flatnonzero(joined.evidence[:, EYES.index("head")] >= SEEN_WELL)
     people = joined.people.filter(headed)
-    boxes = shapely.box(*people.box_px.T)
-    pairs = shapely.STRtree(boxes).query(boxes, predicate="intersects").T
+    pairs = np.stack(meeting(people.box_px, people.box_px), axis=1)
     middle, height = people.head_middle_px, people.box_px[:, 3] - people.box_px[:, 1]
     away = np.linalg.norm(middle[pairs[:, 0]] - middle[pairs[:, 1]], axis=1)
     pairs = pairs[away >= HEAD_OF_STATURE * height[pairs].min(axis=1)]
@@ -201,10 +198,9 @@ def _is_twin(
 ) -> npt.NDArray[np.bool_]:
     """(N,) whether a box nearly coincides with a better one; `distinct` (K, 2) are pairs of two real people."""
     rank = np.argsort(np.argsort(-quality, kind="stable"), kind="stable")
-    pairs = shapely.STRtree(shapely.box(*box_px.T)).query(
-        shapely.box(*box_px.T), predicate="intersects"
-    )
-    worse, better = pairs[:, rank[pairs[0]] > rank[pairs[1]]]
+    one, other = meeting(box_px, box_px)
+    is_worse = rank[one] > rank[other]
+    worse, better = one[is_worse], other[is_worse]
     worse, better = without_pairs(worse, better, distinct)
     twin = np.zeros(len(box_px), bool)
     twin[worse[box_iou(box_px[worse], box_px[better]) > _TWIN_IOU]] = True

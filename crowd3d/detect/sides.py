@@ -18,13 +18,13 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 import torch
 
 from crowd3d.body.tree import COCO_MIRROR
 from crowd3d.config import Config
 from crowd3d.detect import facing
 from crowd3d.files.weights import tensors_hash
+from crowd3d.maths.box import meeting
 from crowd3d.models.engine import Arrays, Engine, Runner
 from crowd3d.models.pose_s import PoseMaps
 from crowd3d.models.pose_s_decode import decode
@@ -165,8 +165,7 @@ def settle_sides(
 
 def overlaps_somebody(box_px: FloatArray) -> npt.NDArray[np.bool_]:
     """(N,) whether a part of a box (N, 4) is in that of somebody else."""
-    boxes = shapely.box(*box_px.T)
-    one, other = shapely.STRtree(boxes).query(boxes, predicate="intersects")
+    one, other = meeting(box_px, box_px)
     one, other = one[one != other], other[one != other]
     shared = np.zeros(len(box_px), bool)
     shared[one[containment(box_px[one], box_px[other]) > _SHARED]] = True

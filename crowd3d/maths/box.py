@@ -7,8 +7,11 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 
 from crowd3d.errors import DataError
+
+FloatArray = npt.NDArray[np.float64]
 
 EXTENSION = 1.25
 Format = Literal["xywh", "xyxy"]
@@ -94,3 +97,12 @@ class Box:
         return Box(
             np.concatenate([tight.center_px - size / 2, size], axis=1), "xywh", extended=True
         )
+
+
+def meeting(
+    own_px: FloatArray, others_px: FloatArray
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Pairs (own, other) of indices of boxes (N, 4) and (M, 4) that overlap or touch."""
+    own, others = (shapely.box(*boxes_px.T) for boxes_px in (own_px, others_px))
+    one, other = shapely.STRtree(others).query(own, predicate="intersects")
+    return np.asarray(one, np.int64), np.asarray(other, np.int64)

@@ -62,6 +62,15 @@ class Detections:
     def __len__(self) -> int:
         return len(self.score)
 
+    @classmethod
+    def names(cls) -> list[str]:
+        """Names of the fields."""
+        return [f.name for f in fields(cls)]
+
+    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """The fields by their names, of which `Detections(**arrays)` makes them again."""
+        return {name: getattr(self, name) for name in self.names()}
+
     @property
     def by_head(self) -> npt.NDArray[np.bool_]:
         """(N,) who was found by the head."""

@@ -78,10 +78,10 @@ def size_evidence(
 
 def agreement_of(detections: Detections, fitted: Fitted, stature_m: float) -> FloatArray:
     """(N,) `size_agreement` of detections with camera and ground; of those found by the head, of that alone."""
-    agree = size_agreement(size_evidence(detections, fitted.camera, fitted.planes, stature_m))
-    by_head = detections.by_head
-    if by_head.any():
-        agree[by_head] = _head_agreement(detections.filter(by_head), fitted, stature_m)
+    by_head, agree = detections.by_head, np.zeros(len(detections))
+    others = size_evidence(detections.filter(~by_head), fitted.camera, fitted.planes, stature_m)
+    agree[~by_head] = size_agreement(others)
+    agree[by_head] = _head_agreement(detections.filter(by_head), fitted, stature_m)
     return agree
 
 

@@ -12,6 +12,7 @@ from scipy.special import expit
 
 from crowd3d.detect.chance import Chance, Clues, offset
 from crowd3d.training.chance.data import Examples
+from crowd3d.training.common.precision import recall_at
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -50,17 +51,8 @@ def told(chance: Chance, pictures: Sequence[Examples]) -> dict[str, dict[str, fl
     clues, is_person = _all(pictures)
     score = chance(clues)
     wanted = int(is_person.sum()) + sum(one.missed for one in pictures)
-    order = np.argsort(-score, kind="stable")
-    right = np.cumsum(is_person[order])
-    precision = right / np.arange(1, len(order) + 1)
-    table = {}
-    for least in _PRECISIONS:
-        enough = np.flatnonzero(precision >= least)
-        last = int(enough[-1]) if len(enough) else 0
-        table[f"precision {least:g}"] = {
-            "threshold": round(float(score[order[last]]), 3),
-            "recall": round(float(right[last]) / max(1, wanted), 4),
-        }
+    found = recall_at(_PRECISIONS, score, is_person, wanted)
+    table = {f"precision {least}": row for least, row in found.items()}
     for low, high in pairwise(np.linspace(0, 1, _TENTHS + 1)):
         here = (score >= low) & (score < high)
         if here.any():

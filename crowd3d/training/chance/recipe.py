@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from crowd3d.errors import ConfigError
 from crowd3d.training.common.recipe import read_page
-from crowd3d.training.facing.recipe import Scenes
+from crowd3d.training.facing.recipe import Scenes, check_pictures
 
 SHIPPED = "chance"  # the page of the embedded regression
 
@@ -32,11 +31,5 @@ class Recipe:
 def read_recipe(page: str | Path = SHIPPED, **changes: Any) -> Recipe:
     """The recipe from a page of that name or a YAML file; arguments and errors as of `read_page`."""
     recipe = read_page(Recipe, page, **changes)
-    for key, group in (
-        ("scenes", recipe.scenes),
-        ("sparse", recipe.sparse),
-        ("held_out", recipe.held_out),
-    ):
-        if not any(scenes.numbers() for scenes in group.values()):
-            raise ConfigError(f"{page}: {key} names no picture")
+    check_pictures(page, scenes=recipe.scenes, sparse=recipe.sparse, held_out=recipe.held_out)
     return recipe

@@ -36,6 +36,13 @@ class Scenes:
         return [seed for first, last in ends for seed in range(first, last + 1)]
 
 
+def check_pictures(page: str | Path, **groups: dict[str, Scenes]) -> None:
+    """Raise ConfigError if a group of scenes of a recipe names no picture."""
+    for key, group in groups.items():
+        if not any(scenes.numbers() for scenes in group.values()):
+            raise ConfigError(f"{page}: {key} names no picture")
+
+
 @dataclass(frozen=True)
 class WindowRecipe:
     """Who of a rendered picture is learned from, and how the windows about them are varied.

@@ -20,6 +20,7 @@ from crowd3d.models.crowd3ds import STRIDE, Crowd3dS, Seen
 from crowd3d.models.heads_s import LIMBS, HeadsS
 from crowd3d.models.registry import shared
 from crowd3d.training.common.norm import folded, normed
+from crowd3d.training.common.precision import recall_at
 from crowd3d.training.common.run_folder import RunFolder
 from crowd3d.training.common.schedule import descend, learning_rate
 from crowd3d.training.heads.crops import Crop, Pixels, Scene, crop
@@ -30,6 +31,7 @@ FloatArray = npt.NDArray[np.float64]
 
 _SAVE_EVERY, _LOG_EVERY = 100, 20
 _LEARNING, _JUDGING = 1, 2  # random numbers of their own
+_PRECISIONS = (0.8, 0.9, 0.95, 0.98)
 _PLAIN = ("tell",)  # the layer without batch norm
 
 # Around the middle of a head: the spread of its peak, and how far its height and limbs are told, in heads; and
@@ -234,14 +236,4 @@ def told(
         scores.append(chance[counts])
         hits.append(near[counts])
     score, hit = torch.cat(scores).numpy(), torch.cat(hits).numpy()
-    order = np.argsort(-score, kind="stable")
-    right = np.cumsum(hit[order])
-    precision = right / np.arange(1, len(order) + 1)
-    table = {}
-    for least in (0.8, 0.9, 0.95, 0.98):
-        enough = np.flatnonzero(precision >= least)
-        last = int(enough[-1]) if len(enough) else -1
-        recall = float(right[last]) / max(1, wanted) if last >= 0 else 0.0
-        threshold = float(score[order[last]]) if last >= 0 else 1.0
-        table[f"{least:g}"] = {"threshold": round(threshold, 3), "recall": round(recall, 4)}
-    return table
+    return recall_at(_PRECISIONS, score, hit, wanted)

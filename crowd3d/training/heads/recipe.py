@@ -9,7 +9,7 @@ from typing import Any
 from crowd3d.errors import ConfigError
 from crowd3d.training.common.light import LightRecipe
 from crowd3d.training.common.recipe import read_page
-from crowd3d.training.facing.recipe import Scenes
+from crowd3d.training.facing.recipe import Scenes, check_pictures
 
 SHIPPED = "heads"  # the page of the embedded weights
 
@@ -78,9 +78,7 @@ class Recipe:
 def read_recipe(page: str | Path = SHIPPED, **changes: Any) -> Recipe:
     """The recipe from a page of that name or a YAML file; arguments and errors as of `read_page`."""
     recipe = read_page(Recipe, page, **changes)
-    for key, group in (("scenes", recipe.scenes), ("held_out", recipe.held_out)):
-        if not any(scenes.numbers() for scenes in group.values()):
-            raise ConfigError(f"{page}: {key} names no picture")
+    check_pictures(page, scenes=recipe.scenes, held_out=recipe.held_out)
     side = recipe.crops.side_px
     if side < 64 or side % 32:
         raise ConfigError(f"{page}: side_px must be a multiple of 32 from 64, not {side}")
