@@ -64,7 +64,7 @@ class Config:
     min_scout_quality: float = 0.35  # of people to whom the first camera is fitted
     min_trust: float = 0.04  # of one look at a person whose size agrees with the ground
     min_keypoint_score: float = 0.15  # of a keypoint that counts as seen
-    min_probability: float = 0.65  # of a person; --precision sets it
+    min_probability: float = 0.62  # of a person; --precision sets it
     # -- camera and ground
     min_people: int = 3  # fewer people in standing posture say nothing about a camera
     max_planes: int = 1  # levels of ground to look for: terraces, platforms

@@ -21,7 +21,7 @@ _SURE = 0.9  # sum of evidence of somebody who counts as the crowd of a picture
 # Things that look like people are about as many in every picture, people are not: the odds grow with the crowd.
 # Measured on photographs, as are the probabilities for a precision; renders have too few such things.
 _OF_CROWD = 0.4
-_LEAST_FOR = {0.8: 0.55, 0.9: 0.65, 0.95: 0.74, 0.99: 0.85}
+_LEAST_FOR = {0.8: 0.5, 0.9: 0.62, 0.95: 0.78, 0.99: 0.88}
 
 
 class Clues(NamedTuple):

@@ -12,7 +12,6 @@ from crowd3d.config import Config
 from crowd3d.detect.chance import Clues, clues, load
 from crowd3d.detect.joining import (
     EYES,
-    SEEN_WELL,
     Joined,
     join_boxes,
     join_heads,
@@ -29,8 +28,9 @@ from crowd3d.scene.standing import FloatArray
 from tiling import box_iou, containment, without_pairs
 
 _MIN_ASPECT = 0.17  # width over height; slivers at the picture's border say too little
-# Twins are two rows for the same person, because keypoints were confused. Boxes with a larger IoU are twins.
-_TWIN_IOU = 0.6
+# Twins are two rows for the same person, or one of two people and one made of parts of both. Boxes with a larger
+# IoU are twins, unless both heads are as sure and apart.
+_TWIN_IOU, _SURE_HEAD = 0.5, 0.6
 # Somebody of the wrong size is the same person as another if so much of one box lies inside the other.
 _SAME_INSIDE = 0.5
 # Somebody has company if so many nearest others are at most so many heights away, and their heights at most in
@@ -182,9 +182,9 @@ def _people(found: Detections, fitted: Fitted | None, config: Config) -> PeopleS
 
 
 def _distinct(joined: Joined) -> npt.NDArray[np.int64]:
-    """(K, 2) pairs of two real people: tiles have told them apart, or each has a head of their own."""
+    """(K, 2) pairs of two real people: tiles have told them apart, or each surely has a head of their own."""
     told = np.stack(joined.apart.tocoo().coords, axis=1)
-    headed = np.flatnonzero(joined.evidence[:, EYES.index("head")] >= SEEN_WELL)
+    headed = np.flatnonzero(joined.evidence[:, EYES.index("head")] >= _SURE_HEAD)
     people = joined.people.filter(headed)
     pairs = np.stack(meeting(people.box_px, people.box_px), axis=1)
     middle, height = people.head_middle_px, people.box_px[:, 3] - people.box_px[:, 1]

@@ -139,6 +139,12 @@ def test_two_heads_are_two_people_however_they_overlap():
     assert len(_placed(_two_deep((0, 1)))) == 12
 
 
+def test_a_doubtful_head_between_two_people_makes_no_third():
+    found = with_heads(_two_deep((0, 1)))
+    doubtful = np.where(found.by_head, 0.4, found.quality)
+    assert len(_placed_as_they_are(replace(found, quality=doubtful))) == 6
+
+
 def test_a_tile_tells_apart_whom_it_shows_well_from_whom_it_shows():
     person = np.array([0, 0, 1, 1, 2])
     tile = np.array([3, 5, 5, 7, 9])
