@@ -22,9 +22,10 @@ from crowd3d.picture.crops import Crops
 from crowd3d.picture.reading import Reading
 from crowd3d.pipeline.find import Seen
 from crowd3d.pipeline.networks import check_crops
+from crowd3d.pipeline.self_check import doubts
 from crowd3d.refine.crops import refine_crops
 from crowd3d.refine.whole_scene import refine_people
-from crowd3d.scene.fitted import FEW_PEOPLE, Fitted
+from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.known import KnownCamera
 from crowd3d.scene.people import People
 from crowd3d.scene.scene import Scene
@@ -33,7 +34,6 @@ from crowd3d.version import __version__
 BODY, LEVEL = "open", "crowd"
 _OTHERS = "seen clearly, but not of the size that camera and ground predict there"
 _NO_GROUND = "seen where there is no ground to stand on"
-_UNSURE_FOCAL_SD = 0.20  # of log focal; above it there is a warning
 
 
 def to_scene(
@@ -67,12 +67,10 @@ def to_scene(
         people = refine_crops(people, crops.source, fitted, body, config, config.refine_crops)
     if config.refine_scene:
         people, fitted = refine_people(people, fitted, body, config)
-    if seen.was_fitted:
-        warnings += doubts(fitted, int(seen.people.found_whole.sum()), known)
     lifted = {
         why: lift_without_place(who, fitted, body, lifter, config) for why, who in groups.items()
     }
-    return _scene(image_name, seen, fitted, people, warnings, lifted)
+    return _scene(image_name, seen, fitted, known, people, warnings, lifted)
 
 
 def read_scene(
@@ -103,11 +101,9 @@ def read_scene(
         people = reader.people(reading, fitted, body, config, near_px=near_px)
         if config.refine_scene:
             people, fitted = refine_people(people, fitted, body, config)
-        if seen.was_fitted:
-            warnings += doubts(fitted, int(seen.people.found_whole.sum()), known)
         warnings += patch_reader.doubts(people, len(seen.people), body, reader.trained_for)
         others = lift_without_place(seen.others, fitted, body, lift.load(), config)
-        scene = _scene(image_name, seen, fitted, people, warnings, {_OTHERS: others})
+        scene = _scene(image_name, seen, fitted, known, people, warnings, {_OTHERS: others})
     scene.diagnostics["versions"] |= {
         "network": "crowd3dnet",
         "network_weights": reader.weights_hash[:16],
@@ -121,7 +117,7 @@ def _camera(seen: Seen, known: KnownCamera, config: Config) -> tuple[Fitted | No
         return seen.fitted, []
     if not len(seen.people):
         looked = f"; {seen.looked.in_words()}" if seen.looked is not None else ""
-        return None, [f"no people were found{looked}"]
+        return None, ["; ".join([f"no people were found{looked}", *seen.why_nobody])]
     fitted = assume_camera(seen.people, known, config)
     view = f" with a field of view of {math.degrees(fitted.camera.fov_rad):.0f} degrees"
     return fitted, [
@@ -155,12 +151,13 @@ def _scene(
     image_name: str,
     seen: Seen,
     fitted: Fitted,
+    known: KnownCamera,
     people: People,
     warnings: Sequence[str],
     without_place: Mapping[str, People],
 ) -> Scene:
     """The scene of the people who stand on the ground, followed by those without a place, by reason."""
-    parts, groups, doubts = [people], [], list(warnings)
+    parts, groups, said = [people], [], []
     for reason, some in without_place.items():
         if not len(some):
             continue
@@ -169,9 +166,11 @@ def _scene(
         box = some.box_px
         where = [*box[:, :2].min(axis=0).tolist(), *box[:, 2:].max(axis=0).tolist()]
         groups.append({"reason": reason, "ids": parts[-1].id.tolist(), "box_px": where})
-        doubts.append(_where_without_place(reason, len(some), where))
-    diagnostics = _diagnostics(seen, fitted, doubts) | {"unplaced": groups}
+        said.append(_where_without_place(reason, len(some), where))
     everybody = People.cat(parts)
+    n_fitted_to = int(seen.people.found_whole.sum()) if seen.was_fitted else None
+    said = [*warnings, *doubts(everybody, fitted, known, n_fitted_to), *said]
+    diagnostics = _diagnostics(seen, fitted, said) | {"unplaced": groups}
     return Scene(fitted.camera, list(fitted.planes), everybody, image_name, BODY, diagnostics)
 
 
@@ -184,11 +183,11 @@ def _where_without_place(reason: str, count: int, box_px: Sequence[float]) -> st
 
 
 def _diagnostics(seen: Seen, fitted: Fitted | None, warnings: Sequence[str]) -> dict[str, Any]:
-    doubts = list(warnings)
+    said = list(warnings)
     if seen.looked is not None and seen.looked.stopped_by is not None and len(seen.people):
-        doubts.append(seen.looked.in_words())
+        said.append(seen.looked.in_words())
     return {
-        "warnings": doubts,
+        "warnings": said,
         "tiles": seen.n_tiles,
         "detections": seen.n_detections,
         "rounds": seen.rounds,
@@ -199,17 +198,3 @@ def _diagnostics(seen: Seen, fitted: Fitted | None, warnings: Sequence[str]) -> 
         ),
         "versions": {"crowd3d": __version__, "torch": torch.__version__, "numpy": np.__version__},
     }
-
-
-def doubts(fitted: Fitted, n_people: int, known: KnownCamera) -> list[str]:
-    """Warnings, in words, about a camera that was fitted to `n_people` people."""
-    found = []
-    focal_sd = float(np.sqrt(fitted.covariance[0, 0]))
-    if known.camera is None and focal_sd > _UNSURE_FOCAL_SD:
-        found.append(
-            f"the field of view is uncertain: the people allow a focal length {focal_sd:.0%} shorter or longer "
-            "(one standard deviation); give --focal-px or --fov if you know it"
-        )
-    if n_people < FEW_PEOPLE:
-        found.append(f"only {n_people} people determine camera and ground; distances are rough")
-    return found

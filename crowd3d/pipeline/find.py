@@ -15,6 +15,7 @@ from crowd3d.ground.crowds import largest_crowd
 from crowd3d.ground.edges import find_structure
 from crowd3d.ground.fit import NOTHING_ELSE, Evidence, fit_again, fit_camera
 from crowd3d.picture.reading import Reading
+from crowd3d.pipeline import nobody
 from crowd3d.pipeline.looked import Looked
 from crowd3d.pipeline.search import Search
 from crowd3d.scene.detections import Detections
@@ -25,6 +26,7 @@ from optim.ground.report import MIN_EXPLAINED
 
 # Another round is not needed once predicted heights change by less than this fraction.
 _SETTLED = 0.10
+_JUDGED_PX = 1024  # longer side of the copy of a picture in which nobody was found
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Seen:
         evidence: what else the camera was fitted to.
         others: people who are clearly seen, but do not agree with camera and ground.
         looked: what of the picture was looked at; None if nobody was searched.
+        why_nobody: what may have kept people from being found, if nobody was.
     """
 
     people: Detections
@@ -51,6 +54,7 @@ class Seen:
     evidence: Evidence = NOTHING_ELSE
     others: Detections = field(default_factory=Detections.empty)
     looked: Looked | None = None
+    why_nobody: tuple[str, ...] = ()
 
     @property
     def was_fitted(self) -> bool:
@@ -112,6 +116,11 @@ def _seen(
         engine = search.detector.engine
         engine.rest()  # another network comes
         people = settle_sides(people, search.reading, search.known, fitted, search.config, engine)
+    why: tuple[str, ...] = ()
+    if not len(people) and not len(others):
+        picture = search.reading.source.thumbnail(_JUDGED_PX)
+        config = search.config
+        why = nobody.reasons(found, picture, config.min_person_px, config.min_probability)
     return Seen(
         people,
         fitted,
@@ -122,6 +131,7 @@ def _seen(
         evidence,
         others,
         search.looked(Detections.cat([people, others])),
+        why,
     )
 
 

@@ -63,6 +63,7 @@ class Fitter:
         self.lines: Evidence | None = None
         self.depths: Evidence | None = None
         self.lines_say = "not given"
+        self.lines_apart_sd = 0.0  # how far they contradict the people, where they do
         self.view = self._best_start()
         for _ in range(2):
             self.view = minimise(self.problem, self.view, self.population)
@@ -156,6 +157,7 @@ class Fitter:
         distance = float(np.sqrt(apart @ np.linalg.solve(of_people, apart)))
         if distance > _DISAGREEMENT_SD:
             self.lines_say = f"contradict the people by {distance:.1f} standard deviations"
+            self.lines_apart_sd = distance
             return
         self.lines, self.view = mixture, together
         self.lines_say = (

@@ -226,6 +226,7 @@ def _result(fit: Fitter) -> GroundCameraFit:
             total,
             fit.starts_tried,
             fit.lines_say,
+            fit.lines_apart_sd,
         ),
         distortion=_in_focal_lengths(given, focal),
     )

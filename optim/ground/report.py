@@ -29,6 +29,7 @@ def write_report(
     total: int,
     starts_tried: int,
     lines: str,
+    lines_apart_sd: float,
 ) -> dict[str, Any]:
     """Plain values for JSON; people are named by their row in the input."""
     log_sd = math.sqrt(max(float(covariance[0, 0]), 0.0))
@@ -46,6 +47,7 @@ def write_report(
         "principal_point": "given" if given.center_is_given else "assumed at the centre",
         "focal": _focal_source(given),
         "lines": lines,
+        "lines_apart_sd": lines_apart_sd,
         "focal_determined": bool(determined),
         "focal_interval_90_px": [focal_px * math.exp(s * Z90 * log_sd) for s in (-1.0, 1.0)],
         "gravity": "given" if given.normal is not None else "estimated",
