@@ -38,7 +38,8 @@ class Node:
         """The whole file; raises DataError if it is missing or no JSON."""
         path = Path(path)
         try:
-            text = path.read_text(encoding="utf-8")
+            data = path.read_bytes()
+            text = data.decode(json.detect_encoding(data))  # byte order marks are not part of the text
         except OSError as error:
             raise DataError(f"cannot read {path}: {error.strerror or error}") from None
         except UnicodeDecodeError:

@@ -184,7 +184,7 @@ def _where_without_place(reason: str, count: int, box_px: Sequence[float]) -> st
 
 
 def _diagnostics(seen: Seen, fitted: Fitted | None, warnings: Sequence[str]) -> dict[str, Any]:
-    doubts = list(warnings)
+    doubts = [*seen.warnings, *warnings]
     if seen.looked is not None and seen.looked.stopped_by is not None and len(seen.people):
         doubts.append(seen.looked.in_words())
     return {
