@@ -65,8 +65,8 @@ def reconstruct(
             run is killed and started again with the same folder, it continues after the last finished tiles
             and ends with the same bytes.
         progress: is called at every stage and step, see `crowd3d.progress.Progress`.
-        keypoints: file with the user's own 2D poses, used instead of the detector; the formats are described
-            in `crowd3d.data.keypoint_files`.
+        keypoints: file or folder with the user's own 2D poses, used instead of the detector; the formats are
+            described in `crowd3d.data.keypoint_files`.
         ray: address of a Ray cluster over whose cores the picture is spread; "auto" for the cluster of this
             machine. The bytes are those of a run without it.
 

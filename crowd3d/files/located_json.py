@@ -38,8 +38,7 @@ class Node:
         """The whole file; raises DataError if it is missing or no JSON."""
         path = Path(path)
         try:
-            data = path.read_bytes()
-            text = data.decode(json.detect_encoding(data))  # byte order marks are not part of the text
+            text = path.read_text(encoding="utf-8-sig")
         except OSError as error:
             raise DataError(f"cannot read {path}: {error.strerror or error}") from None
         except UnicodeDecodeError:
