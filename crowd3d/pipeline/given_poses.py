@@ -19,7 +19,7 @@ from tiling import ImageSource
 def people_of_poses(
     given: GivenPoses, source: ImageSource, known: KnownCamera, config: Config
 ) -> Seen:
-    """Fit camera and ground to the given people. All of them are kept, because the user chose them.
+    """Fit camera and ground to the given people. Everybody in the picture is kept, because the user chose them.
 
     Args:
         given: what a file says, see `crowd3d.data.keypoint_files`.

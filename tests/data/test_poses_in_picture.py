@@ -98,7 +98,7 @@ def test_people_and_joints_outside():
     some[1, 16] = [-9 * SIZE[0], 5, 0.9]
     found, said = in_picture(GivenPoses(replace(CROWD, keypoints_px=some)), SIZE)
     assert len(found) == 29 and said[0].startswith("1 of 30 given people are outside")
-    assert said[1].startswith("1 joints") and found.keypoints_px[0, 16, 2] == 0
+    assert said[1].startswith("1 of the given joints") and found.keypoints_px[0, 16, 2] == 0
     with pytest.raises(DataError, match="of this picture in this size"):
         in_picture(GivenPoses(changed(CROWD, (2.0, 2.0))), SIZE)
 

@@ -60,6 +60,28 @@ def test_nobody_is_an_answer():
     assert seen.fitted is None and len(seen.people) == 0
 
 
+def test_what_was_assumed_of_poses_reaches_terminal_and_scene(tmp_path):
+    picture = tmp_path / "crowd.png"
+    cv2.imwrite(str(picture), np.full((SIZE[1], SIZE[0], 3), 90, np.uint8))
+    people = standing(12)
+    people.keypoints_px[..., :2] /= SIZE
+    people.box_px /= np.tile(SIZE, 2)
+    write_poses(tmp_path / "poses.json", {"crowd.jpg": people}, "openpose")
+    options = [
+        "--keypoints",
+        str(tmp_path / "poses.json"),
+        "--fov",
+        "60",
+        "-o",
+        str(tmp_path / "out"),
+    ]
+    result = CliRunner().invoke(main, ["reconstruct", str(picture), *options])
+    assert result.exit_code == 0, result.output
+    warnings = Scene.load(tmp_path / "out").diagnostics["warnings"]
+    assert any("between 0 and 1" in warning for warning in warnings)
+    assert all(warning in result.output for warning in warnings)
+
+
 def test_from_the_command_line_to_the_files(tmp_path):
     picture = tmp_path / "crowd.png"
     cv2.imwrite(str(picture), np.full((SIZE[1], SIZE[0], 3), 90, np.uint8))

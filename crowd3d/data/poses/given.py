@@ -12,6 +12,7 @@ from crowd3d.scene.detections import Detections
 
 ANY_PICTURE = ""  # name of a file's only picture where the file does not say which it is
 
+_FARTHEST = 1e9  # of a coordinate: no picture is as large, and its square is still a number
 _BOX_MARGIN = 0.1  # of the joints' extent, on either side: heads and feet reach beyond the joints
 
 
@@ -74,6 +75,7 @@ def detections_of(people: Sequence[Person]) -> Detections:
     points[..., 2] = points[..., 2].clip(0, 1)
     seen = points[..., 2] > 0
     points[~seen] = 0
+    points[..., :2] = points[..., :2].clip(-_FARTHEST, _FARTHEST)
     rows = np.flatnonzero(seen.any(axis=1)).tolist()
     if not rows:
         return Detections.empty()
@@ -82,7 +84,7 @@ def detections_of(people: Sequence[Person]) -> Detections:
     score = points[..., 2].mean(axis=1)
     for i, row in enumerate(rows):
         person = people[row]
-        boxes[i] = boxes[i] if person.box is None else person.box
+        boxes[i] = boxes[i] if person.box is None else person.box.clip(-_FARTHEST, _FARTHEST)
         score[i] = score[i] if person.score is None else person.score
     none = np.zeros(len(rows), np.int64)
     return Detections(score, score.copy(), boxes, points, none > 0, none)

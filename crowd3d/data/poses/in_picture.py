@@ -66,7 +66,7 @@ def _inside(people: Detections, size_px: Size) -> tuple[Detections, list[str]]:
         )
     if n_far:
         notes.append(
-            f"{n_far} joints of given people are far outside the picture and count as not seen"
+            f"{n_far} of the given joints are far outside the picture and count as not seen"
         )
     if share > _MANY_OUTSIDE:
         notes.append(

@@ -15,6 +15,7 @@ from crowd3d.files.located_json import Node
 
 KEYS = ("pose_landmarks", "poseLandmarks", "landmarks", "landmark")
 _COUNT = 33
+_DEEPEST = 6  # lists and objects around a landmark, in the forms that occur
 
 
 def is_landmark(value: object) -> bool:
@@ -37,13 +38,15 @@ def read_landmarks(whole: Node) -> PoseFile:
     return PoseFile({ANY_PICTURE: people}, is_normalised=True)
 
 
-def _everybody(node: Node) -> list[Floats]:
+def _everybody(node: Node, depth: int = 0) -> list[Floats]:
+    if depth > _DEEPEST:
+        node.fail("lists in lists in lists, and no landmark")
     if isinstance(node.value, dict):
         inner = next((found for key in KEYS if (found := node.get(key)) is not None), None)
-        return [] if inner is None else _everybody(inner)
+        return [] if inner is None else _everybody(inner, depth + 1)
     parts = list(node)
     if not parts or not is_landmark(parts[0].value):
-        return [person for part in parts for person in _everybody(part)]
+        return [person for part in parts for person in _everybody(part, depth + 1)]
     if len(parts) != _COUNT:
         node.fail(f"{len(parts)} landmarks where MediaPipe's {_COUNT} belong")
     return [np.array([_landmark(part) for part in parts])]

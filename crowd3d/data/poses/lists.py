@@ -78,7 +78,7 @@ def _scored(frames: dict[str, list[Person]]) -> PoseFile:
 def _person(part: Node, joint_set: JointSet | None = None) -> Person | None:
     """One person, or None if the list's element is something else than a person, or has no joints."""
     kind = part.get("name")
-    if kind is not None and kind.text().casefold() != "person":
+    if kind is not None and "class" in part.value and kind.text().casefold() != "person":
         return None  # ultralytics: a car
     keypoints = part["keypoints"]
     if isinstance(keypoints.value, dict):

@@ -28,7 +28,7 @@ Kind = Literal[
 OPENPOSE_SUFFIX = "_keypoints"
 _PIFPAF_SUFFIX = ".predictions"
 _LISTED = "alphapose-results.json"  # AlphaPose writes it beside `sep-json/`
-# At most so many people are read of one picture: each takes about 10 ms and 0.1 MB in the stages that follow.
+# Of one picture: each of them takes about 8 ms and 0.1 MB in the stages that follow.
 MOST_PEOPLE = 20_000
 
 
@@ -93,18 +93,15 @@ def _kind_of_object(value: dict[str, object]) -> Kind | None:
         return "mediapipe"
     if value and all(openpose.is_frame(frame) for frame in value.values()):
         return "alphapose"
-    if all(isinstance(people, list) for people in value.values()):
-        is_by_name = any(isinstance(person, dict) for people in value.values() for person in people)  # type: ignore[attr-defined]
-        return "alphapose" if is_by_name else "3dcrowdnet"
-    return None
+    listed = [people for people in value.values() if isinstance(people, list)]
+    if len(listed) < len(value):
+        return None
+    is_object = any(isinstance(person, dict) for people in listed for person in people)
+    return "alphapose" if is_object else "3dcrowdnet"
 
 
 def _kind_of_list(value: list[object]) -> Kind | None:
-    parts = (
-        value
-        if not any(isinstance(p, list) for p in value)
-        else [q for p in value if isinstance(p, list) for q in p]
-    )
+    parts = [q for p in value for q in (p if isinstance(p, list) else [p])]
     told = [p for p in parts if isinstance(p, dict) and ("keypoints" in p or "instances" in p)]
     if not told:
         return None if parts else "alphapose"

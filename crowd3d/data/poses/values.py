@@ -72,7 +72,7 @@ def with_scores(people: Sequence[Person]) -> list[str]:
     if not is_there.any():
         return []
     notes = []
-    is_lacking = np.isnan(third) if np.nansum(third) else np.ones(third.shape, bool)
+    is_lacking = np.isnan(third) if np.nan_to_num(third).any() else np.ones(third.shape, bool)
     if is_lacking[is_there].any():
         third = np.where(is_lacking, is_there, third)
         notes.append(
