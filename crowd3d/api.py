@@ -13,7 +13,7 @@ import tiling
 from crowd3d import body as bodies
 from crowd3d import config as configs
 from crowd3d.config import Config
-from crowd3d.data.keypoint_files import poses_of
+from crowd3d.data.poses.reading import poses_of_picture
 from crowd3d.errors import OutputError
 from crowd3d.models.ray_engine import spread_over
 from crowd3d.picture.camera_hint import CameraHint
@@ -65,8 +65,8 @@ def reconstruct(
             run is killed and started again with the same folder, it continues after the last finished tiles
             and ends with the same bytes.
         progress: is called at every stage and step, see `crowd3d.progress.Progress`.
-        keypoints: file with the user's own 2D poses, used instead of the detector; the formats are described
-            in `crowd3d.data.keypoint_files`.
+        keypoints: file or folder with the user's own 2D poses, used instead of the detector; the formats are
+            described in `crowd3d.data.keypoint_files`.
         ray: address of a Ray cluster over whose cores the picture is spread; "auto" for the cluster of this
             machine. The bytes are those of a run without it.
 
@@ -80,7 +80,7 @@ def reconstruct(
     chosen = choose(model)
     check_weights(settings)
     reader = None if chosen.reader is None else build_reader(chosen.reader, device, settings)
-    poses = None if keypoints is None else poses_of(keypoints, Path(image).name)
+    poses = None if keypoints is None else poses_of_picture(keypoints, Path(image).name)
     report = progress if progress is not None else Progress(enabled=False)
     seconds: dict[str, float] = {}
     limits = settings.max_pixels, settings.memory_gb

@@ -85,7 +85,7 @@ _RECONSTRUCT: tuple[Option, ...] = (
         metavar="FILE",
         type=click.Path(path_type=Path),
         help="Your own 2D poses instead of the detector: "
-        "AlphaPose, OpenPose (file or folder), COCO, 3DCrowdNet.",
+        "AlphaPose, OpenPose, COCO, MMPose and others, see formats.md; a file or a folder.",
     ),
     click.option(
         "--head-detector",

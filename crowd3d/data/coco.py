@@ -53,28 +53,50 @@ def load(path: str | Path) -> DataSet:
     return DataSet("coco", frames)
 
 
-def keypoint_names(whole: Node) -> list[str]:
-    """Names of the person category's keypoints, in the file's order."""
+def person_category(whole: Node) -> Node:
+    """The file's category "person", however it is spelled."""
     for category in whole["categories"]:
-        if category["name"].text() == "person":
-            return [name.text() for name in category["keypoints"]]
+        if category["name"].text().strip().casefold() == "person":
+            return category
     whole["categories"].fail("there is no category 'person'")
 
 
-def by_image(whole: Node) -> list[tuple[Node, list[Node]]]:
-    """Each picture of a COCO-style file with its annotations, in order; ids are checked."""
-    images: dict[int, Node] = {}
+def keypoint_names(whole: Node) -> list[str]:
+    """Names of the person category's keypoints, in the file's order."""
+    return [name.text() for name in person_category(whole)["keypoints"]]
+
+
+def identity(node: Node) -> str:
+    """An id as text: 7, 7.0 and "7" are one."""
+    value = node.value
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        node.fail(f"{type(value).__name__} where a name or a whole number belongs")
+    return str(value)
+
+
+def by_image(whole: Node, orphans: list[Node] | None = None) -> list[tuple[Node, list[Node]]]:
+    """Each picture of a COCO-style file with its annotations, in order; ids are checked.
+
+    Args:
+        orphans: gets the annotations of pictures that are not listed, which are a mistake if not given.
+    """
+    images: dict[str, Node] = {}
     for image in whole["images"]:
-        number = image["id"].integer()
+        number = identity(image["id"])
         if number in images:
             image["id"].fail(f"two pictures have the id {number}")
         images[number] = image
-    people: dict[int, list[Node]] = {number: [] for number in images}
+    people: dict[str, list[Node]] = {number: [] for number in images}
     for annotation in whole["annotations"]:
-        number = annotation["image_id"].integer()
-        if number not in people:
+        number = identity(annotation["image_id"])
+        if number in people:
+            people[number].append(annotation)
+        elif orphans is not None:
+            orphans.append(annotation)
+        else:
             annotation["image_id"].fail(f"there is no picture with the id {number}")
-        people[number].append(annotation)
     return [(images[number], people[number]) for number in images]
 
 

@@ -38,7 +38,7 @@ class Node:
         """The whole file; raises DataError if it is missing or no JSON."""
         path = Path(path)
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")
         except OSError as error:
             raise DataError(f"cannot read {path}: {error.strerror or error}") from None
         except UnicodeDecodeError:

@@ -117,7 +117,7 @@ def _camera(seen: Seen, known: KnownCamera, config: Config) -> tuple[Fitted | No
         return seen.fitted, []
     if not len(seen.people):
         looked = f"; {seen.looked.in_words()}" if seen.looked is not None else ""
-        return None, ["; ".join([f"no people were found{looked}", *seen.why_nobody])]
+        return None, [f"no people were found{looked}"]
     fitted = assume_camera(seen.people, known, config)
     view = f" with a field of view of {math.degrees(fitted.camera.fov_rad):.0f} degrees"
     return fitted, [
@@ -183,7 +183,7 @@ def _where_without_place(reason: str, count: int, box_px: Sequence[float]) -> st
 
 
 def _diagnostics(seen: Seen, fitted: Fitted | None, warnings: Sequence[str]) -> dict[str, Any]:
-    said = list(warnings)
+    said = [*warnings, *seen.warnings]
     if seen.looked is not None and seen.looked.stopped_by is not None and len(seen.people):
         said.append(seen.looked.in_words())
     return {

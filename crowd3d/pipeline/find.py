@@ -42,7 +42,7 @@ class Seen:
         evidence: what else the camera was fitted to.
         others: people who are clearly seen, but do not agree with camera and ground.
         looked: what of the picture was looked at; None if nobody was searched.
-        why_nobody: what may have kept people from being found, if nobody was.
+        warnings: what is doubtful about the people, or why nobody was found, in words.
     """
 
     people: Detections
@@ -54,7 +54,7 @@ class Seen:
     evidence: Evidence = NOTHING_ELSE
     others: Detections = field(default_factory=Detections.empty)
     looked: Looked | None = None
-    why_nobody: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def was_fitted(self) -> bool:

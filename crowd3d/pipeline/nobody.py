@@ -35,9 +35,8 @@ def reasons(
         )
     elif _flat_share(grey) > _FLAT_SHARE:
         said.append(
-            f"{_flat_share(grey):.0%} of it is plain colour, as in a drawing or a chart: only photographs of "
-            "people "
-            "are understood"
+            f"{_flat_share(grey):.0%} of the picture is plain colour, as in a drawing or a chart: only "
+            "photographs of people are understood"
         )
     found = found.filter(np.argsort(-found.quality, kind="stable")[:_LIKELIEST])
     height = np.where(
@@ -46,8 +45,7 @@ def reasons(
     if len(height) >= _SOME and np.median(height) < min_person_px:
         said.append(
             f"what looked most like people is {np.median(height):.0f} px tall (median of {len(height)}), and "
-            "nobody "
-            f"under {min_person_px:.0f} px is looked for: take a larger picture, or --min-person-px"
+            f"nobody under {min_person_px:.0f} px is looked for: take a larger picture, or --min-person-px"
         )
     if not said:
         said.append(

@@ -23,6 +23,8 @@ from optim.projection import FloatArray
 # narrower (by `_NARROW`), a second grid in standard deviations of the posterior follows.
 _NODES = (-1.5, -0.75, 0.0, 0.75, 1.5)
 _NARROW = 0.75
+# The grid needs dozens of fits. So many people say well enough where the centre is; all of them say the rest.
+_ENOUGH_PEOPLE = 2000
 
 _Fit = Callable[[FloatArray], GroundCameraFit]
 
@@ -53,16 +55,21 @@ def fit_with_free_center(
     middle_px = np.array([image_size[0] / 2, image_size[1] / 2])
     bent = lens if lens is not None and lens.is_bent else None
 
-    def fit_at(offset: FloatArray) -> GroundCameraFit:
+    def fit_at(
+        offset: FloatArray, points: npt.ArrayLike, options: dict[str, Any]
+    ) -> GroundCameraFit:
         """Of the principal point, and of k1, in standard deviations of their priors."""
         if bent is not None:
-            options["distortion"] = (bent.k1 + offset[1] * bent.sd, 0.0)
-            options["distortion_unit_px"] = bent.unit_px
+            lens_k1 = (bent.k1 + offset[1] * bent.sd, 0.0)
+            options = options | {"distortion": lens_k1, "distortion_unit_px": bent.unit_px}
         center_px = middle_px + np.array([offset[0] * center_sd_px, 0.0])
-        return fit_ground_camera(keypoints, image_size, center_px=center_px, **options)
+        return fit_ground_camera(points, image_size, center_px=center_px, **options)
 
-    mean, covariance, slopes = _posterior(fit_at, 1 if bent is None else 2)
-    fit = fit_at(mean)
+    some, of_some = _some_people(keypoints, options)
+    mean, covariance, slopes = _posterior(
+        lambda offset: fit_at(offset, some, of_some), 1 if bent is None else 2
+    )
+    fit = fit_at(mean, keypoints, options)
     sd = np.sqrt(np.diag(covariance))
     said = {
         "principal_point": f"estimated across the picture: {mean[0] * center_sd_px:+.0f} px from the centre, "
@@ -79,6 +86,22 @@ def fit_with_free_center(
         covariance=fit.covariance + slopes @ covariance @ slopes.T,
         report={**fit.report, **said},
     )
+
+
+def _some_people(
+    keypoints: npt.ArrayLike, options: dict[str, Any]
+) -> tuple[npt.ArrayLike, dict[str, Any]]:
+    """At most `_ENOUGH_PEOPLE`, spread over the picture, and the options with what is known of these."""
+    points = np.asarray(keypoints, dtype=np.float64)
+    if points.ndim != 3 or len(points) <= _ENOUGH_PEOPLE:
+        return keypoints, options
+    # Sorted, so that the order of the people does not matter; neighbours in that order lie side by side.
+    order = np.lexsort(np.nan_to_num(points).reshape(len(points), -1).T[::-1])
+    rows = np.sort(order[np.linspace(0, len(points) - 1, _ENOUGH_PEOPLE).round().astype(np.int64)])
+    depths = options.get("depth_prior")
+    if depths is not None:
+        options = options | {"depth_prior": tuple(np.asarray(values)[rows] for values in depths)}
+    return points[rows], options
 
 
 def _posterior(fit_at: _Fit, unknowns: int) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -123,8 +123,15 @@ def test_coco_visibility_and_results(tmp_path):
     results = [{"image_id": 9, "category_id": 1, "keypoints": [1.0, 2.0, 0.4] * 17, "score": 0.8}]
     path = put(tmp_path / "y.json", results)
     assert read_poses(path)["9"].score[0] == 0.8
+    assert len(poses_of(path, "a.jpg")) == 1  # a file's only picture, which has a number
+    two = put(
+        tmp_path / "z.json",
+        [*results, {**results[0], "image_id": 10.0}, {**results[0], "image_id": "11"}],
+    )
+    assert list(read_poses(two)) == ["9", "10", "11"]
+    assert len(poses_of(two, "frame_000010.png")) == 1
     with pytest.raises(DataError, match="has nothing on the picture a"):
-        poses_of(path, "a.jpg")
+        poses_of(two, "a.jpg")
 
 
 GOOD = {"image_id": "a.jpg", "keypoints": [1.0, 2.0, 0.5] * 17, "score": 1.0}
@@ -139,11 +146,18 @@ GOOD = {"image_id": "a.jpg", "keypoints": [1.0, 2.0, 0.5] * 17, "score": 1.0}
         (3, "no file of 2D poses that is known"),
         ([GOOD, {**GOOD, "keypoints": [1.0] * 50}], r"\[1\]\.keypoints: 50 numbers"),
         ([GOOD, {**GOOD, "keypoints": ["a"] * 51}], r"\[1\]\.keypoints.*numbers"),
-        ([GOOD, {**GOOD, "image_id": 3}], r"\[1\]\.image_id: int where a string"),
+        (
+            [GOOD, {**GOOD, "image_id": 3.5}],
+            r"\[1\]\.image_id: float where a name or a whole number",
+        ),
+        ([GOOD, {**GOOD, "keypoints": "no"}], r"\[1\]\.keypoints: str where a list of keypoints"),
+        ([{"keypoints": [[1, 2]] * 17, "keypoint_scores": [1] * 16}], r"\[0\]\.keypoint_scores"),
+        ([{"keypoints": {"x": [1.0] * 5, "y": [1.0] * 5}}], "5 joints where 17"),
+        ({"pose_landmarks": [[{"x": 0.5, "y": 0.5}] * 32]}, "32 landmarks where MediaPipe's 33"),
         ([GOOD, {"image_id": "b"}], r"\[1\]: there is no 'keypoints'"),
         ([{**GOOD, "box": [1, 2, -3, 4]}], "negative width"),
         ([{**GOOD, "box": [1, 2, 3]}], r"\[0\]\.box"),
-        ({"people": [{"pose_keypoints_2d": [0.0] * 51}]}, "51 numbers where 75 or 54"),
+        ({"people": [{"pose_keypoints_2d": [0.0] * 51}]}, "51 numbers where 75 or 54 or 45"),
         ({"people": 3}, "people: int where a list"),
         ({"a.jpg": [[[1, 2, 3]] * 16]}, r'\["a\.jpg"\]\[0\]: 16 joints'),
         ({"a.jpg": [[[1, 2]] * 17]}, r"\[0\]\[0\]: a joint is"),

@@ -91,3 +91,18 @@ def test_centres_that_make_lines_contradict_the_people_gain_nothing_by_it():
     assert abs(fit.center_px[0] - SIZE[0] / 2) < 60
     assert np.log(fit.focal_px / FOCAL_PX) == pytest.approx(0.0, abs=0.03)
     assert fit.covariance[0, 0] < alone.covariance[0, 0]
+
+
+def test_some_of_many_people_place_it_and_all_say_the_rest(monkeypatch):
+    people = _crowd(400, SIZE[0] / 2 + 120.0, seed=6)
+    known = {"center_sd_px": 80.0, "focal_px": FOCAL_PX}
+    whole = fit_with_free_center(people, SIZE, **known)
+    monkeypatch.setattr("optim.ground.principal_point._ENOUGH_PEOPLE", 250)
+    depths = np.full(400, np.nan), np.ones(400)
+    fits = [
+        fit_with_free_center(rows, SIZE, depth_prior=depths, **known)
+        for rows in (people, people[::-1])
+    ]
+    assert fits[0].center_px == pytest.approx(fits[1].center_px, abs=1e-6)
+    assert fits[0].center_px[0] == pytest.approx(whole.center_px[0], abs=40)  # as far as their spread allows
+    assert fits[0].report["people"] == 400 and len(fits[0].inlier) == 400
