@@ -75,9 +75,8 @@ def _of_fit(fitted: Fitted, n_people: int, known: KnownCamera) -> list[str]:
     if apart > _LINES_APART_SD:
         found.append(
             f"straight edges in the picture contradict the people about what is upright, by {apart:.0f} "
-            "standard "
-            "deviations, and were not used: the ground may slope, or the lens bend straight lines; check the "
-            "overlay"
+            "standard deviations, and were not used: the ground may slope, or the lens bend straight lines; "
+            "check the overlay"
         )
     return found
 
@@ -88,8 +87,7 @@ def _of_camera(camera: Camera, planes: Sequence[Plane]) -> list[str]:
     if not camera.is_panorama and fov_deg > _WIDE_FOV_DEG:
         found.append(
             f"the field of view of {fov_deg:.0f} degrees is wider than ordinary lenses have: if the picture "
-            "is from "
-            "a fisheye lens or stitched, give --projection"
+            "is from a fisheye lens or stitched, give --projection"
         )
     height_m = planes[0].offset_m
     low_m, high_m = _CAMERA_HEIGHTS_M
@@ -129,8 +127,7 @@ def _of_statures(stature_m: FloatArray, camera: Camera, known: KnownCamera) -> l
     )
     return [
         f"{'; '.join(found)}: either the ground is not one level here (stairs, a slope, a stand; allow more "
-        "levels "
-        f"with --max-planes), or {blamed}"
+        f"levels with --max-planes), or {blamed}"
     ]
 
 
@@ -139,6 +136,5 @@ def _of_unplaced(n_unplaced: int, n_people: int) -> list[str]:
         return []
     return [
         f"{n_unplaced / n_people:.0%} of the people do not fit the ground: if the place has several levels, "
-        "allow "
-        "them with --max-planes; if the picture is a collage, cut it"
+        "allow them with --max-planes; if the picture is a collage, cut it"
     ]
