@@ -1,13 +1,15 @@
 """How real lenses bend a picture, and back: the models of OpenCV, in focal lengths from the principal point.
 
-`brown`: radial, tangential and thin-prism terms on the tangents x / z, y / z (Brown 1966; the rational form of
-Claus & Fitzgibbon 2005), coefficients in OpenCV's order: k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4; those left
-out at the end are 0.
+`brown`: radial, tangential and thin-prism terms on the tangents x / z, y / z (Brown 1966; OpenCV's calib3d
+documentation has the formulas), coefficients in OpenCV's order: k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4;
+those left out at the end are 0.
 
-`fisheye`: a polynomial of the angle from the axis (Kannala & Brandt 2006), k1, k2, k3, k4. It sees beyond 90 degrees.
+`fisheye`: a polynomial of the angle from the axis (Kannala & Brandt 2006), k1, k2, k3, k4. It sees beyond 90
+degrees.
 
-A polynomial that was fitted to part of a picture may fold back outside it. From the radius where it is nearly flat
-on, it is continued as a straight line. So both directions are defined everywhere and inverse to each other.
+A polynomial that was fitted to part of a picture may fold back outside it. From the radius where it is nearly
+flat on, it is continued as a straight line. So both directions are defined everywhere, and one is the inverse of
+the other.
 """
 
 from __future__ import annotations
@@ -27,13 +29,13 @@ COUNTS = {BROWN: (2, 4, 5, 8, 12), FISHEYE: (4,)}  # of coefficients
 NONE = (0.0, 0.0)  # a lens that does not bend
 
 MIN_DEPTH = 1e-9  # points nearer the principal plane than this have no pixel
-_MIN_SLOPE = 0.1  # of the seen radius over the true one, from which on the model is continued as a straight line
+_MIN_SLOPE = 0.1  # of the seen radius over the true one, from which on the model is a straight line
 _BEFORE_POLE = 0.999  # of the radius where the rational form is infinite
 _RADIUS_STEPS, _SHIFT_STEPS = 100, 60  # at most; a handful is enough for any real lens
 _EXACT = 1e-15  # of a radius
 _STILL = 1e-13  # of a tangent: far below a thousandth of a pixel in any picture
 _TINY = 1e-12
-# A coefficient times focal length to this power bends the same pixels, see `for_focal`.
+# By which power of the focal length a coefficient grows with it, see `for_focal`.
 _POWERS = (2, 4, 1, 1, 6, 2, 4, 6, 1, 3, 1, 3)
 
 
@@ -54,7 +56,9 @@ def for_focal(
     return tuple(c * ratio**power for c, power in zip(coefficients, _POWERS, strict=False))
 
 
-def to_picture(points: FloatArray, coefficients: tuple[float, ...], lens: str = BROWN) -> FloatArray:
+def to_picture(
+    points: FloatArray, coefficients: tuple[float, ...], lens: str = BROWN
+) -> FloatArray:
     """Where points of the camera frame are seen.
 
     Args:
@@ -111,8 +115,8 @@ def reach(coefficients: tuple[float, ...], lens: str = BROWN) -> float:
 def _tangents(seen: FloatArray, coefficients: tuple[float, ...]) -> FloatArray:
     """(..., 2) x / z and y / z of what a `brown` lens shows at (..., 2).
 
-    Without the tangential terms it is one radius for each point. They are small: what they shift is taken away, and
-    found again from the result, until nothing moves.
+    Without the tangential terms it is one radius for each point. They are small: what they shift is taken
+    away, and found again from the result, until nothing moves.
     """
     curve = _curve(coefficients, BROWN)
 
@@ -174,7 +178,7 @@ class _Curve:
         return self._with_slope(radius)[0]
 
     def true(self, seen: FloatArray) -> FloatArray:
-        """True radii of seen ones: Newton's method, by halves where it would leave what is known of the root."""
+        """True radii of seen ones: Newton's method, by halves where it would leave the bracket of the root."""
         low, high = np.zeros_like(seen), seen / _MIN_SLOPE  # no slope is less
         radius = np.array(seen)
         for _ in range(_RADIUS_STEPS):
@@ -193,9 +197,13 @@ class _Curve:
         square = inside**2
         over, under = _value(self.over, square), _value(self.under, square)
         slope = over / under
-        slope = slope + 2 * square * (
-            _value(_slope(self.over), square) - slope * _value(_slope(self.under), square)
-        ) / under
+        slope = (
+            slope
+            + 2
+            * square
+            * (_value(_slope(self.over), square) - slope * _value(_slope(self.under), square))
+            / under
+        )
         beyond = radius - inside
         slope = np.where(beyond > 0, _MIN_SLOPE, np.maximum(slope, _MIN_SLOPE))
         return np.asarray(inside * over / under + _MIN_SLOPE * beyond), np.asarray(slope)
@@ -219,7 +227,7 @@ def _first_flat(curve: _Curve) -> float:
     over, under = np.array(curve.over), np.array(curve.under)
     mul = np.polynomial.polynomial.polymul
     add, sub = np.polynomial.polynomial.polyadd, np.polynomial.polynomial.polysub
-    turn = sub(mul(_slope(curve.over), under), mul(over, _slope(curve.under)))
+    turn: FloatArray = sub(mul(_slope(curve.over), under), mul(over, _slope(curve.under)))
     excess = sub(add(mul(over, under), mul([0.0, 2.0], turn)), _MIN_SLOPE * mul(under, under))
     flat, pole = _first_root(excess), _first_root(under)
     return math.sqrt(min(flat, pole * _BEFORE_POLE**2))

@@ -1,4 +1,4 @@
-"""How a perspective camera maps rays to pixels; `optim.lens` bends them, `optim.panorama` is the other projections.
+"""How a perspective camera maps rays to pixels; `optim.lens` bends them, `optim.panorama` is other projections.
 
 Pixels: origin at the top-left corner of the picture, u right, v down; the centre of the first
 pixel is (0.5, 0.5). Camera frame: x right, y down, z forward.

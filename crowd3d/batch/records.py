@@ -23,10 +23,10 @@ from crowd3d.config import Config
 from crowd3d.errors import Crowd3dError, OutputError
 from crowd3d.export import FILES
 from crowd3d.files import atomic, strict_json
+from crowd3d.picture import camera_files
 from crowd3d.picture.camera_hint import CameraHint
 from crowd3d.picture.opening import picture_identity
 from crowd3d.pipeline import run_key
-from crowd3d.scene.camera import Camera
 from crowd3d.scene.scene import Scene
 
 RECORD, TABLE = "batch.json", "batch.csv"
@@ -77,7 +77,8 @@ def settings_key(job: Job) -> str:
         DataError, ModelError, EnvironmentProblem: as for `crowd3d.pipeline.run_key.settings_key`.
     """
     if job.camera.camera_json is not None:
-        Camera.from_json(job.camera.camera_json)
+        camera_files.read(job.camera.camera_json)
+        _ = job.camera.ground
     else:
         job.camera.resolve(2000, 1000)  # any size that a whole sphere may have, too
     return run_key.settings_key(

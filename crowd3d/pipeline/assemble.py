@@ -24,11 +24,14 @@ from crowd3d.pipeline.find import Seen
 from crowd3d.pipeline.networks import check_crops
 from crowd3d.refine.crops import refine_crops
 from crowd3d.refine.whole_scene import refine_people
+from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import FEW_PEOPLE, Fitted
 from crowd3d.scene.known import KnownCamera
 from crowd3d.scene.people import People
 from crowd3d.scene.scene import Scene
+from crowd3d.scene.sizes import AGREES, agreement_of
 from crowd3d.version import __version__
+from optim.ground.report import MIN_EXPLAINED
 
 BODY, LEVEL = "open", "crowd"
 _OTHERS = "seen clearly, but not of the size that camera and ground predict there"
@@ -117,16 +120,19 @@ def read_scene(
 
 def _camera(seen: Seen, known: KnownCamera, config: Config) -> tuple[Fitted | None, list[str]]:
     """Camera and ground, assumed if people did not determine them; None without people. Also warnings."""
+    said = list(known.notes)
     if seen.fitted is not None:
-        return seen.fitted, []
+        return seen.fitted, said + contradictions(seen, known, config)
     if not len(seen.people):
         looked = f"; {seen.looked.in_words()}" if seen.looked is not None else ""
-        return None, [f"no people were found{looked}"]
+        return None, [*said, f"no people were found{looked}"]
     fitted = assume_camera(seen.people, known, config)
     view = f" with a field of view of {math.degrees(fitted.camera.fov_rad):.0f} degrees"
+    how = "a level camera" if known.ground.gravity is None else "a camera of the given gravity"
     return fitted, [
-        f"the camera could not be determined from {len(seen.people)} people; a level camera"
-        f"{'' if known.camera else view} was assumed, and distances are rough"
+        *said,
+        f"the camera could not be determined from {len(seen.people)} people; {how}"
+        f"{'' if known.camera else view} was assumed, and distances are rough",
     ]
 
 
@@ -213,3 +219,23 @@ def doubts(fitted: Fitted, n_people: int, known: KnownCamera) -> list[str]:
     if n_people < FEW_PEOPLE:
         found.append(f"only {n_people} people determine camera and ground; distances are rough")
     return found
+
+
+def contradictions(seen: Seen, known: KnownCamera, config: Config) -> list[str]:
+    """A warning, in words, if most people are not of the size that the given camera and ground predict."""
+    everybody = Detections.cat([seen.people, seen.others])
+    told = {
+        "camera": known.camera is not None,
+        "gravity": known.ground.gravity is not None,
+        "height": known.ground.height_m is not None,
+    }
+    if seen.fitted is None or not (told["gravity"] or told["height"]) or not len(everybody):
+        return []
+    agree = agreement_of(everybody, seen.fitted, config.stature_m) >= AGREES
+    if agree.mean() >= MIN_EXPLAINED:
+        return []
+    given = [name for name, is_given in told.items() if is_given]
+    return [
+        f"only {agree.sum()} of {len(agree)} people have the size that the given {' and '.join(given)} "
+        "predict; check their units and signs, and that the camera is this picture's"
+    ]

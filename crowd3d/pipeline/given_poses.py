@@ -9,7 +9,7 @@ import numpy as np
 from crowd3d.config import Config
 from crowd3d.errors import DataError
 from crowd3d.ground.edges import find_structure
-from crowd3d.ground.fit import Evidence, fit_again, fit_camera
+from crowd3d.ground.fit import Evidence, fit_again, fit_camera, given_ground
 from crowd3d.pipeline.find import Seen
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.known import KnownCamera
@@ -33,6 +33,8 @@ def people_of_poses(
     _check_place(found, source)
     people = found.filter(np.lexsort((found.box_px[:, 0], found.box_px[:, 1])))
     people = replace(people, is_cut=np.zeros(len(people), bool))
+    if (fixed := given_ground(known)) is not None:
+        return Seen(people, fixed, 0, len(people), 1, is_fixed=True)
     evidence = Evidence(find_structure(source, people.box_px, known, config))
     fitted = fit_camera(people, known, config, evidence)
     if fitted is not None:

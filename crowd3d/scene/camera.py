@@ -199,7 +199,11 @@ class Camera:
         With square pixels, and the same focal length and principal point; NaN where it would show nothing.
         """
         ideal = replace(self, distortion=lenses.NONE, lens=lenses.BROWN, pixel_aspect=1.0)
-        return np.asarray(points_px, np.float64) if ideal == self else ideal.project(self.rays(points_px))
+        return (
+            np.asarray(points_px, np.float64)
+            if ideal == self
+            else ideal.project(self.rays(points_px))
+        )
 
     def scaled(self, width: int, height: int) -> Camera:
         """The camera of the same picture at another size.
@@ -255,14 +259,17 @@ class Camera:
         """The inverse of `to_dict`; raises CameraError, which says what is missing, malformed or unknown."""
         for name in values:
             if name not in MEMBERS:
-                raise CameraError(f"the camera has an unknown {name!r}{nearest_name(name, MEMBERS)}")
+                raise CameraError(
+                    f"the camera has an unknown {name!r}{nearest_name(name, MEMBERS)}"
+                )
         try:
             width, height = int(values["width"]), int(values["height"])
+            center = _numbers(values.get("center_px", (width / 2, height / 2)), "center_px", 2)
             return cls(
                 width,
                 height,
                 float(values["focal_px"]),
-                _numbers(values.get("center_px", (width / 2, height / 2)), "center_px", 2),
+                (center[0], center[1]),
                 _numbers(values.get("distortion", lenses.NONE), "distortion"),
                 str(values.get("projection", "perspective")),
                 str(values.get("lens", lenses.BROWN)),

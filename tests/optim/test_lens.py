@@ -47,9 +47,7 @@ def test_the_fisheye_is_opencvs_too():
     theirs = cv2.fisheye.projectPoints(
         points[:, None], np.zeros(3), np.zeros(3), K, np.array(FISHEYE)
     )[0]
-    ours = project(
-        points, 1000.0, (2000, 1500), FISHEYE, lens=lenses.FISHEYE, pixel_aspect=1.01
-    )
+    ours = project(points, 1000.0, (2000, 1500), FISHEYE, lens=lenses.FISHEYE, pixel_aspect=1.01)
     np.testing.assert_allclose(ours, theirs[:, 0], atol=1e-8)
 
 
@@ -96,7 +94,9 @@ def test_a_radial_lens_is_invertible_even_where_its_model_folds_back(k1, k2, k3)
 
 
 def test_where_the_model_ends_is_known():
-    assert lenses.reach((0.1, 0.0)) == math.inf and lenses.reach(FISHEYE, lenses.FISHEYE) == math.inf
+    assert (
+        lenses.reach((0.1, 0.0)) == math.inf and lenses.reach(FISHEYE, lenses.FISHEYE) == math.inf
+    )
     end = math.sqrt(0.9 / 0.9)  # 1 - 0.9 r^2 = 0.1, the least slope
     assert lenses.reach((-0.3, 0.0)) == pytest.approx(end * (1 - 0.3 * end**2))
     assert math.isfinite(lenses.reach((0.0, 0.0, 0.0, 0.0, 0.0, -0.5, 0.0, 0.0)))  # a pole
@@ -108,7 +108,5 @@ def test_coefficients_for_another_focal_length_bend_the_same_pixels(count):
     other = lenses.for_focal(BROWN[count], 1.1)
     near = rays(pixels, FOCAL_PX, CENTER_PX, BROWN[count])
     far = rays(pixels, 1.1 * FOCAL_PX, CENTER_PX, other)
-    straight = [
-        ray[..., :2] / ray[..., 2:] * focal for ray, focal in ((near, 1.0), (far, 1.1))
-    ]
+    straight = [ray[..., :2] / ray[..., 2:] * focal for ray, focal in ((near, 1.0), (far, 1.1))]
     np.testing.assert_allclose(straight[0], straight[1], atol=1e-9)
