@@ -1,7 +1,6 @@
 """Everything that crowd3d raises on purpose. The command line turns each into one line and an exit code."""
 
 import difflib
-from collections.abc import Iterable
 
 
 class Crowd3dError(Exception):
@@ -48,7 +47,7 @@ class EnvironmentProblem(Crowd3dError):
     exit_code = 3
 
 
-def nearest_name(name: str, known: Iterable[str]) -> str:
+def nearest_name(name: str, known: list[str] | tuple[str, ...]) -> str:
     """How a message about an unknown name ends: with the nearest known one, or with nothing if none is near."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     return f"; did you mean {near[0]!r}?" if near else ""

@@ -8,8 +8,8 @@ those left out at the end are 0.
 degrees.
 
 A polynomial that was fitted to part of a picture may fold back outside it. From the radius where it is nearly
-flat on, it is continued as a straight line. So both directions are defined everywhere, and one is the inverse of
-the other.
+flat on, it is continued as a straight line. So both directions are defined everywhere, and inverse to each
+other.
 """
 
 from __future__ import annotations

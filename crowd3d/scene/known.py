@@ -69,7 +69,8 @@ class KnownGround:
     def of_pose(cls, R: object, t: object = None) -> KnownGround:
         """From a calibrated camera's pose, x_camera = R x_world + t.
 
-        The world is in metres, its z axis points up, and z = 0 is the ground. Without `t` the height is not known.
+        The world is in metres, its z axis points up, and z = 0 is the ground. Without `t` the height is not
+        known.
 
         Raises:
             CameraError: no rotation, or a camera that cannot see the ground of such a world.

@@ -140,7 +140,10 @@ def test_a_camera_file_for_another_picture_is_refused(tmp_path):
     known = CameraHint(camera_json=path).resolve(640, 480)
     assert known.camera.width == 640 and known.center_is_known
     with pytest.raises(CameraError, match="640 x 480"):
-        CameraHint(camera_json=path).resolve(1280, 960)
+        CameraHint(camera_json=path).resolve(1280, 720)
+    twice = CameraHint(camera_json=path).resolve(1280, 960)
+    assert twice.camera.focal_px == pytest.approx(2 * known.camera.focal_px)
+    assert "scaled to 1280 x 960" in twice.notes[0] and not known.notes
     with pytest.raises(CameraError, match="projection given is cylindrical"):
         CameraHint(camera_json=path, projection="cylindrical").resolve(640, 480)
 

@@ -46,7 +46,7 @@ def _camera(words: list[str]) -> Intrinsics:
     name, model = words[0], words[1] if len(words) > 1 else ""
     if model not in _MODELS:
         raise CameraError(
-            f"COLMAP's model {model!r} is not read{nearest_name(model, _MODELS)}; undistort the pictures with "
+            f"COLMAP's model {model!r} is not read{nearest_name(model, tuple(_MODELS))}; undistort the pictures with "
             "`colmap image_undistorter`, or calibrate with one of " + ", ".join(_MODELS)
         )
     try:

@@ -121,7 +121,7 @@ def chosen(found: Sequence[Intrinsics], width: int, height: int) -> Intrinsics:
         return (fitting or found)[0]
     names = ", ".join(one.name for one in found[:8]) + (", ..." if len(found) > 8 else "")
     raise CameraError(
-        f"holds {len(found)} cameras ({names}), {len(fitting) or 'none'} of them for pictures like this one "
+        f"holds {len(found)} cameras ({names}), {len(fitting)} of them for pictures like this one "
         f"of {width} x {height} px; leave only its own in the file"
     )
 
