@@ -141,7 +141,7 @@ def _known(
         hint = CameraHint(camera=camera)
     else:
         hint = CameraHint(camera_json=None if camera is None else Path(camera))
-    return hint.resolve(source.width, source.height, source.xmp, source.exif)
+    return hint.resolve(source.width, source.height, source.xmp, source.exif, source.camera_model)
 
 
 def _writable(folder: Path) -> Path:

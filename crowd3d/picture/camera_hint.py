@@ -43,13 +43,18 @@ class CameraHint:
     plane: tuple[float, float, float, float] | None = None
 
     def resolve(
-        self, width: int, height: int, xmp: bytes = b"", exif: Mapping[str, float] | None = None
+        self,
+        width: int,
+        height: int,
+        xmp: bytes = b"",
+        exif: Mapping[str, float] | None = None,
+        model: str = "",
     ) -> KnownCamera:
         """Combine the hint with a picture's metadata.
 
         Args:
             width, height: of the picture, in pixels.
-            xmp: its XMP packet; exif: its EXIF numbers by name.
+            xmp: its XMP packet; exif: its EXIF numbers by name; model: maker and model of the camera.
 
         Raises:
             CameraError: a value is impossible, or contradicts another value or the picture.
@@ -59,7 +64,7 @@ class CameraHint:
                 f"projection {self.projection!r} is not supported; use one of "
                 f"{', '.join((AUTO, *PROJECTIONS))}"
             )
-        known = self._camera(width, height, xmp, exif)
+        known = self._camera(width, height, xmp, exif or {}, model)
         ground = self.ground
         if ground != NOTHING_KNOWN and known.ground != NOTHING_KNOWN:
             raise CameraError(
@@ -78,7 +83,7 @@ class CameraHint:
         return KnownGround.of_plane(self.plane)
 
     def _camera(
-        self, width: int, height: int, xmp: bytes, exif: Mapping[str, float] | None
+        self, width: int, height: int, xmp: bytes, exif: Mapping[str, float], model: str
     ) -> KnownCamera:
         """What is known apart from gravity and height, unless a file tells them."""
         ways = (self.focal_px, self.fov_deg, self.camera_json, self.camera)
@@ -112,7 +117,7 @@ class CameraHint:
             camera = Camera.from_fov(width, height, 360.0, projection)
         else:
             is_flat = projection == "perspective"
-            prior = focal_prior(exif, width, height) if exif and is_flat else None
+            prior = focal_prior(exif, width, height, model) if is_flat else None
             return KnownCamera(size_px, None, projection, False, prior, source)
         return KnownCamera(size_px, camera, projection, camera.is_panorama, source=source)
 

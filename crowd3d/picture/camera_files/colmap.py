@@ -5,7 +5,7 @@ Pixels count from the picture's corner, as ours do. Models: https://colmap.githu
 
 from __future__ import annotations
 
-from crowd3d.errors import CameraError, nearest_name
+from crowd3d.errors import CameraError
 from crowd3d.picture.camera_files.intrinsics import Intrinsics
 from crowd3d.picture.camera_files.opencv import size_of
 from crowd3d.picture.camera_files.text import numbers
@@ -45,9 +45,10 @@ def _lines(text: str) -> list[str]:
 def _camera(words: list[str]) -> Intrinsics:
     name, model = words[0], words[1] if len(words) > 1 else ""
     if model not in _MODELS:
+        known = ", ".join(_MODELS)
         raise CameraError(
-            f"COLMAP's model {model!r} is not read{nearest_name(model, tuple(_MODELS))}; undistort the pictures with "
-            "`colmap image_undistorter`, or calibrate with one of " + ", ".join(_MODELS)
+            f"COLMAP's model {model!r} is not read; undistort the pictures with `colmap image_undistorter`, or "
+            f"calibrate with one of {known}"
         )
     try:
         values = [float(word) for word in words[2:]]

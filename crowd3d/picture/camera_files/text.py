@@ -87,6 +87,12 @@ def _matrix(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
     return loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]
 
 
+# 2e-05 is a number to everybody but YAML 1.1.
+_PlainLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\.\d+|\d+\.?\d*)[eE][-+]?\d+$"),
+    [*"-+.0123456789"],
+)
 for _tag in ("opencv-matrix", "opencv-nd-matrix"):
     _PlainLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _matrix)
 
