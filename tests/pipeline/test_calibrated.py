@@ -79,11 +79,11 @@ def test_all_given_is_honoured_exactly(bent):
     assert not np.any(scene.diagnostics["covariance_log_focal_pitch_roll_log_height"])
     assert len(scene.people) == 40 and not scene.diagnostics["warnings"]
     off = _off(scene, straight)
-    assert np.median(off) < 0.005 and off.mean() < 0.006
+    assert np.median(off) < 0.008 and off.max() < 0.012
     # So it is not where the lens is not honoured.
     ignored = replace(KnownCamera.of(replace(LENS, distortion=(0.0, 0.0))), ground=GROUND)
     seen = people_of_poses(people, SOURCE, ignored, CONFIG)
-    assert _off(to_scene("crowd.jpg", seen, ignored, CONFIG), straight).mean() > 0.012
+    assert _off(to_scene("crowd.jpg", seen, ignored, CONFIG), straight).max() > 0.02
 
 
 def test_of_camera_gravity_and_height_the_missing_are_fitted(bent):
