@@ -27,6 +27,7 @@ from crowd3d.picture import camera_files
 from crowd3d.picture.camera_hint import CameraHint
 from crowd3d.picture.opening import picture_identity
 from crowd3d.pipeline import run_key
+from crowd3d.scene.camera import Camera
 from crowd3d.scene.scene import Scene
 
 RECORD, TABLE = "batch.json", "batch.csv"
@@ -65,8 +66,10 @@ class Job:
     @classmethod
     def of(cls, plain: dict[str, Any]) -> Job:
         """The inverse of `plain`."""
-        camera, config = CameraHint(**plain["camera"]), Config(**plain["config"])
-        return cls(**{**plain, "camera": camera, "config": config})
+        hint, config = dict(plain["camera"]), Config(**plain["config"])
+        if hint["camera"] is not None:
+            hint["camera"] = Camera.from_dict(hint["camera"])
+        return cls(**{**plain, "camera": CameraHint(**hint), "config": config})
 
 
 def settings_key(job: Job) -> str:

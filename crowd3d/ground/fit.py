@@ -160,10 +160,11 @@ def typical_camera(known: KnownCamera) -> Camera:
     return Camera.from_fov(*known.size_px, fov_deg=fov_deg, projection=known.projection)
 
 
-def given_ground(known: KnownCamera) -> Fitted | None:
-    """Camera and ground as they were given; None unless both are known completely."""
+def given_ground(known: KnownCamera, config: Config) -> Fitted | None:
+    """Camera and ground as they were given; None unless both are known and no other levels are looked for."""
     plane = known.ground.plane
-    if not known.is_complete or known.camera is None or plane is None:
+    is_all = known.is_complete and config.max_planes == 1
+    if not is_all or known.camera is None or plane is None:
         return None
     names = ("focal", "principal_point", "gravity", "height")
     return Fitted(known.camera, [plane], np.zeros((4, 4)), dict.fromkeys(names, "given"))

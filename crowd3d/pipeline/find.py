@@ -69,14 +69,14 @@ def find_people(
 
     Args:
         known: what is known about the camera.
-        fixed: camera and ground, if both are known already; nothing is fitted then. That is so too where
-            `known` tells everything.
+        fixed: camera and ground, if both are known already; nothing is fitted then, nor where `known` tells
+            everything.
 
     Raises:
         CameraError: the given camera contradicts the picture.
         tiling.ImageError, tiling.JournalError.
     """
-    fixed = fixed or given_ground(known)
+    fixed = fixed or given_ground(known, config)
     search = Search.begin(reading, detector, known, config)
     if fixed is not None:
         found = search.around(fixed, search.closer(fixed))

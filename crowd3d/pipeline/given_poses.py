@@ -33,7 +33,7 @@ def people_of_poses(
     _check_place(found, source)
     people = found.filter(np.lexsort((found.box_px[:, 0], found.box_px[:, 1])))
     people = replace(people, is_cut=np.zeros(len(people), bool))
-    if (fixed := given_ground(known)) is not None:
+    if (fixed := given_ground(known, config)) is not None:
         return Seen(people, fixed, 0, len(people), 1, is_fixed=True)
     evidence = Evidence(find_structure(source, people.box_px, known, config))
     fitted = fit_camera(people, known, config, evidence)
