@@ -11,8 +11,8 @@ from shapely import Point
 
 from crowd3d.config import Config
 from crowd3d.ground.fit import fit_camera, given_ground
-from crowd3d.scene.detections import Detections
 from crowd3d.scene.camera import Camera
+from crowd3d.scene.detections import Detections
 from crowd3d.scene.known import KnownCamera, KnownGround
 
 
