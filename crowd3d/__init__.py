@@ -24,15 +24,17 @@ if TYPE_CHECKING:
     from crowd3d import scene as scene
     from crowd3d import synth as synth
     from crowd3d.api import reconstruct
+    from crowd3d.picture.camera_hint import CameraHint
     from crowd3d.scene.camera import Camera
     from crowd3d.scene.people import People
     from crowd3d.scene.plane import Plane
     from crowd3d.scene.scene import Scene
 
-__all__ = ["Camera", "People", "Plane", "Scene", "__version__", "reconstruct"]
+__all__ = ["Camera", "CameraHint", "People", "Plane", "Scene", "__version__", "reconstruct"]
 
 _HOMES = {
     "Camera": "crowd3d.scene.camera",
+    "CameraHint": "crowd3d.picture.camera_hint",
     "People": "crowd3d.scene.people",
     "Plane": "crowd3d.scene.plane",
     "Scene": "crowd3d.scene.scene",

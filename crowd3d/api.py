@@ -6,7 +6,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import tiling
@@ -55,7 +54,9 @@ def reconstruct(
 
     Args:
         image: JPEG, PNG, TIFF or WebP of any size.
-        camera: what is known about the camera: a Camera, a CameraHint, the path of a camera.json, or None.
+        camera: what is known about the camera: a Camera, a CameraHint (which may tell gravity, height and
+            ground too), the path of a file that `crowd3d.picture.camera_files` reads, or None. What is given is
+            kept.
         config: a preset's name, a YAML file, or a Config.
         model: "crowd3d-s", "crowd3dnet" or a .safetensors file of either; None for the embedded weights.
             With "crowd3dnet" the default network still finds people, camera and ground. Crowd3DNet then
@@ -134,14 +135,13 @@ def reconstruct(
 def _known(
     camera: Camera | CameraHint | str | Path | None, source: tiling.ImageSource
 ) -> KnownCamera:
-    if isinstance(camera, Camera):
-        size_px = (source.width, source.height)
-        return replace(KnownCamera.of(camera), size_px=size_px)
     if isinstance(camera, CameraHint):
         hint = camera
+    elif isinstance(camera, Camera):
+        hint = CameraHint(camera=camera)
     else:
         hint = CameraHint(camera_json=None if camera is None else Path(camera))
-    return hint.resolve(source.width, source.height, source.xmp, source.exif)
+    return hint.resolve(source.width, source.height, source.xmp, source.exif, source.camera_model)
 
 
 def _writable(folder: Path) -> Path:

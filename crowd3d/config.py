@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from crowd3d.errors import ConfigError
+from crowd3d.errors import ConfigError, nearest_name
 
 CHOICES = {  # values of the keys that hold a word
     "engine": (
@@ -109,9 +109,7 @@ class Config:
             if key in RENAMED:
                 raise ConfigError(f"the config key {key!r} is called {RENAMED[key]!r} now")
             if key not in known:
-                near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise ConfigError(f"unknown config key {key!r}{hint}")
+                raise ConfigError(f"unknown config key {key!r}{nearest_name(key, known)}")
         return dataclasses.replace(self, **values)
 
 

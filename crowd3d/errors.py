@@ -1,5 +1,7 @@
 """Everything that crowd3d raises on purpose. The command line turns each into one line and an exit code."""
 
+import difflib
+
 
 class Crowd3dError(Exception):
     """Base class. The message says what was found and what to do about it."""
@@ -43,3 +45,9 @@ class EnvironmentProblem(Crowd3dError):
     """The machine lacks something: an optional package, a device, memory, disk."""
 
     exit_code = 3
+
+
+def nearest_name(name: str, known: list[str] | tuple[str, ...]) -> str:
+    """How a message about an unknown name ends: with the nearest known one, or with nothing if none is near."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -120,6 +120,19 @@ def exif_numbers(image: Any) -> dict[str, float]:
     return numbers
 
 
+def exif_model(image: Any) -> str:
+    """Maker and model of the camera, with a space between them; empty if the EXIF record tells neither."""
+    parts = []
+    for name in ("Make", "Model"):
+        field = f"exif-ifd0-{name}"
+        said = str(image.get(field)) if image.get_typeof(field) else ""
+        twice = said.rpartition(", ASCII, ")[
+            0
+        ]  # libvips prints "Canon (Canon, ASCII, 6 components, 6 bytes)"
+        parts.append(twice[: (len(twice) - len(" (")) // 2].strip())
+    return " ".join(part for part in parts if part)
+
+
 def to_srgb8(image: Any, path: Path) -> Any:
     """The same picture as lazily converted 3-band 8-bit sRGB.
 

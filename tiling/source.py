@@ -17,6 +17,7 @@ from tiling.loading import (
     OUTSIDE_GREY,
     check_limits,
     damaged,
+    exif_model,
     exif_numbers,
     exif_orientation,
     load,
@@ -110,6 +111,11 @@ class ImageSource:
     def exif(self) -> dict[str, float]:
         """The numeric entries of the file's EXIF record by name; empty if it has none."""
         return exif_numbers(self._header)
+
+    @property
+    def camera_model(self) -> str:
+        """Maker and model of the camera by the file's EXIF record; empty if it tells neither."""
+        return exif_model(self._header)
 
     def prepare(self) -> None:
         """Decodes the file now instead of at the first read.

@@ -23,6 +23,7 @@ from crowd3d.config import Config
 from crowd3d.errors import Crowd3dError, OutputError
 from crowd3d.export import FILES
 from crowd3d.files import atomic, strict_json
+from crowd3d.picture import camera_files
 from crowd3d.picture.camera_hint import CameraHint
 from crowd3d.picture.opening import picture_identity
 from crowd3d.pipeline import run_key
@@ -65,8 +66,10 @@ class Job:
     @classmethod
     def of(cls, plain: dict[str, Any]) -> Job:
         """The inverse of `plain`."""
-        camera, config = CameraHint(**plain["camera"]), Config(**plain["config"])
-        return cls(**{**plain, "camera": camera, "config": config})
+        hint, config = dict(plain["camera"]), Config(**plain["config"])
+        if hint["camera"] is not None:
+            hint["camera"] = Camera.from_dict(hint["camera"])
+        return cls(**{**plain, "camera": CameraHint(**hint), "config": config})
 
 
 def settings_key(job: Job) -> str:
@@ -77,7 +80,8 @@ def settings_key(job: Job) -> str:
         DataError, ModelError, EnvironmentProblem: as for `crowd3d.pipeline.run_key.settings_key`.
     """
     if job.camera.camera_json is not None:
-        Camera.from_json(job.camera.camera_json)
+        camera_files.read(job.camera.camera_json)
+        _ = job.camera.ground
     else:
         job.camera.resolve(2000, 1000)  # any size that a whole sphere may have, too
     return run_key.settings_key(

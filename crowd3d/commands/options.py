@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,28 @@ from crowd3d.scene.camera import PROJECTIONS
 
 Command = Callable[..., Any]
 Option = Callable[[Command], Command]
+
+
+class NumberList(click.ParamType):  # type: ignore[type-arg]
+    """Numbers with commas between them, so many of them."""
+
+    name = "numbers"
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            numbers = tuple(float(part) for part in str(value).split(","))
+        except ValueError:
+            numbers = ()
+        if len(numbers) != self.count or not all(map(math.isfinite, numbers)):
+            self.fail(f"{value!r} is not {self.count} numbers with commas between them", param, ctx)
+        return numbers
 
 
 def config_option(default: str = "default") -> Option:
@@ -46,9 +69,29 @@ _CAMERA: tuple[Option, ...] = (
         "camera_json",
         metavar="FILE",
         type=click.Path(path_type=Path),
-        help="camera.json with the intrinsics, if you know them.",
+        help="A calibrated camera: camera.json, OpenCV, COLMAP, Kalibr or a 3 x 3 matrix.",
+    ),
+    click.option(
+        "--camera-height",
+        "height_m",
+        metavar="M",
+        type=float,
+        help="Height of the camera above the ground in metres, if you know it.",
+    ),
+    click.option(
+        "--gravity",
+        metavar="X,Y,Z",
+        type=NumberList(3),
+        help="Direction down in the camera frame: x right, y down, z forward.",
+    ),
+    click.option(
+        "--plane",
+        metavar="NX,NY,NZ,D",
+        type=NumberList(4),
+        help="The ground n.X + d = 0 in the camera frame, metres: gravity and height at once.",
     ),
 )
+_GROUND = ("height_m", "gravity", "plane")
 
 
 def _is_renamed(context: click.Context, parameter: click.Parameter, value: object) -> None:
@@ -193,7 +236,10 @@ def _take_camera(values: dict[str, Any]) -> dict[str, Any]:
     camera = {name: values.pop(name) for name in ("focal_px", "fov_deg", "camera_json")}
     if sum(known is not None for known in camera.values()) > 1:
         raise click.UsageError("give only one of --focal-px, --fov and --camera")
-    return camera
+    ground = {name: values.pop(name) for name in _GROUND}
+    if ground["plane"] is not None and (ground["gravity"] or ground["height_m"]) is not None:
+        raise click.UsageError("give either --plane or --gravity and --camera-height")
+    return camera | ground
 
 
 def _take_choices(values: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -239,7 +238,7 @@ def _material(name: str, rgb: FloatArray, roughness: float) -> dict[str, Any]:
 def _lens(camera: Camera) -> dict[str, Any]:
     """The camera's field of view; what glTF cannot express is in the extras."""
     perspective = {
-        "yfov": 2 * math.atan2(camera.height / 2, camera.focal_px),
+        "yfov": camera.fov_down_rad,
         "aspectRatio": camera.width / camera.height,
         "znear": 0.1,
     }

@@ -127,7 +127,7 @@ def view_data(scene: Scene, bodies: LocalBodies, step_m: float, plan: FloorPlan)
             "place": np.round(frame.y_up(np.zeros(3)), 4),
             "corners": np.round(corners @ frame.R_yup_cam.T, 5),
             "forward": np.round(frame.R_yup_cam[:, 2], 6),
-            "yfov": round(2 * math.atan2(camera.height / 2, camera.focal_px), 6),
+            "yfov": round(camera.fov_down_rad, 6),
         },
     }
 

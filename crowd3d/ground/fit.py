@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -62,8 +62,8 @@ def fit_camera(
 
     Args:
         people: people of one picture, or of many frames of one static camera (`Detections.cat`).
-        known: what is known about the camera; for panoramas with unknown camera, the pixels per radian are
-            fitted to the people.
+        known: what is known about camera and ground, which is kept; for panoramas with unknown camera, the
+            pixels per radian are fitted to the people.
         evidence: what else the camera is fitted to.
         free_center: also estimate the principal point, instead of using that of `known` or the picture's
             centre.
@@ -82,8 +82,10 @@ def fit_camera(
         return None
     except optim.OptimError as error:
         raise CameraError(str(error)) from None
-    size_px = known.size_px
-    camera = Camera(*size_px, fit.focal_px, fit.center_px, fit.distortion, known.projection)
+    size_px, given = known.size_px, known.camera or typical_camera(known)
+    camera = replace(
+        given, focal_px=fit.focal_px, center_px=fit.center_px, distortion=fit.distortion
+    )
     regions: list[Polygon | None] = [None]
     if len(fit.planes) > 1:
         regions = [*plane_regions(feet_px(people), fit.plane_index, len(fit.planes), size_px)]
@@ -110,7 +112,8 @@ def _solve(
     options: dict[str, Any] = {
         "stature_m": config.stature_m,
         "focal_px": given.focal_px if given else None,
-        "distortion": given.distortion if given else (0.0, 0.0),
+        "gravity": known.ground.gravity,
+        "offset_m": known.ground.height_m,
         "lean_shrinkage": _LEAN_SHRINKAGE,
         "lines_px": structure.lines_px if structure is not None else None,
         "focal_prior": known.focal_prior,
@@ -118,9 +121,15 @@ def _solve(
         "max_planes": config.max_planes,
     }
     if known.projection != "perspective":
-        options |= {"lean_shrinkage": _UPRIGHT_SHRINKAGE, "distortion": (0.0, 0.0)}
+        options["lean_shrinkage"] = _UPRIGHT_SHRINKAGE
         kind = known.projection
         return optim.fit_panorama(keypoints, size, projection=kind, center_px=center_px, **options)
+    if given is not None:
+        options |= {
+            "distortion": given.distortion,
+            "lens_model": given.lens,
+            "pixel_aspect": given.pixel_aspect,
+        }
     if free_center:
         sd_px = config.principal_point_sd * size[0]
         return optim.fit_with_free_center(keypoints, size, center_sd_px=sd_px, lens=lens, **options)
@@ -151,24 +160,47 @@ def typical_camera(known: KnownCamera) -> Camera:
     return Camera.from_fov(*known.size_px, fov_deg=fov_deg, projection=known.projection)
 
 
-def assume_camera(people: Detections, known: KnownCamera, config: Config) -> Fitted:
-    """Assume a level camera for a picture whose people do not determine one.
+def given_ground(known: KnownCamera, config: Config) -> Fitted | None:
+    """Camera and ground as they were given; None unless both are known and no other levels are looked for."""
+    plane = known.ground.plane
+    is_all = known.is_complete and config.max_planes == 1
+    if not is_all or known.camera is None or plane is None:
+        return None
+    names = ("focal", "principal_point", "gravity", "height")
+    return Fitted(known.camera, [plane], np.zeros((4, 4)), dict.fromkeys(names, "given"))
 
-    The camera height is the median of what each person gives if the stature is `config.stature_m`. The large
-    covariance says how little is known.
+
+def assume_camera(people: Detections, known: KnownCamera, config: Config) -> Fitted:
+    """Assume a camera for a picture whose people do not determine one: a level one, unless gravity is known.
+
+    The camera height, if it is not known, is the median of what each person gives if the stature is
+    `config.stature_m`. The large covariance says how little is known.
     """
-    camera = known.camera or typical_camera(known)
-    up = np.array([0.0, -1.0, 0.0])
+    camera, ground = known.camera or typical_camera(known), known.ground
+    up = np.array([0.0, -1.0, 0.0]) if ground.normal is None else ground.normal
+    height = ground.height_m
+    if height is None:
+        height = max(_height_of_people(people, camera, up, config.stature_m), _LOWEST_CAMERA_M)
+    sd = np.array([0.4, 0.2, 0.1, 0.5])
+    if ground.gravity is not None:
+        sd[1:3] = 0.0
+    if ground.height_m is not None:
+        sd[3] = 0.0
+    report: dict[str, object] = {"focal": "assumed" if known.camera is None else "given"}
+    return Fitted(camera, [Plane(up, height)], np.diag(sd**2), report)
+
+
+def _height_of_people(
+    people: Detections, camera: Camera, up: npt.NDArray[np.float64], stature_m: float
+) -> float:
+    """Median of the camera heights at which each person would have a stature."""
     box = people.box_px
     middle_u = box[:, [0, 2]].mean(axis=1)
     bottom, top = (camera.rays(np.stack([middle_u, box[:, i]], axis=1)) for i in (3, 1))
     # The slopes of the rays to foot and head of a vertical person at horizontal distance r differ by stature /
     # r.
-    low, high = (ray[:, 1] / np.hypot(ray[:, 0], ray[:, 2]) for ray in (bottom, top))
-    distance = config.stature_m / np.maximum(low - high, 1e-6)
-    height = float(np.median(distance * low))
-    plane = Plane(up, max(height, _LOWEST_CAMERA_M))
-    covariance = np.diag([0.4, 0.2, 0.1, 0.5]) ** 2
-    return Fitted(
-        camera, [plane], covariance, {"focal": "assumed" if known.camera is None else "given"}
+    low, high = (
+        -(ray @ up) / np.sqrt(1 - np.minimum((ray @ up) ** 2, 0.999)) for ray in (bottom, top)
     )
+    distance = stature_m / np.maximum(low - high, 1e-6)
+    return float(np.median(distance * low))

@@ -62,4 +62,5 @@ def rest_joints(body: BodyModel) -> Tensor:
 
 def _rays(boxes: Box, camera: Camera) -> Tensor:
     center_px = torch.tensor(camera.center_px, dtype=torch.float64)
-    return ray_rotation(torch.from_numpy(boxes.center_px), camera.focal_px, center_px)
+    middle = torch.from_numpy(camera.straight_px(boxes.center_px))
+    return ray_rotation(middle, camera.focal_px, center_px)

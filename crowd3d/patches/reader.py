@@ -166,7 +166,7 @@ def check_camera(camera: Camera) -> None:
         raise CameraError(
             f"crowd3dnet reads perspective pictures, not {camera.projection} ones; leave out --model"
         )
-    if any(camera.distortion):
+    if not camera.has_ideal_lens:
         raise CameraError(
             "crowd3dnet knows no lens distortion, and this lens bends straight edges; undistort the "
             "picture first, or leave out --model"

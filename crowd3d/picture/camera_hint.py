@@ -4,42 +4,57 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crowd3d.errors import CameraError
-from crowd3d.picture import gpano
+from crowd3d.picture import camera_files, gpano
 from crowd3d.picture.exif import focal_prior
 from crowd3d.scene.camera import PROJECTIONS, Camera
-from crowd3d.scene.known import KnownCamera
+from crowd3d.scene.known import NOTHING_KNOWN, KnownCamera, KnownGround
 
 AUTO = "auto"
 
 
 @dataclass(frozen=True)
 class CameraHint:
-    """What the user says about the camera; give at most one of the first three fields.
+    """What the user says about camera and ground: given values are kept, the others are fitted to the people.
+
+    Give at most one of focal_px, fov_deg, camera_json and camera, and either plane or gravity and height_m.
 
     Attributes:
         focal_px: focal length in pixels of the full picture; for panoramas, pixels per radian.
         fov_deg: horizontal field of view.
-        camera_json: a file that `Camera.from_json` can read.
+        camera_json: a file that `crowd3d.picture.camera_files` reads; it may tell the ground too.
         projection: one of PROJECTIONS, or "auto": taken from the picture's metadata, else perspective.
+        camera: the camera itself.
+        gravity: direction down in the camera frame (x right, y down, z forward), of any length.
+        height_m: height of the camera above the ground on which people stand.
+        plane: that ground as nx, ny, nz, d of n.X + d = 0 in the camera frame, metres.
     """
 
     focal_px: float | None = None
     fov_deg: float | None = None
     camera_json: Path | None = None
     projection: str = AUTO
+    camera: Camera | None = None
+    gravity: tuple[float, float, float] | None = None
+    height_m: float | None = None
+    plane: tuple[float, float, float, float] | None = None
 
     def resolve(
-        self, width: int, height: int, xmp: bytes = b"", exif: Mapping[str, float] | None = None
+        self,
+        width: int,
+        height: int,
+        xmp: bytes = b"",
+        exif: Mapping[str, float] | None = None,
+        model: str = "",
     ) -> KnownCamera:
         """Combine the hint with a picture's metadata.
 
         Args:
             width, height: of the picture, in pixels.
-            xmp: its XMP packet; exif: its EXIF numbers by name.
+            xmp: its XMP packet; exif: its EXIF numbers by name; model: maker and model of the camera.
 
         Raises:
             CameraError: a value is impossible, or contradicts another value or the picture.
@@ -49,8 +64,36 @@ class CameraHint:
                 f"projection {self.projection!r} is not supported; use one of "
                 f"{', '.join((AUTO, *PROJECTIONS))}"
             )
+        known = self._camera(width, height, xmp, exif or {}, model)
+        ground = self.ground
+        if ground != NOTHING_KNOWN and known.ground != NOTHING_KNOWN:
+            raise CameraError(
+                f"{self.camera_json} tells the ground already; leave out --gravity, --camera-height and "
+                "--plane, or take it out of the file"
+            )
+        return replace(known, ground=ground) if known.ground == NOTHING_KNOWN else known
+
+    @property
+    def ground(self) -> KnownGround:
+        """Gravity and height, apart from what a camera's file tells; raises CameraError."""
+        if self.plane is None:
+            return KnownGround(self.gravity, self.height_m)
+        if self.gravity is not None or self.height_m is not None:
+            raise CameraError("a plane tells gravity and height already; give either it or those")
+        return KnownGround.of_plane(self.plane)
+
+    def _camera(
+        self, width: int, height: int, xmp: bytes, exif: Mapping[str, float], model: str
+    ) -> KnownCamera:
+        """What is known apart from gravity and height, unless a file tells them."""
+        ways = (self.focal_px, self.fov_deg, self.camera_json, self.camera)
+        if sum(way is not None for way in ways) > 1:
+            raise CameraError("give only one of focal_px, fov_deg, camera_json and camera")
         if self.camera_json is not None:
             return self._from_file(self.camera_json, width, height)
+        if self.camera is not None:
+            one = camera_files.Intrinsics.of_camera("the camera given", self.camera)
+            return _for_picture(one, width, height)
         size_px = (width, height)
         pano = gpano.parse(xmp)
         if self.projection != AUTO:
@@ -74,22 +117,26 @@ class CameraHint:
             camera = Camera.from_fov(width, height, 360.0, projection)
         else:
             is_flat = projection == "perspective"
-            prior = focal_prior(exif, width, height) if exif and is_flat else None
+            prior = focal_prior(exif, width, height, model) if is_flat else None
             return KnownCamera(size_px, None, projection, False, prior, source)
         return KnownCamera(size_px, camera, projection, camera.is_panorama, source=source)
 
     def _from_file(self, path: Path, width: int, height: int) -> KnownCamera:
-        camera = Camera.from_json(path)
-        if (camera.width, camera.height) != (width, height):
+        found = camera_files.read(path)
+        try:
+            known = _for_picture(camera_files.chosen(found, width, height), width, height)
+        except CameraError as error:
+            raise CameraError(f"{path}: {error}") from None
+        if self.projection not in (AUTO, known.projection):
             raise CameraError(
-                f"{path} is for a picture of {camera.width} x {camera.height} px, "
-                f"this one has {width} x {height}"
+                f"{path} is a {known.projection} camera, but the projection given is {self.projection}"
             )
-        if self.projection not in (AUTO, camera.projection):
-            raise CameraError(
-                f"{path} is a {camera.projection} camera, but the projection given is {self.projection}"
-            )
-        return KnownCamera.of(camera, "camera.json")
+        return known
+
+
+def _for_picture(one: camera_files.Intrinsics, width: int, height: int) -> KnownCamera:
+    camera, notes = one.for_picture(width, height)
+    return replace(KnownCamera.of(camera, one.kind), ground=one.ground, notes=notes)
 
 
 def _from_focal(focal_px: float, width: int, height: int, projection: str) -> Camera:

@@ -22,9 +22,10 @@ from crowd3d.picture.crops import Crops
 from crowd3d.picture.reading import Reading
 from crowd3d.pipeline.find import Seen
 from crowd3d.pipeline.networks import check_crops
-from crowd3d.pipeline.self_check import doubts
+from crowd3d.pipeline.self_check import contradictions, doubts
 from crowd3d.refine.crops import refine_crops
 from crowd3d.refine.whole_scene import refine_people
+from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.known import KnownCamera
 from crowd3d.scene.people import People
@@ -113,16 +114,20 @@ def read_scene(
 
 def _camera(seen: Seen, known: KnownCamera, config: Config) -> tuple[Fitted | None, list[str]]:
     """Camera and ground, assumed if people did not determine them; None without people. Also warnings."""
+    said = list(known.notes)
     if seen.fitted is not None:
-        return seen.fitted, []
+        everybody = Detections.cat([seen.people, seen.others])
+        return seen.fitted, said + contradictions(everybody, seen.fitted, known, config.stature_m)
     if not len(seen.people):
         looked = f"; {seen.looked.in_words()}" if seen.looked is not None else ""
-        return None, [f"no people were found{looked}"]
+        return None, [*said, f"no people were found{looked}"]
     fitted = assume_camera(seen.people, known, config)
     view = f" with a field of view of {math.degrees(fitted.camera.fov_rad):.0f} degrees"
+    how = "a level camera" if known.ground.gravity is None else "a camera of the given gravity"
     return fitted, [
-        f"the camera could not be determined from {len(seen.people)} people; a level camera"
-        f"{'' if known.camera else view} was assumed, and distances are rough"
+        *said,
+        f"the camera could not be determined from {len(seen.people)} people; {how}"
+        f"{'' if known.camera else view} was assumed, and distances are rough",
     ]
 
 

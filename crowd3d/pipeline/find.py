@@ -13,7 +13,7 @@ from crowd3d.detect.detector import Detector
 from crowd3d.detect.sides import settle_sides
 from crowd3d.ground.crowds import largest_crowd
 from crowd3d.ground.edges import find_structure
-from crowd3d.ground.fit import NOTHING_ELSE, Evidence, fit_again, fit_camera
+from crowd3d.ground.fit import NOTHING_ELSE, Evidence, fit_again, fit_camera, given_ground
 from crowd3d.picture.reading import Reading
 from crowd3d.pipeline import nobody
 from crowd3d.pipeline.looked import Looked
@@ -73,12 +73,14 @@ def find_people(
 
     Args:
         known: what is known about the camera.
-        fixed: camera and ground, if both are known already; nothing is fitted then.
+        fixed: camera and ground, if both are known already; nothing is fitted then, nor where `known` tells
+            everything.
 
     Raises:
         CameraError: the given camera contradicts the picture.
         tiling.ImageError, tiling.JournalError.
     """
+    fixed = fixed or given_ground(known, config)
     search = Search.begin(reading, detector, known, config)
     if fixed is not None:
         found = search.around(fixed, search.closer(fixed))

@@ -10,7 +10,7 @@ from crowd3d.config import Config
 from crowd3d.data.poses.given import GivenPoses
 from crowd3d.data.poses.in_picture import in_picture
 from crowd3d.ground.edges import find_structure
-from crowd3d.ground.fit import Evidence, fit_again, fit_camera
+from crowd3d.ground.fit import Evidence, fit_again, fit_camera, given_ground
 from crowd3d.pipeline.find import Seen
 from crowd3d.scene.known import KnownCamera
 from tiling import ImageSource
@@ -33,6 +33,8 @@ def people_of_poses(
     found, said = in_picture(given, (source.width, source.height))
     people = found.filter(np.lexsort((found.box_px[:, 0], found.box_px[:, 1])))
     people = replace(people, is_cut=np.zeros(len(people), bool))
+    if (fixed := given_ground(known, config)) is not None:
+        return Seen(people, fixed, 0, len(people), 1, is_fixed=True, warnings=tuple(said))
     evidence = Evidence(find_structure(source, people.box_px, known, config))
     fitted = fit_camera(people, known, config, evidence)
     if fitted is not None:

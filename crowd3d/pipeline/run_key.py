@@ -67,6 +67,8 @@ def _of_camera(camera: Camera | CameraHint | str | Path | None) -> dict[str, Any
     return {
         "camera": [camera.focal_px, camera.fov_deg, camera.projection],
         "camera_json": _digest(camera.camera_json),
+        "camera_given": None if camera.camera is None else camera.camera.to_dict(),
+        "ground": [camera.gravity, camera.height_m, camera.plane],
     }
 
 

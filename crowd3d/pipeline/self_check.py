@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d.scene.camera import Camera
+from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import FEW_PEOPLE, Fitted
 from crowd3d.scene.known import KnownCamera
 from crowd3d.scene.people import People
 from crowd3d.scene.plane import Plane
+from crowd3d.scene.sizes import AGREES, agreement_of
 from optim.ground.report import MIN_EXPLAINED
 
 FloatArray = npt.NDArray[np.float64]
@@ -53,6 +55,27 @@ def doubts(
     placed = people.filter(people.placed)
     found += _of_statures(placed.stature_m, fitted.camera, known)
     return found + _of_unplaced(len(people) - len(placed), len(people))
+
+
+def contradictions(
+    everybody: Detections, fitted: Fitted, known: KnownCamera, stature_m: float
+) -> list[str]:
+    """A warning if most people are not of the size that the given camera and ground predict."""
+    told = {
+        "camera": known.camera is not None,
+        "gravity": known.ground.gravity is not None,
+        "height": known.ground.height_m is not None,
+    }
+    if not (told["gravity"] or told["height"]) or not len(everybody):
+        return []
+    agree = agreement_of(everybody, fitted, stature_m) >= AGREES
+    if agree.mean() >= MIN_EXPLAINED:
+        return []
+    given = [name for name, is_given in told.items() if is_given]
+    return [
+        f"only {agree.sum()} of {len(agree)} people have the size that the given {' and '.join(given)} "
+        "predict; check their units and signs, and that the camera is this picture's"
+    ]
 
 
 def _of_fit(fitted: Fitted, n_people: int, known: KnownCamera) -> list[str]:

@@ -122,7 +122,8 @@ def published_crops(
         pixels = Crops(source).read(boxes, INPUT_PX)
         joints, amplitude = prompt(people.keypoints_px, boxes)
         center = torch.tensor(camera.center_px)
-        turn = ray_rotation(torch.from_numpy(boxes.center_px), camera.focal_px, center.double())
+        middle = torch.from_numpy(camera.straight_px(boxes.center_px))
+        turn = ray_rotation(middle, camera.focal_px, center.double())
         return pixels, joints, amplitude, turn
     size = (INPUT_PX, INPUT_PX)
     tiles = [person_windows.tile_of_pose(row, size) for row in people.keypoints_px]

@@ -21,6 +21,7 @@ from crowd3d.scene.camera import Camera
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.people import People
 from crowd3d.scene.plane import Plane
+from optim import lens as lenses
 from optim.rotation import left_jacobian, rotation_matrix
 
 FloatArray = npt.NDArray[np.float64]
@@ -166,10 +167,8 @@ def _moved_camera(camera: Camera, fit: optim.RefinedScene) -> Camera:
     u, v = camera.focal_px * fit.center_shift + camera.center_px
     focal_px = camera.focal_px * float(np.exp(fit.log_focal))
     # The distortion in pixels stays the same; coefficients refer to radii in focal lengths, so they change.
-    k1, k2 = (
-        k * (focal_px / camera.focal_px) ** (2 * i + 2) for i, k in enumerate(camera.distortion)
-    )
-    return replace(camera, focal_px=focal_px, center_px=(float(u), float(v)), distortion=(k1, k2))
+    bend = lenses.for_focal(camera.distortion, focal_px / camera.focal_px, camera.lens)
+    return replace(camera, focal_px=focal_px, center_px=(float(u), float(v)), distortion=bend)
 
 
 def _torso_heights(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from crowd3d.errors import CameraError
+from crowd3d.errors import CameraError, nearest_name
+from optim import lens as lenses
 from optim import panorama, projection
 
 MIN_FOV_RAD = math.radians(1.0)
@@ -20,7 +22,13 @@ _MAX_FOV_RAD = {
     panorama.CYLINDRICAL: math.radians(360.5),  # stitching programs round the width of a full turn
     panorama.EQUIRECTANGULAR: math.radians(360.5),
 }
+_WIDEST_FISHEYE_RAD = math.radians(300.0)
 PROJECTIONS = panorama.PROJECTIONS
+LENSES = lenses.LENSES
+MEMBERS = (  # of `Camera.to_dict`
+    *("projection", "width", "height", "focal_px", "center_px"),
+    *("distortion", "lens", "pixel_aspect"),
+)
 
 
 @dataclass(frozen=True)
@@ -33,8 +41,11 @@ class Camera:
         width, height: of the picture in pixels.
         focal_px: focal length; for panoramas, the pixels per radian around the camera's y axis.
         center_px: (u, v) principal point.
-        distortion: radial (k1, k2) of a perspective picture.
+        distortion: coefficients of a perspective picture's lens, in OpenCV's order: k1, k2, then p1, p2, k3,
+            k4, k5, k6, s1, s2, s3, s4 (2, 4, 5, 8 or 12 of them); of a fisheye k1, k2, k3, k4.
         projection: one of PROJECTIONS.
+        lens: model of a perspective picture's lens, "brown" or "fisheye", see `optim.lens`.
+        pixel_aspect: fy / fx, focal length down the picture over `focal_px`, which is that across it.
 
     Raises:
         CameraError: a value is not finite, impossible, or does not fit the projection.
@@ -44,25 +55,47 @@ class Camera:
     height: int
     focal_px: float
     center_px: tuple[float, float]
-    distortion: tuple[float, float] = (0.0, 0.0)
+    distortion: tuple[float, ...] = lenses.NONE
     projection: str = "perspective"
+    lens: str = lenses.BROWN
+    pixel_aspect: float = 1.0
 
     def __post_init__(self) -> None:
-        values = (self.focal_px, *self.center_px, *self.distortion)
+        values = (self.focal_px, *self.center_px, *self.distortion, self.pixel_aspect)
         if self.width < 1 or self.height < 1 or not all(math.isfinite(v) for v in values):
             raise CameraError(f"camera with non-finite or empty values: {self}")
         if self.projection not in PROJECTIONS:
             raise CameraError(
                 f"projection {self.projection!r} is not supported; use one of {', '.join(PROJECTIONS)}"
             )
-        if self.is_panorama and any(self.distortion):
-            raise CameraError(f"a {self.projection} picture has no radial distortion to be given")
-        widest_rad = _MAX_FOV_RAD[self.projection]
-        if not (self.focal_px > 0 and MIN_FOV_RAD <= self.fov_rad <= widest_rad):
+        self._check_lens()
+        is_fisheye = self.lens == lenses.FISHEYE
+        widest_rad = _WIDEST_FISHEYE_RAD if is_fisheye else _MAX_FOV_RAD[self.projection]
+        fov_rad = self.fov_rad if is_fisheye else self._ideal_fov_rad
+        if not (self.focal_px > 0 and MIN_FOV_RAD <= fov_rad <= widest_rad):
             raise CameraError(
                 f"a focal length of {self.focal_px:.6g} px on a {self.width} px wide picture is a field of "
-                f"view of {math.degrees(self.fov_rad):.3g} degrees; give one between "
+                f"view of {math.degrees(fov_rad):.3g} degrees; give one between "
                 f"{math.degrees(MIN_FOV_RAD):.0f} and {math.degrees(widest_rad):.0f}"
+            )
+
+    def _check_lens(self) -> None:
+        if self.lens not in LENSES:
+            raise CameraError(f"lens {self.lens!r} is not known; use one of {', '.join(LENSES)}")
+        if not self.has_ideal_lens and self.is_panorama:
+            raise CameraError(
+                f"a {self.projection} picture has no lens: leave out distortion, lens and pixel_aspect"
+            )
+        counts = lenses.COUNTS[self.lens]
+        if len(self.distortion) not in counts:
+            wanted = " or ".join(str(count) for count in counts)
+            raise CameraError(
+                f"a {self.lens} lens has {wanted} coefficients of distortion, not {len(self.distortion)}"
+            )
+        if not 0.2 <= self.pixel_aspect <= 5.0:
+            raise CameraError(
+                f"a focal length {self.pixel_aspect:.3g} times as long down the picture as across it is no "
+                "camera's; check fx and fy"
             )
 
     @classmethod
@@ -89,6 +122,11 @@ class Camera:
         return self.projection != "perspective"
 
     @property
+    def has_ideal_lens(self) -> bool:
+        """Whether a perspective picture has straight edges straight, and square pixels."""
+        return lenses.is_ideal(self.distortion, self.lens) and self.pixel_aspect == 1.0
+
+    @property
     def turn_px(self) -> float | None:
         """Number of columns of a whole turn, if the picture shows one and its left and right border meet."""
         turn = 2 * math.pi * self.focal_px
@@ -96,10 +134,22 @@ class Camera:
 
     @property
     def fov_rad(self) -> float:
-        """Horizontal field of view in radians."""
+        """Horizontal field of view in radians, as the lens shows it."""
+        if self.is_panorama or lenses.is_ideal(self.distortion, self.lens) or self.focal_px <= 0:
+            return self._ideal_fov_rad
+        return 2 * lenses.angle_of(self.width / 2 / self.focal_px, self.distortion, self.lens)
+
+    @property
+    def _ideal_fov_rad(self) -> float:
+        """The field of view of the same focal length without a lens that bends."""
         if self.is_panorama:
             return self.width / self.focal_px
         return 2 * math.atan2(self.width / 2, self.focal_px)
+
+    @property
+    def fov_down_rad(self) -> float:
+        """Vertical field of view in radians of a perspective picture, without the distortion."""
+        return 2 * math.atan2(self.height / 2, self.focal_px * self.pixel_aspect)
 
     @property
     def K(self) -> npt.NDArray[np.float64]:
@@ -108,9 +158,8 @@ class Camera:
         For a panorama, the matrix of the perspective camera that agrees with it near its centre.
         """
         cx, cy = self.center_px
-        return np.array(
-            [[self.focal_px, 0, cx], [0, self.focal_px, cy], [0, 0, 1]], dtype=np.float64
-        )
+        fx, fy = self.focal_px, self.focal_px * self.pixel_aspect
+        return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], dtype=np.float64)
 
     def project(self, points_m: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """(..., 3) points in metres -> (..., 2) pixels; NaN for points that a perspective camera cannot see.
@@ -122,13 +171,57 @@ class Camera:
             turn = 2 * math.pi * self.focal_px
             pixels[..., 0] -= turn * np.floor((pixels[..., 0] - self.width / 2) / turn + 0.5)
             return pixels
-        return projection.project(points_m, self.focal_px, self.center_px, self.distortion)
+        return projection.project(
+            points_m,
+            self.focal_px,
+            self.center_px,
+            self.distortion,
+            lens=self.lens,
+            pixel_aspect=self.pixel_aspect,
+        )
 
     def rays(self, points_px: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """(..., 2) pixels -> (..., 3) unit vectors in the camera frame, the inverse of `project`."""
         if self.is_panorama:
             return panorama.rays(points_px, self.focal_px, self.center_px, self.projection)
-        return projection.rays(points_px, self.focal_px, self.center_px, self.distortion)
+        return projection.rays(
+            points_px,
+            self.focal_px,
+            self.center_px,
+            self.distortion,
+            lens=self.lens,
+            pixel_aspect=self.pixel_aspect,
+        )
+
+    def straight_px(self, points_px: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """(..., 2) pixels of a perspective picture -> where a lens that does not bend would show the same.
+
+        With square pixels, and the same focal length and principal point; NaN where it would show nothing.
+        """
+        ideal = replace(self, distortion=lenses.NONE, lens=lenses.BROWN, pixel_aspect=1.0)
+        return (
+            np.asarray(points_px, np.float64)
+            if ideal == self
+            else ideal.project(self.rays(points_px))
+        )
+
+    def scaled(self, width: int, height: int) -> Camera:
+        """The camera of the same picture at another size.
+
+        Raises:
+            CameraError: the size would be impossible.
+        """
+        across, down = width / self.width, height / self.height
+        u, v = self.center_px
+        return replace(
+            self,
+            width=width,
+            height=height,
+            focal_px=self.focal_px * across,
+            center_px=(u * across, v * down),
+            # A panorama has one number for both: sizes differ by rounding only.
+            pixel_aspect=1.0 if self.is_panorama else self.pixel_aspect * down / across,
+        )
 
     def unwrapped(
         self, points_px: npt.ArrayLike, near_px: npt.ArrayLike
@@ -146,8 +239,8 @@ class Camera:
         return points
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
+        """Plain values for JSON; lens and pixel_aspect only where they are not those of most cameras."""
+        values = {
             "projection": self.projection,
             "width": self.width,
             "height": self.height,
@@ -155,30 +248,43 @@ class Camera:
             "center_px": list(self.center_px),
             "distortion": list(self.distortion),
         }
+        if self.lens != lenses.BROWN:
+            values["lens"] = self.lens
+        if self.pixel_aspect != 1.0:
+            values["pixel_aspect"] = self.pixel_aspect
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Camera:
-        """The inverse of `to_dict`; raises CameraError, which says what is missing or malformed."""
+        """The inverse of `to_dict`; raises CameraError, which says what is missing, malformed or unknown."""
+        for name in values:
+            if name not in MEMBERS:
+                raise CameraError(
+                    f"the camera has an unknown {name!r}{nearest_name(name, MEMBERS)}"
+                )
         try:
             width, height = int(values["width"]), int(values["height"])
-            center = values.get("center_px", (width / 2, height / 2))
-            k1, k2 = values.get("distortion", (0.0, 0.0))
+            center = _numbers(values.get("center_px", (width / 2, height / 2)), "center_px", 2)
             return cls(
                 width,
                 height,
                 float(values["focal_px"]),
-                (float(center[0]), float(center[1])),
-                (float(k1), float(k2)),
+                (center[0], center[1]),
+                _numbers(values.get("distortion", lenses.NONE), "distortion"),
                 str(values.get("projection", "perspective")),
+                str(values.get("lens", lenses.BROWN)),
+                float(values.get("pixel_aspect", 1.0)),
             )
         except KeyError as error:
             raise CameraError(f"the camera has no {error.args[0]!r}") from None
-        except (TypeError, ValueError, IndexError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise CameraError(f"the camera is malformed: {error}") from None
 
     @classmethod
     def from_json(cls, path: str | Path) -> Camera:
-        """Read `camera.json`: width, height, focal_px and optionally center_px, distortion, projection.
+        """Read `camera.json`: width, height, focal_px and optionally what else `to_dict` writes.
+
+        A file that also tells gravity, height or ground is refused here: `reconstruct(camera=path)` takes it.
 
         Raises:
             CameraError: the file cannot be read, or is not a camera.
@@ -192,3 +298,12 @@ class Camera:
         if not isinstance(values, dict):
             raise CameraError(f"{path} must hold one JSON object")
         return cls.from_dict(values)
+
+
+def _numbers(values: Any, name: str, count: int | None = None) -> tuple[float, ...]:
+    """A list of numbers; raises ValueError."""
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        raise ValueError(f"{name} must be a list of numbers, not {values!r}")
+    if count is not None and len(values) != count:
+        raise ValueError(f"{name} must be {count} numbers, not {len(values)}")
+    return tuple(float(value) for value in values)

@@ -10,7 +10,7 @@ from optim.errors import FitFailed
 from optim.ground.covariance import pitch_roll_covariance, view_covariance
 from optim.ground.depth import Depths, depth_evidence
 from optim.ground.evidence import Evidence
-from optim.ground.inputs import Given, camera_prior, spread_rows
+from optim.ground.inputs import Given, camera_prior, log_scale_sd, spread_rows
 from optim.ground.lean import with_lean_restored
 from optim.ground.lines import vertical_lines
 from optim.ground.planes import Grounds, find_grounds, largest_first
@@ -25,7 +25,6 @@ _STARTS = 4  # candidates that are refined
 _FINALISTS = 2  # of them, that are refined with the true spreads of the population
 _START_PEOPLE = 120  # people used for it
 _GROWTH_RANGE = (-0.8, 4.0)  # of depth from ankles to shoulders, that the sticks are measured with
-_ANKLES_SHARE = 0.5  # what the ankles' mean height may be off by, over what stature may be off by
 _DISAGREEMENT_SD = 4.0  # of lines against people, beyond which the lines are not verticals
 
 
@@ -71,8 +70,9 @@ class Fitter:
         self.view = minimise(self.problem, self.view, self.population)
         self._add_lines()
         if max_planes > 1:
-            view, grounds = find_grounds(self.problem, self.view, self.population, max_planes)
-            self.grounds, self.view = largest_first(grounds, view)
+            known = None if given.offset_m is None else float(np.log(given.offset_m))
+            found = find_grounds(self.problem, self.view, self.population, max_planes, known)
+            self.view, self.grounds = largest_first(*found, known)
             self._renew()
             self.view = minimise(self.problem, self.view, self.population)
 
@@ -93,9 +93,10 @@ class Fitter:
         """(4, 4) over log focal, pitch, roll, log offset; with what all people share."""
         in_tangents = view_covariance(self.problem, self.view, self.population, self._nudged())
         covariance = pitch_roll_covariance(in_tangents, self.view)
-        sd_m, offset_m = self.given.mean_stature_sd_m, float(np.exp(self.view.log_offset))
-        by_ankles = _ANKLES_SHARE * sd_m / offset_m
-        covariance[3, 3] += (sd_m / self.given.stature_m) ** 2 + by_ankles**2
+        if self.given.offset_m is not None:
+            covariance[3], covariance[:, 3] = 0.0, 0.0
+        else:
+            covariance[3, 3] += log_scale_sd(self.given, float(np.exp(self.view.log_offset))) ** 2
         return covariance
 
     def _nudged(self) -> Problem | None:

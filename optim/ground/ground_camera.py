@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optim import anthropometry as body
+from optim import lens as lenses
 from optim.errors import BadInput
 from optim.geometry import pitch_roll_from_normal
 from optim.ground.depth import checked_depths
@@ -37,10 +38,10 @@ class GroundCameraFit:
     Attributes:
         focal_px: focal length.
         center_px: principal point, as given or assumed.
-        distortion: radial (k1, k2), as given or estimated; radii in focal lengths.
+        distortion: coefficients of the lens, as given or estimated; radii in focal lengths.
         normal: (3,) unit vector up.
         offset_m: height of the camera above the first plane, n.X + d = 0.
-        planes: (normal, offset_m) of every plane, the one with most people first.
+        planes: (normal, offset_m) of every plane, the one with most people first, or that of a given offset.
         plane_index: (N,) plane of every person of the input, -1 where unknown.
         inlier: (N,) people who stand upright on their plane with an adult's height.
         covariance: (4, 4) over log focal, pitch, roll (radians) and log offset; given values: 0.
@@ -58,7 +59,7 @@ class GroundCameraFit:
     covariance: FloatArray
     cost: float
     report: dict[str, Any] = field(default_factory=dict)
-    distortion: tuple[float, float] = (0.0, 0.0)
+    distortion: tuple[float, ...] = (0.0, 0.0)
 
     @property
     def total_cost(self) -> float:
@@ -84,7 +85,10 @@ def fit_ground_camera(
     focal_prior: tuple[float, float] | None = None,
     center_px: npt.ArrayLike | None = None,
     gravity: npt.ArrayLike | None = None,
-    distortion: tuple[float, float] = (0.0, 0.0),
+    offset_m: float | None = None,
+    distortion: tuple[float, ...] = (0.0, 0.0),
+    lens_model: str = lenses.BROWN,
+    pixel_aspect: float = 1.0,
     distortion_unit_px: float | None = None,
     lean_shrinkage: tuple[float, float] = (0.0, 0.0),
     lines_px: npt.ArrayLike | None = None,
@@ -113,7 +117,9 @@ def fit_ground_camera(
         focal_prior: pixels and standard deviation of the logarithm, say of EXIF; people correct it.
         center_px: (2,) principal point; the picture's centre if not given.
         gravity: (3,) direction of gravity (down) in the camera frame; used exactly if given.
-        distortion: radial (k1, k2) as in `projection.project`.
+        offset_m: height of the camera above the ground; used exactly if given. Then the scene's size follows
+            from it and not from the people's stature, of which only the spread counts.
+        distortion, lens_model, pixel_aspect: as distortion, lens and pixel_aspect in `projection.project`.
         distortion_unit_px: what it measures radii in; focal lengths, which must then be given, if None.
         lean_shrinkage: share of people's lean that the detector takes off, and how well that is
             known (standard deviation); 0 for exact keypoints.
@@ -148,6 +154,9 @@ def fit_ground_camera(
         projection,
         distortion_unit_px,
         grade_sd,
+        offset_m,
+        lens_model,
+        pixel_aspect,
     )
     if (keypoints is None) == (boxes_px is None):
         raise BadInput("give either keypoints or boxes_px")
@@ -180,9 +189,10 @@ def _measured(
 
     total, levels, sticks = people(given)
     weight = density_weights(sticks)
-    if any(given.distortion):
+    if not given.has_ideal_lens:
         # Density is that of the picture as it is, so that the costs of different lenses compare.
-        _, _, seen = people(replace(given, distortion=(0.0, 0.0)))
+        as_it_is = replace(given, distortion=lenses.NONE, lens=lenses.BROWN, pixel_aspect=1.0)
+        _, _, seen = people(as_it_is)
         by_person = np.ones(total)
         by_person[seen.index] = density_weights(seen)
         weight = by_person[sticks.index]
@@ -204,7 +214,8 @@ def _result(fit: Fitter) -> GroundCameraFit:
     plane_index[index[is_known]] = fit.grounds.label[is_known]
     focal = given.focal_px if given.focal_px is not None else float(np.exp(view.log_focal))
     normal = given.normal if given.normal is not None else view.normal
-    offset = float(np.exp(view.log_offset))
+    found = float(np.exp(view.log_offset))
+    offset = found if given.offset_m is None else given.offset_m
     return GroundCameraFit(
         focal_px=focal,
         center_px=(float(given.center_px[0]), float(given.center_px[1])),
@@ -227,11 +238,12 @@ def _result(fit: Fitter) -> GroundCameraFit:
             fit.starts_tried,
             fit.lines_say,
             fit.lines_apart_sd,
+            given.stature_m * offset / found,
         ),
         distortion=_in_focal_lengths(given, focal),
     )
 
 
-def _in_focal_lengths(given: Given, focal_px: float) -> tuple[float, float]:
-    ratio = (focal_px / (given.distortion_unit_px or given.focal_guess_px)) ** 2
-    return given.distortion[0] * ratio, given.distortion[1] * ratio**2
+def _in_focal_lengths(given: Given, focal_px: float) -> tuple[float, ...]:
+    ratio = focal_px / (given.distortion_unit_px or given.focal_guess_px)
+    return lenses.for_focal(given.distortion, ratio, given.lens)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from optim import anthropometry as body
+from optim import lens as lenses
 from optim import projection
 from optim.errors import BadInput, NotEnoughPeople
 from optim.geometry import normal_from_pitch_roll, pitch_roll_from_normal
@@ -38,6 +39,9 @@ _CROWDED = 4.0  # times the median number of neighbours, from which on people sh
 _NEIGHBOUR_LENGTHS = 2.0
 _FAR_OUTSIDE = 10.0  # picture sizes; keypoints farther away are not measurements
 _MIN_LENGTH_PX = 2.0
+_ANKLES_SHARE = 0.5  # what the ankles' mean height may be off by, over what stature may be off by
+_LEAST_SCALE_SD = 1e-3  # of a mean stature that is given as exact
+_FLATTEST = 0.17  # rays farther than 80 degrees from the axis have no place on a plane picture
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,10 @@ class Given:
     center_is_given: bool
     focal_px: float | None
     normal: FloatArray | None
-    distortion: tuple[float, float]
+    offset_m: float | None
+    distortion: tuple[float, ...]
+    lens: str
+    pixel_aspect: float
     distortion_unit_px: float | None
     stature_m: float
     stature_sd_m: float
@@ -62,7 +69,11 @@ class Given:
 
     @property
     def unknowns(self) -> int:
-        return 1 + (self.focal_px is None) + 2 * (self.normal is None)
+        return (self.offset_m is None) + (self.focal_px is None) + 2 * (self.normal is None)
+
+    @property
+    def has_ideal_lens(self) -> bool:
+        return lenses.is_ideal(self.distortion, self.lens) and self.pixel_aspect == 1.0
 
     @property
     def focal_guess_px(self) -> float:
@@ -78,7 +89,7 @@ def checked(
     center_px: npt.ArrayLike | None,
     focal_px: float | None,
     gravity: npt.ArrayLike | None,
-    distortion: tuple[float, float],
+    distortion: tuple[float, ...],
     statures_m: tuple[float, float, float],
     lean_shrinkage: tuple[float, float] = (0.0, 0.0),
     focal_prior: tuple[float, float] | None = None,
@@ -86,6 +97,9 @@ def checked(
     kind: str = "perspective",
     distortion_unit_px: float | None = None,
     grade_sd: float = body.GROUND_GRADE_SD,
+    offset_m: float | None = None,
+    lens: str = lenses.BROWN,
+    pixel_aspect: float = 1.0,
 ) -> Given:
     """The caller's values in one piece; raises BadInput naming the first that cannot be."""
     size = _vector(image_size, 2, "image_size must be (width, height) in pixels")
@@ -103,7 +117,13 @@ def checked(
         if length < 1e-9:
             raise BadInput("gravity must be a direction, not zero")
         normal = -down / length
-    k1, k2 = _vector(distortion, 2, "distortion must be (k1, k2)")
+    if offset_m is not None and not (math.isfinite(offset_m) and offset_m > 0):
+        raise BadInput(f"offset_m must be a height above the ground, not {offset_m!r}")
+    if lens not in lenses.LENSES or len(distortion) not in lenses.COUNTS[lens]:
+        raise BadInput(f"{len(distortion)} coefficients of distortion are none of a {lens!r} lens")
+    bend = _vector(distortion, len(distortion), "distortion must be finite coefficients")
+    if not (math.isfinite(pixel_aspect) and pixel_aspect > 0):
+        raise BadInput(f"pixel_aspect must be positive, not {pixel_aspect!r}")
     if distortion_unit_px is not None and not 0 < distortion_unit_px < math.inf:
         raise BadInput(f"distortion_unit_px must be positive, not {distortion_unit_px!r}")
     stature, spread, mean_spread = statures_m
@@ -125,7 +145,8 @@ def checked(
         raise BadInput(f"grade_sd must be between 0 and 1, not {grade_sd!r}")
     if kind not in PROJECTIONS:
         raise BadInput(f"projection must be one of {', '.join(PROJECTIONS)}, not {kind!r}")
-    if kind != "perspective" and (focal_px is None or any((k1, k2))):
+    is_ideal = lenses.is_ideal(tuple(bend), lens) and pixel_aspect == 1.0
+    if kind != "perspective" and (focal_px is None or not is_ideal):
         raise BadInput(
             f"a {kind} picture needs its pixels per radian as focal_px, and no distortion; "
             "`fit_panorama` finds them"
@@ -136,7 +157,10 @@ def checked(
         center_is_given=center_px is not None,
         focal_px=None if focal_px is None else float(focal_px),
         normal=normal,
-        distortion=(float(k1), float(k2)),
+        offset_m=None if offset_m is None else float(offset_m),
+        distortion=tuple(float(k) for k in bend),
+        lens=lens,
+        pixel_aspect=float(pixel_aspect),
         distortion_unit_px=distortion_unit_px,
         stature_m=stature,
         stature_sd_m=spread,
@@ -205,12 +229,20 @@ def measure_boxes(boxes_px: npt.ArrayLike, given: Given) -> tuple[int, Sticks]:
 
 
 def undistorted(points_px: FloatArray, given: Given) -> FloatArray:
-    """(..., 2) pixels as a lens without distortion would show them."""
-    if not any(given.distortion):
+    """(..., 2) pixels as a lens without distortion would show them; NaN where it would show nothing."""
+    if given.has_ideal_lens:
         return points_px
     unit_px = given.distortion_unit_px or given.focal_guess_px
-    ray = projection.rays(points_px, unit_px, given.center_px, given.distortion)
-    return np.asarray(ray[..., :2] / ray[..., 2:] * unit_px + given.center_px)
+    ray = projection.rays(
+        points_px,
+        unit_px,
+        given.center_px,
+        given.distortion,
+        lens=given.lens,
+        pixel_aspect=given.pixel_aspect,
+    )
+    depth = np.where(ray[..., 2:] > _FLATTEST, ray[..., 2:], np.nan)
+    return np.asarray(ray[..., :2] / depth * unit_px + given.center_px)
 
 
 def _reading_order(rows: FloatArray) -> npt.NDArray[np.int64]:
@@ -241,18 +273,31 @@ def camera_prior(given: Given, sticks: Sticks) -> Prior:
     normal = given.normal
     if normal is None:
         normal = normal_from_pitch_roll(math.radians(_PRIOR_PITCH_DEG), quarter)
+    offset, log_offset_sd = (
+        _PRIOR_OFFSET_M * given.stature_m / body.ADULT_STATURE_M,
+        _PRIOR_LOG_OFFSET_SD,
+    )
+    if given.offset_m is not None:
+        # The fit measures in statures of the crowd: how many the known height is depends on its mean.
+        offset, log_offset_sd = given.offset_m, log_scale_sd(given, given.offset_m)
     spreads = [
         PRIOR_LOG_FOCAL_SD if given.focal_prior is None else given.focal_prior[1],
         math.radians(_PRIOR_PITCH_SD_DEG),
         math.radians(_PRIOR_ROLL_SD_DEG),
-        _PRIOR_LOG_OFFSET_SD,
+        log_offset_sd,
     ]
     pitch, roll = pitch_roll_from_normal(normal)
     tilt_is_free = given.normal is None
     free = np.array([given.focal_px is None, tilt_is_free, tilt_is_free, True])
-    offset = _PRIOR_OFFSET_M * given.stature_m / body.ADULT_STATURE_M
     mean = View.of(given.focal_guess_px, pitch, roll, offset)
     return Prior(mean, np.where(free, np.array(spreads) ** -2.0, 0.0), free)
+
+
+def log_scale_sd(given: Given, offset_m: float) -> float:
+    """Standard deviation of the log of a camera's height that is measured by the people's mean stature."""
+    sd_m = given.mean_stature_sd_m
+    sd = math.hypot(sd_m / given.stature_m, _ANKLES_SHARE * sd_m / offset_m)
+    return max(sd, _LEAST_SCALE_SD)
 
 
 def density_weights(sticks: Sticks) -> FloatArray:

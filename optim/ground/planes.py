@@ -55,9 +55,17 @@ class Grounds:
 
 
 def find_grounds(
-    problem: Problem, view: View, population: Population, max_planes: int
+    problem: Problem,
+    view: View,
+    population: Population,
+    max_planes: int,
+    known_log_offset: float | None = None,
 ) -> tuple[View, Grounds]:
-    """Splits levels while the people ask for it; the camera is refined with each new one."""
+    """Splits levels while the people ask for it; the camera is refined with each new one.
+
+    Args:
+        known_log_offset: of one of the levels, which then stays the first, if the camera's height is given.
+    """
     grounds = Grounds(np.zeros(1), np.zeros(len(problem.sticks), dtype=np.int64))
     if len(problem.sticks) < 2 * _MIN_PEOPLE:
         return view, grounds
@@ -69,7 +77,8 @@ def find_grounds(
     while len(grounds.log_ratio) < max_planes and level < len(grounds.log_ratio):
         split = _split(problem, view, grounds, level, near)
         if split is not None:
-            trial = _refine(problem, view, population, split, near)
+            start = _with_reference(view, split, known_log_offset)
+            trial = _refine(problem, *start, population, near)
             if trial[3] < cost - price and _stand_together(trial[2], near):
                 view, population, grounds, cost = trial
                 level = 0
@@ -139,12 +148,11 @@ def _stand_together(grounds: Grounds, near: npt.NDArray[np.int64]) -> bool:
 def _refine(
     problem: Problem,
     view: View,
-    population: Population,
     grounds: Grounds,
+    population: Population,
     near: npt.NDArray[np.int64],
 ) -> tuple[View, Population, Grounds, float]:
     """Camera, ratios, labels and population in turn; ends with the cost."""
-    view, grounds = _first_as_reference(view, grounds)
     view = minimise(_levelled(problem, grounds), view, population)
     for k in range(_ROUNDS):
         view, grounds = _settled(problem, view, population, grounds)
@@ -163,10 +171,16 @@ def _refine(
     return view, population, grounds, cost
 
 
-def _first_as_reference(view: View, grounds: Grounds) -> tuple[View, Grounds]:
-    base = float(grounds.log_ratio[0])
-    moved = replace(view, log_offset=view.log_offset + base)
-    return moved, replace(grounds, log_ratio=grounds.log_ratio - base)
+def _with_reference(
+    view: View, grounds: Grounds, known_log_offset: float | None
+) -> tuple[View, Grounds]:
+    """The view above its first level; that is the one nearest to a known height, if there is one."""
+    order = np.arange(len(grounds.log_ratio))
+    if known_log_offset is not None:
+        apart = np.abs(view.log_offset + grounds.log_ratio - known_log_offset)
+        order = np.argsort(apart, kind="stable")[:1]
+        order = np.append(order, np.delete(np.arange(len(apart)), order))
+    return _renumbered(view, grounds, order)
 
 
 @dataclass(frozen=True)
@@ -274,11 +288,19 @@ def _label_cost(problem: Problem, grounds: Grounds, near: npt.NDArray[np.int64])
     return -float(problem.weight @ prior[grounds.label, np.arange(len(grounds.label))])
 
 
-def largest_first(grounds: Grounds, view: View) -> tuple[Grounds, View]:
-    """Renumbered so that the level of most people is the first, and the view's own."""
+def largest_first(
+    view: View, grounds: Grounds, known_log_offset: float | None = None
+) -> tuple[View, Grounds]:
+    """Renumbered: the level of most people, or that of a known height, is the first and the view's own."""
+    if known_log_offset is not None:
+        return _with_reference(view, grounds, known_log_offset)
     count = np.bincount(grounds.label, minlength=len(grounds.log_ratio))
-    order = np.argsort(-count, kind="stable")
+    return _renumbered(view, grounds, np.argsort(-count, kind="stable"))
+
+
+def _renumbered(view: View, grounds: Grounds, order: npt.NDArray[np.int64]) -> tuple[View, Grounds]:
+    """The levels in another order, and the view above the first of them."""
     rank = np.argsort(order, kind="stable")
     base = float(grounds.log_ratio[order[0]])
     renamed = Grounds(grounds.log_ratio[order] - base, rank[grounds.label])
-    return renamed, replace(view, log_offset=view.log_offset + base)
+    return replace(view, log_offset=view.log_offset + base), renamed

@@ -30,8 +30,13 @@ def write_report(
     starts_tried: int,
     lines: str,
     lines_apart_sd: float,
+    stature_m: float,
 ) -> dict[str, Any]:
-    """Plain values for JSON; people are named by their row in the input."""
+    """Plain values for JSON; people are named by their row in the input.
+
+    Args:
+        stature_m: mean of the adults, given, or as it follows from a given height of the camera.
+    """
     log_sd = math.sqrt(max(float(covariance[0, 0]), 0.0))
     shares = zip(("adult", "short", "leaning", "junk"), population.share, strict=True)
     explained = float(np.mean(membership.sum(axis=0) > 0.5))
@@ -51,7 +56,8 @@ def write_report(
         "focal_determined": bool(determined),
         "focal_interval_90_px": [focal_px * math.exp(s * Z90 * log_sd) for s in (-1.0, 1.0)],
         "gravity": "given" if given.normal is not None else "estimated",
-        "stature_m": given.stature_m,
+        "height": "given" if given.offset_m is not None else "estimated",
+        "stature_m": stature_m,
         "shares": {name: float(share) for name, share in shares},
         "starts_tried": starts_tried,
         "warnings": _warnings(given, sticks, bool(determined), explained),

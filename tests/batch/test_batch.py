@@ -169,6 +169,9 @@ def test_no_such_share(text: str) -> None:
 def test_a_job_travels_as_plain_values() -> None:
     job = dataclasses.replace(JOB, keypoints=Path("/poses.json"), model="crowd3d-s")
     assert Job.of(job.plain()) == job
+    lens = Camera(640, 480, 500.0, (320.0, 240.0), (0.1, 0.0, 0.001, 0.0, 0.0), pixel_aspect=1.1)
+    job = dataclasses.replace(job, camera=CameraHint(camera=lens, height_m=3.0))
+    assert Job.of(json.loads(json.dumps(job.plain(), default=str))).camera == job.camera
     assert Job.of(dataclasses.replace(JOB, model="m.safetensors").plain()).model == str(
         Path("m.safetensors").absolute()
     )

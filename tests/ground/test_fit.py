@@ -10,9 +10,10 @@ from helpers.ground import World, terrace
 from shapely import Point
 
 from crowd3d.config import Config
-from crowd3d.ground.fit import fit_camera
+from crowd3d.ground.fit import fit_camera, given_ground
+from crowd3d.scene.camera import Camera
 from crowd3d.scene.detections import Detections
-from crowd3d.scene.known import KnownCamera
+from crowd3d.scene.known import KnownCamera, KnownGround
 
 
 def _detections(keypoints: np.ndarray) -> Detections:
@@ -37,6 +38,21 @@ def test_terraces_become_planes_with_regions():
     foot = people[:, 15:, :2].mean(axis=1)
     inside = [fitted.planes[0].region.covers(Point(p)) for p in foot[:first]]
     assert np.mean(inside) > 0.9
+
+
+def test_other_levels_are_looked_for_around_a_ground_that_is_given():
+    world, people, first = terrace(0.6, 3)
+    camera = Camera(*world.size, world.focal_px, tuple(world.center_px))
+    ground = KnownGround(tuple(-world.normal), 9.0)
+    known, config = replace(KnownCamera.of(camera), ground=ground), Config(max_planes=2)
+    assert given_ground(known, config) is None
+    fitted = fit_camera(_detections(people), known, config)
+    assert fitted.camera == camera and fitted.planes[0].offset_m == 9.0
+    np.testing.assert_array_equal(fitted.normal, ground.normal)
+    assert fitted.planes[1].offset_m == pytest.approx(5.4, rel=0.05)
+    assert (fitted.plane_index[:first] == 0).mean() > 0.9
+    alone = given_ground(known, Config())
+    assert alone.camera == camera and alone.planes[0].offset_m == 9.0
 
 
 def test_one_ground_needs_no_region():

@@ -104,5 +104,7 @@ def test_some_of_many_people_place_it_and_all_say_the_rest(monkeypatch):
         for rows in (people, people[::-1])
     ]
     assert fits[0].center_px == pytest.approx(fits[1].center_px, abs=1e-6)
-    assert fits[0].center_px[0] == pytest.approx(whole.center_px[0], abs=40)  # as far as their spread allows
+    assert fits[0].center_px[0] == pytest.approx(
+        whole.center_px[0], abs=40
+    )  # as far as their spread allows
     assert fits[0].report["people"] == 400 and len(fits[0].inlier) == 400

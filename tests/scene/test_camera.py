@@ -140,7 +140,10 @@ def test_a_camera_file_for_another_picture_is_refused(tmp_path):
     known = CameraHint(camera_json=path).resolve(640, 480)
     assert known.camera.width == 640 and known.center_is_known
     with pytest.raises(CameraError, match="640 x 480"):
-        CameraHint(camera_json=path).resolve(1280, 960)
+        CameraHint(camera_json=path).resolve(1280, 720)
+    twice = CameraHint(camera_json=path).resolve(1280, 960)
+    assert twice.camera.focal_px == pytest.approx(2 * known.camera.focal_px)
+    assert "scaled to 1280 x 960" in twice.notes[0] and not known.notes
     with pytest.raises(CameraError, match="projection given is cylindrical"):
         CameraHint(camera_json=path, projection="cylindrical").resolve(640, 480)
 
@@ -176,3 +179,45 @@ def test_pictures_that_say_they_are_panoramas():
         assert CameraHint().resolve(2000, 500, broken).projection == "perspective"
     with pytest.raises(CameraError, match="metadata cannot be right"):
         CameraHint().resolve(2000, 500, XMP.replace(b"8000", b"1000"))
+
+
+BENT = (
+    Camera(2000, 1400, 1500.0, (1010.0, 690.0), (-0.28, 0.08, 0.001, -0.0007, -0.01), pixel_aspect=1.01),
+    Camera(2000, 1400, 600.0, (1010.0, 690.0), (0.02, 0.01, 0.0, 0.0), lens="fisheye"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("camera", BENT)
+def test_a_lens_that_bends_is_inverse_too(camera):
+    pixels = np.stack(np.meshgrid(np.linspace(0, 2000, 21), np.linspace(0, 1400, 15)), axis=-1)
+    np.testing.assert_allclose(camera.project(5 * camera.rays(pixels)), pixels, atol=1e-6)
+    assert Camera.from_dict(json.loads(json.dumps(camera.to_dict()))) == camera
+    ends = camera.rays([[10.0, 690.0], [2010.0, 690.0]])  # as far left of the middle as right of it
+    assert camera.fov_rad == pytest.approx(math.acos(ends[0] @ ends[1]), abs=2e-3)
+
+
+@pytest.mark.parametrize("camera", BENT)
+def test_the_same_picture_at_another_size_has_the_same_rays(camera):
+    pixels = np.array([[0.0, 0.0], [700.0, 900.0], [2000.0, 1400.0]])
+    half = camera.scaled(1000, 701)  # rounded up
+    np.testing.assert_allclose(half.rays(pixels * [0.5, 701 / 1400]), camera.rays(pixels))
+
+
+def test_straightened_pixels_are_those_of_a_plain_camera():
+    camera = BENT[0]
+    points = np.array([[0.3, -0.2, 2.0], [-1.0, 0.5, 2.5]])
+    plain = Camera(2000, 1400, 1500.0, (1010.0, 690.0))
+    np.testing.assert_allclose(camera.straight_px(camera.project(points)), plain.project(points))
+    assert plain.straight_px([[3.0, 4.0]]).tolist() == [[3.0, 4.0]] and plain.has_ideal_lens
+    assert camera.K[1, 1] == pytest.approx(1515.0) and not camera.has_ideal_lens
+
+
+def test_a_fisheye_may_see_more_than_half_of_everything():
+    wide = Camera(
+        2000, 2000, 2000 / math.radians(220), (1000.0, 1000.0), (0.0,) * 4, lens="fisheye"
+    )
+    assert math.degrees(wide.fov_rad) == pytest.approx(220)
+    np.testing.assert_allclose(wide.project([1.0, 0.0, 0.0]), [1000 + 2000 * 90 / 220, 1000])
+    assert wide.rays([0.0, 1000.0])[2] < 0
+    with pytest.raises(CameraError, match="field of view"):
+        Camera(2000, 2000, 2000 / math.radians(320), (1000.0, 1000.0), (0.0,) * 4, lens="fisheye")
