@@ -58,7 +58,7 @@ class FrameJournal:
         try:
             (self.folder / "frames").mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise atomic.refused(self.folder, error) from None
+            raise atomic.refused(f"beside {out}", error) from None
 
     def get(self, name: str, key: str) -> Record | None:
         """The record of a frame; None if there is none for this key. Raises OutputError if it is damaged."""

@@ -141,7 +141,7 @@ def forget(folder: Path) -> None:
     try:
         (folder / RECORD).unlink(missing_ok=True)
     except OSError as error:
-        raise atomic.refused(folder, error) from None
+        raise atomic.refused(f"into {folder}", error) from None
 
 
 def facts(scene: Scene) -> dict[str, Any]:

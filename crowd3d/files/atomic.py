@@ -58,8 +58,8 @@ def write_text(path: Path, content: str) -> None:
 def staged(folder: Path, last: str = "") -> Iterator[Path]:
     """A temporary folder whose files move into `folder` together once the block ends well.
 
-    The temporary folder lies inside `folder`, so that a move is a rename; after an error in the block it is gone
-    and `folder` holds what it held before. What killed runs have left of theirs is removed.
+    The temporary folder lies inside `folder`, so that a move is a rename; after an error in the block it is
+    gone and `folder` holds what it held before. What killed runs have left of theirs is removed.
 
     Files move in alphabetical order, those of an earlier result having been removed before, so that even a kill
     between two moves leaves no mix of both.
@@ -77,7 +77,7 @@ def staged(folder: Path, last: str = "") -> Iterator[Path]:
         stage = Path(tempfile.mkdtemp(prefix=_STAGE, dir=folder))
         lock = _lock(stage)
     except OSError as error:
-        raise refused(folder, error) from None
+        raise refused(f"into {folder}", error) from None
     try:
         yield stage
         names = sorted(
@@ -91,24 +91,24 @@ def staged(folder: Path, last: str = "") -> Iterator[Path]:
         for name in names:
             os.replace(stage / name, folder / name)
     except OSError as error:
-        raise refused(folder, error) from None
+        raise refused(f"into {folder}", error) from None
     finally:
         shutil.rmtree(stage, ignore_errors=True)
         if lock is not None:
             os.close(lock)
 
 
-def refused(path: Path, error: OSError) -> Crowd3dError:
-    """What to raise for a file or folder that cannot be written.
+def refused(where: Path | str, error: OSError) -> Crowd3dError:
+    """What to raise for a file, or "into" a folder, that cannot be written.
 
     An EnvironmentProblem if the machine lacks something, such as room on its disk, else an OutputError.
     """
     reason = error.strerror or str(error)
     if error.errno in _OF_THE_MACHINE:
         return EnvironmentProblem(
-            f"cannot write {path}: {reason}; make room there, or choose another place"
+            f"cannot write {where}: {reason}; make room there, or choose another place"
         )
-    return OutputError(f"cannot write {path}: {reason}")
+    return OutputError(f"cannot write {where}: {reason}")
 
 
 def _lock(stage: Path) -> int | None:
