@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d.errors import CameraError
+from crowd3d.files import strict_json
 from optim import panorama, projection
 
 MIN_FOV_RAD = math.radians(1.0)
@@ -183,12 +183,4 @@ class Camera:
         Raises:
             CameraError: the file cannot be read, or is not a camera.
         """
-        try:
-            values = json.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise CameraError(f"cannot read {path}: {error.strerror}") from None
-        except ValueError as error:
-            raise CameraError(f"{path} is not JSON: {error}") from None
-        if not isinstance(values, dict):
-            raise CameraError(f"{path} must hold one JSON object")
-        return cls.from_dict(values)
+        return cls.from_dict(strict_json.read_object(path, CameraError))

@@ -18,12 +18,62 @@ Mutation = Callable[[bytes, random.Random], bytes]
 
 # What parsers take for something else, or cannot take at all.
 ODD_VALUES: tuple[Any, ...] = (
-    *(None, True, False, 0, -1, 1, 2**31, 2**63 - 1, 2**63, -(2**63), 10**25, 10**400, 1e308, -1e308),
-    *(1e-320, 0.5, -0.0, 1e15, 1e16, "", "a", "1", "nan", "\x00", "\n\x1b[31m", "\ud800", "é", "../.."),
+    *(
+        None,
+        True,
+        False,
+        0,
+        -1,
+        1,
+        2**31,
+        2**63 - 1,
+        2**63,
+        -(2**63),
+        10**25,
+        10**400,
+        1e308,
+        -1e308,
+    ),
+    *(
+        1e-320,
+        0.5,
+        -0.0,
+        1e15,
+        1e16,
+        "",
+        "a",
+        "1",
+        "nan",
+        "\x00",
+        "\n\x1b[31m",
+        "\ud800",
+        "é",
+        "../..",
+    ),
     *([], {}, [[]], [[[]]], [1, 2], {"a": 1}, [None], ["1", "2"], "x" * 5000, [0] * 1000),
 )
-_RAW = (b"NaN", b"Infinity", b"1e999", b"-", b'"\\ud800"', b"1" * 5000, b"[" * 3000, b'{"a":1,"a":2}')
-_BYTES = (b"\x00", b"\xff", b"\xff\xfe", b"\xef\xbb\xbf", b"9" * 30, b"-1", b"\n", b" ", b"&a *a", b"!!int x")
+_RAW = (
+    b"NaN",
+    b"Infinity",
+    b"1e999",
+    b"-",
+    b'"\\ud800"',
+    b"1" * 5000,
+    b"[" * 3000,
+    b'{"a":1,"a":2}',
+)
+_BYTES = (
+    b"\x00",
+    b"\xff",
+    b"\xff\xfe",
+    b"\xef\xbb\xbf",
+    b"9" * 30,
+    b"-1",
+    b"\n",
+    b" ",
+    b"&a *a",
+    b"!!int x",
+)
 
 
 def of_bytes(seed: bytes, rng: random.Random) -> bytes:
@@ -66,7 +116,9 @@ def of_json(seed: bytes, rng: random.Random) -> bytes:
             case 3:
                 raw, holder[key] = rng.choice(_RAW), "§raw§"
             case 4 if isinstance(holder[key], int | float) and not isinstance(holder[key], bool):
-                holder[key] = holder[key] * rng.choice((-1, 0, 1e3, 1e12, 1e-9)) + rng.choice((0, 1))
+                holder[key] = holder[key] * rng.choice((-1, 0, 1e3, 1e12, 1e-9)) + rng.choice(
+                    (0, 1)
+                )
             case _:
                 holder[key] = copy.deepcopy(rng.choice(ODD_VALUES))
     content = json.dumps(root[0]).encode()

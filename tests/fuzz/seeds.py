@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from helpers.scenes import scattered_scene
 
 from crowd3d.body.tree import COCO_NAMES, PARENTS
 from crowd3d.export import predict_json
 from crowd3d.scene import storage
-from helpers.scenes import scattered_scene
 
 
 def as_json(value: Any) -> bytes:
@@ -53,7 +53,12 @@ def sparse_body() -> bytes:
 
     values = body_arrays()
     sparse = csc_matrix(values.pop("J_regressor"))
-    parts = {"data": sparse.data, "indices": sparse.indices, "indptr": sparse.indptr, "shape": sparse.shape}
+    parts = {
+        "data": sparse.data,
+        "indices": sparse.indices,
+        "indptr": sparse.indptr,
+        "shape": sparse.shape,
+    }
     return as_npz(**values, **{f"J_regressor_{key}": part for key, part in parts.items()})
 
 
@@ -61,14 +66,20 @@ def pickles() -> list[bytes]:
     """Tables of numbers, and a body with a sparse matrix."""
     from scipy.sparse import csc_matrix
 
-    table = {"poses": [np.ones((3, 72)), np.arange(6.0).reshape(2, 3)], "name": "a", "n": np.float64(2)}
+    table = {
+        "poses": [np.ones((3, 72)), np.arange(6.0).reshape(2, 3)],
+        "name": "a",
+        "n": np.float64(2),
+    }
     body = body_arrays() | {"J_regressor": csc_matrix(body_arrays()["J_regressor"])}
     objects = {"rows": np.array([{"a": 1}, [2, "x"]], dtype=object)}
     return [pickle.dumps(value, protocol=p) for value in (table, body, objects) for p in (0, 2, 5)]
 
 
 SCENE = scattered_scene(4)
-SCENE_JSON = as_json(json.loads(json.dumps(storage.to_dict(SCENE), default=lambda v: np.asarray(v).tolist())))
+SCENE_JSON = as_json(
+    json.loads(json.dumps(storage.to_dict(SCENE), default=lambda v: np.asarray(v).tolist()))
+)
 PEOPLE_NPZ = storage.people_bytes(SCENE.people)
 PREDICT_JSON = as_json(predict_json.to_predict(SCENE))
 
@@ -79,7 +90,14 @@ def members(content: bytes) -> list[str]:
 
 
 _IMAGE = {"id": 1, "file_name": "a.jpg", "width": 640, "height": 480}
-_PERSON = {"id": 5, "image_id": 1, "category_id": 1, "bbox": [10, 20, 30, 60], "iscrowd": 0, "area": 9.5}
+_PERSON = {
+    "id": 5,
+    "image_id": 1,
+    "category_id": 1,
+    "bbox": [10, 20, 30, 60],
+    "iscrowd": 0,
+    "area": 9.5,
+}
 _CATEGORY = {"id": 1, "name": "person", "keypoints": list(COCO_NAMES)}
 _POINTS = [v for k in range(17) for v in (10 + k, 20 + k, 2)]
 _CORNERS = {"tl": {"x": 0.1, "y": 0.1}, "br": {"x": 0.2, "y": 0.3}}
@@ -107,7 +125,14 @@ DATA_SETS: dict[str, Any] = {
         ],
         "annotations": [
             _PERSON
-            | {"smpl_param": {"pose": [0.1] * 72, "shape": [0.2] * 10, "trans": [0, 1, 5], "gender": "male"}}
+            | {
+                "smpl_param": {
+                    "pose": [0.1] * 72,
+                    "shape": [0.2] * 10,
+                    "trans": [0, 1, 5],
+                    "gender": "male",
+                }
+            }
             | {"joint_cam": [[0, 0, 5]] * 24, "openpose_result": [1.0] * 54}
         ],
     },
@@ -130,7 +155,9 @@ DATA_SETS: dict[str, Any] = {
             ],
         }
     },
-    "rootnet": [{"image_id": 1, "bbox": [1, 2, 30, 40], "root_cam": [0, 1, 3000], "score": 0.5, "ann_id": 3}],
+    "rootnet": [
+        {"image_id": 1, "bbox": [1, 2, 30, 40], "root_cam": [0, 1, 3000], "score": 0.5, "ann_id": 3}
+    ],
 }
 LARGECROWD = {
     "image_shape": {"height": 1000, "width": 2000},
@@ -160,18 +187,42 @@ PANOPTIC_CALIBRATION = {
         }
     ]
 }
-PANOPTIC_POSES = {"bodies": [{"id": 4, "joints19": [v for k in range(19) for v in (9.0 * k, k, 0, 0.5)]}]}
-_ALPHAPOSE = {"image_id": "a.jpg", "category_id": 1, "keypoints": [float(v) for v in _POINTS], "score": 2.5}
+PANOPTIC_POSES = {
+    "bodies": [{"id": 4, "joints19": [v for k in range(19) for v in (9.0 * k, k, 0, 0.5)]}]
+}
+_ALPHAPOSE = {
+    "image_id": "a.jpg",
+    "category_id": 1,
+    "keypoints": [float(v) for v in _POINTS],
+    "score": 2.5,
+}
 POSES: dict[str, Any] = {
     "alphapose": [_ALPHAPOSE, _ALPHAPOSE | {"box": [1, 2, 3, 4]}],
     "openpose": {"version": 1.3, "people": [{"pose_keypoints_2d": [1.0, 2.0, 0.5] * 25}]},
     "3dcrowdnet": {"a.jpg": [[[1.0, 2.0, 0.5]] * 17]},
     "coco": DATA_SETS["coco"],
-    "results": [{"image_id": 1, "category_id": 1, "keypoints": _POINTS, "score": 0.5, "bbox": [1, 2, 3, 4]}],
+    "results": [
+        {"image_id": 1, "category_id": 1, "keypoints": _POINTS, "score": 0.5, "bbox": [1, 2, 3, 4]}
+    ],
 }
-CAMERA = {"width": 640, "height": 480, "focal_px": 700.0, "center_px": [320, 240], "distortion": [0.1, 0]}
-RECORD = {"picture": "a.jpg", "settings": "s", "image": "i", "people": 3, "error": "", "seconds": 1.5}
-CONFIG = b"# a page\ntile_px: 512\nmin_trust: 0.04\nengine: auto\nrefine_scene: false\nstature_m: 1.7\n"
+CAMERA = {
+    "width": 640,
+    "height": 480,
+    "focal_px": 700.0,
+    "center_px": [320, 240],
+    "distortion": [0.1, 0],
+}
+RECORD = {
+    "picture": "a.jpg",
+    "settings": "s",
+    "image": "i",
+    "people": 3,
+    "error": "",
+    "seconds": 1.5,
+}
+CONFIG = (
+    b"# a page\ntile_px: 512\nmin_trust: 0.04\nengine: auto\nrefine_scene: false\nstature_m: 1.7\n"
+)
 XMP = (
     b'<x:xmpmeta><rdf:Description GPano:ProjectionType="equirectangular" GPano:FullPanoWidthPixels="8000" '
     b'GPano:FullPanoHeightPixels="4000" GPano:CroppedAreaImageWidthPixels="4000" '

@@ -68,7 +68,7 @@ def _scene_files(folder: Path, json: bytes, people: bytes) -> None:
     closing_line(scene, folder)
     with np.errstate(all="ignore"):  # undefined numbers of odd people are left empty
         tables.to_csv(scene)
-        draw_topview(scene, 200)
+        draw_topview(scene, 700)
         if scene.body == "open":
             read_predictions(scene)
 
@@ -92,9 +92,9 @@ def _predict(content: bytes, folder: Path) -> None:
 
 
 def _poses(content: bytes, folder: Path) -> None:
-    from crowd3d.data.keypoint_files import poses_of
+    from crowd3d.data.keypoint_files import read_poses
 
-    poses_of(_file(folder, "a_keypoints.json", content), "a.jpg")
+    read_poses(_file(folder, "a_keypoints.json", content))
 
 
 def _data_set(content: bytes, folder: Path) -> None:
@@ -133,20 +133,19 @@ def _panoptic(content: bytes, folder: Path) -> None:
         panoptic.load(folder)
 
 
-_PLANE, _K = np.array([-0.02, -0.98, -0.17, 16.0]), np.array([[2e4, 0, 960], [0, 2e4, 540], [0, 0, 1]])
+_PLANE, _K = (
+    np.array([-0.02, -0.98, -0.17, 16.0]),
+    np.array([[2e4, 0, 960], [0, 2e4, 540], [0, 0, 1]]),
+)
 
 
 def _params(content: bytes, folder: Path) -> None:
     from crowd3d.data.scene_params import read_fitted
 
-    for name, good in (("ground.npy", _PLANE), ("cam_para.npy", _K)):
-        _file(folder, name, seeds.as_npy(good))
-    for name in ("ground.npy", "cam_para.npy"):
-        _file(folder, name, content)
-        try:
-            read_fitted(folder, (1920, 1080))
-        finally:
-            _file(folder, name, seeds.as_npy(_PLANE if name == "ground.npy" else _K))
+    is_camera = b"(3, 3)" in content[:100]
+    _file(folder, "ground.npy", seeds.as_npy(_PLANE) if is_camera else content)
+    _file(folder, "cam_para.npy", content if is_camera else seeds.as_npy(_K))
+    read_fitted(folder, (1920, 1080))
 
 
 def _mat_files() -> list[bytes]:
@@ -177,7 +176,6 @@ def _mat(content: bytes, folder: Path) -> None:
 def _records(content: bytes, folder: Path) -> None:
     from crowd3d.batch.plan import Task
     from crowd3d.batch.records import table
-    from crowd3d.commands.folders import refuse_other_result  # noqa: F401 - reads scene.json like this
 
     _file(folder, "a/batch.json", content)
     table([Task(folder / "a.jpg", "a.jpg", folder / "a")], "s", folder)
@@ -206,7 +204,9 @@ def _tiles_file() -> bytes:
         with Journal(folder, sync=False) as journal:
             for key in ("one", "two"):
                 journal.put(key, {"a": np.arange(5.0), "b": np.ones((2, 3), np.int32)})
-        return _CUT.join((Path(folder) / name).read_bytes() for name in ("index.jsonl", "arrays.bin"))
+        return _CUT.join(
+            (Path(folder) / name).read_bytes() for name in ("index.jsonl", "arrays.bin")
+        )
 
 
 _CUT = b"=====cut====="
@@ -220,7 +220,9 @@ def _tiles(content: bytes, folder: Path) -> None:
     index, _, arrays = content.partition(_CUT)
     # With good checksums, as somebody would have who means harm.
     lines = [line.rpartition(b"\t")[0] for line in index.split(b"\n") if line]
-    _file(folder, "index.jsonl", b"".join(b"%s\t%08x\n" % (line, zlib.crc32(line)) for line in lines))
+    _file(
+        folder, "index.jsonl", b"".join(b"%s\t%08x\n" % (line, zlib.crc32(line)) for line in lines)
+    )
     _file(folder, "arrays.bin", arrays)
     with Journal(folder, sync=False) as journal:
         for key in ("one", "two"):
@@ -246,7 +248,7 @@ def _weights(content: bytes, folder: Path) -> None:
     stored = read_weights(path)
     _ = stored.facts
     try:
-        torch.nn.Linear(3, 2).load_state_dict(stored.tensors)
+        torch.nn.ModuleDict({"layer": torch.nn.Linear(3, 2)}).load_state_dict(stored.tensors)
     except RuntimeError as error:  # as `build` does
         raise ModelError(str(error)) from None
 
@@ -333,7 +335,9 @@ _ASF = b""":units
     root lfemur
   end
 """
-_AMC = b"#!OML:ASF\n:DEGREES\n1\nroot 1 2 3 4 5 6\nlfemur 1 2 3\n2\nroot 1 2 3 4 5 6\nlfemur 1 2 3\n"
+_AMC = (
+    b"#!OML:ASF\n:DEGREES\n1\nroot 1 2 3 4 5 6\nlfemur 1 2 3\n2\nroot 1 2 3 4 5 6\nlfemur 1 2 3\n"
+)
 _CLIP = seeds.as_json({"Loop": "wrap", "Frames": [[0.03, 0, 1, 0, *([1, 0, 0, 0] * 10)]] * 3})
 
 
@@ -354,10 +358,20 @@ _REST = {joint: np.array([0.0, -1.0, 0.1]) / 1.005 for joint in (1, 2, 4, 5)}
 
 def _truth_file() -> bytes:
     n = 2
-    shapes = {"keypoints_px": (17, 3), "boxes_px": (4,), "torso_m": (3,), "hvip_m": (3,), "hvip_px": (2,)}
+    shapes = {
+        "keypoints_px": (17, 3),
+        "boxes_px": (4,),
+        "torso_m": (3,),
+        "hvip_m": (3,),
+        "hvip_px": (2,),
+    }
     shapes |= {"pose": (24, 3), "betas": (10,), "transl_m": (3,), "joints_m": (24, 3)}
     arrays: dict[str, Any] = {name: np.ones((n, *shape)) for name, shape in shapes.items()}
-    arrays |= {"image_size": np.array([640, 480]), "focal_px": np.array(700.0), "visibility": np.ones(n)}
+    arrays |= {
+        "image_size": np.array([640, 480]),
+        "focal_px": np.array(700.0),
+        "visibility": np.ones(n),
+    }
     arrays |= {"center_px": np.array([320.0, 240]), "normals": np.array([[0, -1.0, 0]])}
     return seeds.as_npz(**arrays, offsets_m=np.array([5.0]))
 
@@ -372,14 +386,24 @@ def targets() -> list[Target]:
     """All of them."""
     both = _either(mutation.of_json, mutation.of_bytes)
     return [
-        Target("settings", [seeds.CONFIG, seeds.shipped("presets", "fast")], mutation.of_bytes, _settings),
+        Target(
+            "settings",
+            [seeds.CONFIG, seeds.shipped("presets", "fast")],
+            mutation.of_bytes,
+            _settings,
+        ),
         Target("recipe", [seeds.shipped("recipes", "facing")], mutation.of_bytes, _recipe),
         Target("camera", [seeds.as_json(seeds.CAMERA)], mutation.of_json, _camera),
         Target("scene", [seeds.SCENE_JSON], mutation.of_json, _scene),
         Target("people", [seeds.PEOPLE_NPZ], mutation.of_arrays, _people),
         Target("predict", [seeds.PREDICT_JSON], mutation.of_json, _predict),
         Target("poses", [*map(seeds.as_json, seeds.POSES.values())], mutation.of_json, _poses),
-        Target("data-sets", [*map(seeds.as_json, seeds.DATA_SETS.values())], mutation.of_json, _data_set),
+        Target(
+            "data-sets",
+            [*map(seeds.as_json, seeds.DATA_SETS.values())],
+            mutation.of_json,
+            _data_set,
+        ),
         Target("largecrowd", [seeds.as_json(seeds.LARGECROWD)], mutation.of_json, _largecrowd),
         Target(
             "panoptic",
@@ -394,8 +418,18 @@ def targets() -> list[Target]:
         Target("tiles", [_tiles_file()], mutation.of_bytes, _tiles),
         Target("weights", [_weights_file()], mutation.of_bytes, _weights),
         Target("checkpoint", [_checkpoint_file()], mutation.of_bytes, _checkpoint),
-        Target("training", [_RUN, b'{"step": 1, "loss": 0.5}\n{"step": 9}\n'], mutation.of_bytes, _training),
-        Target("body", [seeds.as_npz(**seeds.body_arrays()), seeds.sparse_body()], mutation.of_arrays, _body),
+        Target(
+            "training",
+            [_RUN, b'{"step": 1, "loss": 0.5}\n{"step": 9}\n'],
+            mutation.of_bytes,
+            _training,
+        ),
+        Target(
+            "body",
+            [seeds.as_npz(**seeds.body_arrays()), seeds.sparse_body()],
+            mutation.of_arrays,
+            _body,
+        ),
         Target("pickle", seeds.pickles(), mutation.of_bytes, _pickle),
         Target("panorama", [seeds.XMP], mutation.of_bytes, _panorama),
         Target("motion", [_ASF, _AMC, _CLIP], _either(mutation.of_bytes, both), _motion),
