@@ -63,7 +63,7 @@ class _Group(click.Group):
         except (
             OSError
         ) as error:  # of standard output: all others have been translated where they arise
-            _complain(f"cannot write the closing line: {error.strerror or error}")
+            _complain(f"cannot write to standard output: {error.strerror or error}")
             _silence_stdout()
             sys.exit(_ENVIRONMENT)
 

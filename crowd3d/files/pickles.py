@@ -120,6 +120,13 @@ def _latin1(text: object, encoding: object = "latin1") -> bytes:
     return text.encode("latin1")
 
 
+def _no_bytes(*content: object) -> bytes:
+    """How protocols before 3 store bytes where there are none."""
+    if content:
+        raise DataError("bytes made of something else; refused")
+    return b""
+
+
 # How numpy rebuilds arrays, under its old and new module names.
 _STAND_INS: dict[tuple[str, str], object] = {
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _empty_array for core in ("core", "_core")},
@@ -128,6 +135,7 @@ _STAND_INS: dict[tuple[str, str], object] = {
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _Type,
     ("_codecs", "encode"): _latin1,
+    **{(module, "bytes"): _no_bytes for module in ("__builtin__", "builtins")},
 }
 
 
