@@ -65,7 +65,7 @@ def test_a_pickle_of_pickles_that_explodes_is_refused(tmp_path):
     for _ in range(14):
         value = [value] * 10
     (tmp_path / "bomb.pkl").write_bytes(pickle.dumps({"a": value}))
-    with pytest.raises(DataError, match="more than .* arrays"):
+    with pytest.raises(DataError, match=r"more than .* arrays"):
         convert_pickle(tmp_path / "bomb.pkl")
 
 
