@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow lint docs clean
+.PHONY: demo test test-slow soak lint docs clean
 
 demo: $(VENV)/installed
 	$(BIN)/crowd3d reconstruct docs/demo/plaza.jpg -o demo-out
@@ -17,6 +17,11 @@ test: lint
 
 test-slow: $(VENV)/dev
 	$(PYTEST) -m "slow or not slow"
+
+# Spoiled files for a minute each parser, another seed every day.
+soak: $(VENV)/dev
+	CROWD3D_FUZZ_SECONDS=60 CROWD3D_FUZZ_SEED=$$(date +%j) OMP_NUM_THREADS=1 \
+		$(BIN)/python -m pytest -n auto -rP tests/fuzz
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from crowd3d import body as bodies
 from crowd3d import config as configs
 from crowd3d.config import Config
 from crowd3d.data.poses.reading import poses_of_picture
-from crowd3d.errors import OutputError
+from crowd3d.files.atomic import refused
 from crowd3d.models.ray_engine import spread_over
 from crowd3d.picture.camera_hint import CameraHint
 from crowd3d.picture.crops import Crops
@@ -148,11 +149,10 @@ def _writable(folder: Path) -> Path:
     """Create the folder and test it now, so that a run does not fail only at the end."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".crowd3d-probe"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
-        raise OutputError(f"cannot write into {folder}: {error.strerror}") from None
+        raise refused(f"into {folder}", error) from None
     return folder
 
 

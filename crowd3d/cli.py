@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
+import sys
 import threading
-from typing import NoReturn
+from contextlib import suppress
+from typing import Any, NoReturn
 
 import click
 
@@ -26,6 +29,18 @@ _COMMANDS = (
     "train",
     "adapt",
 )
+_GO_ON = {  # what a stopped command is to be told
+    **dict.fromkeys(("reconstruct", "batch"), "the same command goes on where it was"),
+    **dict.fromkeys(
+        ("largecrowd", "train", "adapt"), "the same command with --resume goes on where it was"
+    ),
+}
+_ENVIRONMENT = 3  # the exit code for troubles of the machine
+_STOPPING = ("SIGTERM", "SIGHUP")  # SIGINT raises KeyboardInterrupt already
+
+
+class _Stopped(SystemExit):
+    """A signal ends the program; its code is 128 and the signal's number."""
 
 
 class _Group(click.Group):
@@ -41,27 +56,86 @@ class _Group(click.Group):
         command: click.Command = getattr(module, cmd_name)
         return command
 
-    def invoke(self, ctx: click.Context) -> object:
-        _tidy_up_when_terminated()
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        _prepare_streams()
         try:
-            return super().invoke(ctx)
+            return super().main(*args, **kwargs)
+        except (
+            OSError
+        ) as error:  # of standard output: all others have been translated where they arise
+            _complain(f"cannot write to standard output: {error.strerror or error}")
+            _silence_stdout()
+            sys.exit(_ENVIRONMENT)
+
+    def invoke(self, ctx: click.Context) -> object:
+        _stop_by_signals()
+        try:
+            result = super().invoke(ctx)
+            if sys.stdout is not None:
+                sys.stdout.flush()  # now, while a failure can still be told
+            return result
         except Crowd3dError as error:
-            click.echo(f"crowd3d: {' '.join(str(error).split())}", err=True)
+            _complain(str(error))
             ctx.exit(error.exit_code)
         except MemoryError:
-            click.echo("crowd3d: out of memory; try --config fast or a smaller picture", err=True)
-            ctx.exit(3)
+            _complain("out of memory; try --config fast or a smaller picture")
+            ctx.exit(_ENVIRONMENT)
+        except KeyboardInterrupt:
+            _tell_stopped(ctx)
+            ctx.exit(128 + signal.SIGINT)
+        except _Stopped:
+            _tell_stopped(ctx)
+            raise
+        except BrokenPipeError:  # whoever read the output has enough
+            _silence_stdout()
+            ctx.exit(_ENVIRONMENT)
 
 
-def _tidy_up_when_terminated() -> None:
-    """Let SIGTERM end the program like an error, so that half-written folders are removed on the way out."""
+def _complain(line: str) -> None:
+    """One line on stderr, if that can be written to."""
+    with suppress(OSError):
+        click.echo(f"crowd3d: {line}", err=True)
+
+
+def _tell_stopped(ctx: click.Context) -> None:
+    hint = _GO_ON.get(ctx.invoked_subcommand or "")
+    _complain(f"stopped; {hint}" if hint else "stopped")
+
+
+def _prepare_streams() -> None:
+    """Give the program the streams that it was started without, and let every name be printed."""
+    with suppress(OSError):
+        # A file that is opened later would else take the place of a closed stream, and get what is printed.
+        while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(number)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _silence_stdout() -> None:
+    """What is still waiting to be printed goes nowhere, so that Python does not complain at its end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _stop_by_signals() -> None:
+    """Let signals end the program like an error, so that half-written folders are removed on the way out."""
 
     def end(signal_number: int, _: object) -> NoReturn:
-        raise SystemExit(128 + signal_number)
+        raise _Stopped(128 + signal_number)
 
-    in_main = threading.current_thread() is threading.main_thread()
-    if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, end)
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for name in _STOPPING:
+        number = getattr(signal, name, None)  # there is no SIGHUP on Windows
+        # Whoever started the program may have it ignore a signal, as nohup does.
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, end)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

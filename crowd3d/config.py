@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from crowd3d.errors import ConfigError, nearest_name
+from crowd3d.files import strict_yaml
 
 CHOICES = {  # values of the keys that hold a word
     "engine": (
@@ -34,6 +32,8 @@ RENAMED = {  # keys of earlier versions
     "min_evidence": "min_probability",
     "min_quality_unplaced": "min_probability",
 }
+
+_LARGEST = 1e15  # no setting is sensible beyond
 
 
 @dataclass(frozen=True)
@@ -87,16 +87,16 @@ class Config:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             wanted = type(field.default)
-            if wanted is float and type(value) is int:
+            if wanted is float and type(value) is int and abs(value) < _LARGEST:
                 object.__setattr__(self, field.name, float(value))
             elif type(value) is not wanted:
-                raise ConfigError(f"{field.name} must be {wanted.__name__}, not {value!r}")
+                raise ConfigError(f"{field.name} must be {wanted.__name__}, not {value!r:.40}")
             if wanted is str:
                 if value not in CHOICES[field.name]:
                     known = ", ".join(CHOICES[field.name])
-                    raise ConfigError(f"{field.name} must be one of {known}, not {value!r}")
-            elif wanted is not bool and not 0 < value < math.inf:
-                raise ConfigError(f"{field.name} must be positive and finite, not {value!r}")
+                    raise ConfigError(f"{field.name} must be one of {known}, not {value!r:.40}")
+            elif wanted is not bool and not 0 < value < _LARGEST:
+                raise ConfigError(f"{field.name} must be positive and finite, not {value!r:.40}")
         if self.tile_px % 32:
             raise ConfigError(f"tile_px must be a multiple of 32, not {self.tile_px}")
         if self.person_fill_min >= self.person_fill_max:
@@ -137,7 +137,7 @@ def load(name_or_path: str | Path = "default") -> Config:
     name = str(name_or_path)
     if name.endswith((".yaml", ".yml")) or "/" in name:
         source: Any = Path(name)
-        if not source.is_file():
+        if not source.exists():
             raise ConfigError(f"there is no config file {name}")
     else:
         if name not in preset_names():
@@ -147,12 +147,7 @@ def load(name_or_path: str | Path = "default") -> Config:
                 f"no preset is called {name!r}; known: {', '.join(preset_names())}{hint}"
             )
         source = pages("presets")[name]
-    try:
-        values = yaml.safe_load(source.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {name}: {error}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from None
+    values = strict_yaml.read(source)
     if values is None:
         values = {}
     if not isinstance(values, dict) or not all(isinstance(k, str) for k in values):

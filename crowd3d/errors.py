@@ -2,11 +2,45 @@
 
 import difflib
 
+_MOST_LETTERS = 600  # of a message; what to do stands at its end, so the middle goes
+_KEPT_AT_END = 200
+
+
+def printable(text: str) -> str:
+    """A text that every terminal, file and font can take: what has no letter is spelled, as in `caf\\xe9.jpg`.
+
+    Control characters are spelled, and so are the bytes of file names that are not UTF-8.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_spelled(letter) for letter in text)
+
+
+def one_line(text: str) -> str:
+    """A message as one printable line, with the middle left out of a very long one."""
+    line = printable(" ".join(text.split()))
+    left_out = len(line) - _MOST_LETTERS
+    if left_out <= 0:
+        return line
+    return f"{line[: _MOST_LETTERS - _KEPT_AT_END]} [...] {line[-_KEPT_AT_END:]}"
+
+
+def _spelled(letter: str) -> str:
+    code = ord(letter)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python carries a byte that is not UTF-8 (PEP 383)
+        return f"\\x{code - 0xDC00:02x}"
+    if letter.isprintable():
+        return letter
+    return letter.encode("unicode_escape").decode("ascii")
+
 
 class Crowd3dError(Exception):
-    """Base class. The message says what was found and what to do about it."""
+    """Base class. The message, always one line, says what was found and what to do about it."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class ImageError(Crowd3dError):

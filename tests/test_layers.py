@@ -31,7 +31,10 @@ MOST_FLOORS = 11
 FLOOR = {room: number for number, rooms in enumerate(FLOORS, 1) for room in rooms}
 
 # Neighbours on one floor that may meet, in this direction.
-NEIGHBOURS = {("crowd3d.__main__", "crowd3d.cli")}
+NEIGHBOURS = {
+    ("crowd3d.__main__", "crowd3d.cli"),
+    ("crowd3d.config", "crowd3d.files"),  # settings are a file
+}
 
 # The stages of a run meet in `pipeline`; between them only these arrows are allowed, whatever the floors.
 STAGES = {

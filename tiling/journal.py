@@ -8,8 +8,10 @@ off at opening.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -20,7 +22,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from tiling.errors import JournalError
+from tiling.errors import JournalError, ResourceError
 from tiling.planner import Tile
 
 AnyArray = npt.NDArray[Any]
@@ -59,22 +61,27 @@ class Journal:
             never the integrity of the others; a killed process costs none.
 
     Raises:
-        JournalError: the folder cannot be written, or another process uses it.
+        JournalError: the folder cannot be written, is a link, or another process uses it.
+        ResourceError: its disk is full.
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, sync: bool = True) -> None:
         self.folder = Path(folder)
         self._sync = sync
         self._entries: dict[str, dict[str, Any]] = {}
+        if self.folder.is_symlink():
+            raise JournalError(
+                f"{self.folder} is a link; delete it, for a journal is never kept elsewhere"
+            )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.folder / _LOCK, "wb")
+            self._lock = _open_own(self.folder / _LOCK)
             _lock_or_fail(self._lock, self.folder)
-            self._index = open(self.folder / _INDEX, "a+b")
-            self._arrays = open(self.folder / _ARRAYS, "a+b")
+            self._index = _open_own(self.folder / _INDEX)
+            self._arrays = _open_own(self.folder / _ARRAYS)
             self._recover()
         except OSError as error:
-            raise JournalError(f"{self.folder}: no journal can be kept here ({error})") from error
+            raise _refused(self.folder, "no journal can be kept here", error) from error
 
     def __enter__(self) -> Journal:
         return self
@@ -104,7 +111,7 @@ class Journal:
         """Records a finished tile; a key that is known already is left as it is.
 
         Raises:
-            JournalError: an array of objects or text, or the disk is full.
+            JournalError: an array of objects or text. ResourceError: the disk is full.
         """
         if key in self._entries:
             return
@@ -121,9 +128,7 @@ class Journal:
             self._append(self._arrays, blob)
             self._append(self._index, _line(entry))
         except OSError as error:
-            raise JournalError(
-                f"{self.folder}: cannot record a tile ({error}); free some disk"
-            ) from error
+            raise _refused(self.folder, "cannot record a tile", error) from error
         self._entries[key] = entry
 
     def close(self) -> None:
@@ -167,8 +172,29 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     text, tab, check = line.rpartition(b"\t")
     if not tab or check != b"%08x\n" % crc32(text):
         return None
-    entry: dict[str, Any] = json.loads(text)
-    return entry
+    try:
+        entry: dict[str, Any] = json.loads(text)
+        return entry if _is_whole(entry) else None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _is_whole(entry: dict[str, Any]) -> bool:
+    """Whether an entry's arrays fill just its bytes; raises KeyError, TypeError or ValueError if it is none."""
+    filled = 0
+    for name, kind, shape in entry["arrays"]:
+        dtype = np.dtype(str(kind))
+        if dtype.kind not in _KINDS or any(type(n) is not int or n < 0 for n in shape):
+            return False
+        filled += dtype.itemsize * math.prod(shape)
+        if not isinstance(name, str):
+            return False
+    numbers = entry["offset"], entry["size"], entry["crc32"]
+    return (
+        isinstance(entry["key"], str)
+        and all(type(n) is int for n in numbers)
+        and filled == entry["size"]
+    )
 
 
 def _pack(arrays: Mapping[str, AnyArray]) -> tuple[list[list[Any]], bytes]:
@@ -195,6 +221,20 @@ def _unpack(specs: list[list[Any]], blob: bytes) -> dict[str, AnyArray]:
         arrays[name] = flat.reshape(shape).copy()
         offset += flat.nbytes
     return arrays
+
+
+def _open_own(path: Path) -> IO[bytes]:
+    """A file of the journal, open for reading and appending; links are not followed."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    return open(os.open(path, flags | getattr(os, "O_BINARY", 0), 0o666), "a+b")
+
+
+def _refused(folder: Path, what: str, error: OSError) -> JournalError | ResourceError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ResourceError(f"{folder}: {what} ({error.strerror}); free some disk there")
+    if error.errno == errno.ELOOP:
+        return JournalError(f"{error.filename} is a link; delete it")
+    return JournalError(f"{folder}: {what} ({error})")
 
 
 def _lock_or_fail(stream: IO[bytes], folder: Path) -> None:

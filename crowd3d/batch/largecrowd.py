@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -115,7 +114,8 @@ def predict_folder(
     entries: list[str] = []
     for scene in scenes:
         for picture, record in runner.scene(scene):
-            entries.append(f"{json.dumps(picture.name)}:{record.text}")
+            name = strict_json.dumps(picture.name).rstrip("\n")
+            entries.append(f"{name}:{record.text}")
             summary.n_people += record.n_people
             summary.warnings += [f"{picture.name}: {w}" for w in record.warnings]
     summary.n_frames = len(entries)

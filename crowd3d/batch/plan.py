@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -9,6 +12,10 @@ from pathlib import Path, PurePosixPath
 from crowd3d.data.folders import PICTURES, natural_key, pictures_below
 from crowd3d.errors import ConfigError, DataError, OutputError
 from crowd3d.export import FILES
+
+# Names in a folder of results that are not a picture's.
+_TAKEN = {name.lower() for name in (*FILES, "batch.json", "batch.csv")}
+_LONGEST_BYTES = 230  # of 255 that a name may have; endings need the rest
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,8 @@ def plan(given: Iterable[Path], out: Path) -> list[Task]:
         base = start if start.is_dir() else start.parent
         for picture in _pictures(start, out):
             name = picture.relative_to(base).as_posix()
-            folder = out / PurePosixPath(name).with_suffix("")
+            *above, file_name = PurePosixPath(name).parts
+            folder = out.joinpath(*map(_folder_name, above), result_name(file_name))
             task = Task(picture.absolute(), name, folder.absolute())
             other = tasks.setdefault(folder, task)
             if other != task and other.picture.resolve() != picture.resolve():
@@ -54,10 +62,38 @@ def plan(given: Iterable[Path], out: Path) -> list[Task]:
     return sorted(tasks.values(), key=lambda task: (natural_key(task.name), task.name))
 
 
+def result_name(file_name: str) -> str:
+    """The name of the folder for a picture's result: that of its file without the ending, where it can be.
+
+    Names that would lead out of the folder of all results, that clash with a file in it, or that leave no room
+    for an ending, get others.
+    """
+    stem = PurePosixPath(file_name).stem
+    return stem if _is_usable(stem) else _another_name(file_name)
+
+
+def _folder_name(name: str) -> str:
+    return name if _is_usable(name) else _another_name(name)
+
+
+def _is_usable(name: str) -> bool:
+    is_odd = name.startswith(".") or name.endswith((".", " ")) or name.lower() in _TAKEN
+    return not is_odd and len(os.fsencode(name)) <= _LONGEST_BYTES
+
+
+def _another_name(name: str) -> str:
+    if len(os.fsencode(name)) < _LONGEST_BYTES:
+        return f"_{name}"
+    digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
+    short = os.fsdecode(os.fsencode(name)[: _LONGEST_BYTES - 10])
+    return f"_{short.rstrip('. ')}_{digest}"
+
+
 def parse_shard(text: str) -> tuple[int, int]:
     """The numbers of "3/10", the third of ten shares; raises ConfigError."""
     index, _, count = text.partition("/")
-    if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+    is_number = re.fullmatch(r"[0-9]{1,9}/[0-9]{1,9}", text)
+    if not (is_number and 1 <= int(index) <= int(count)):
         raise ConfigError(f"{text!r} is no share; the third of ten is 3/10, and the last 10/10")
     return int(index), int(count)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import json
 import math
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -20,7 +19,7 @@ from typing import Any
 
 from crowd3d.batch.plan import Task
 from crowd3d.config import Config
-from crowd3d.errors import Crowd3dError, OutputError
+from crowd3d.errors import Crowd3dError, DataError, printable
 from crowd3d.export import FILES
 from crowd3d.files import atomic, strict_json
 from crowd3d.picture import camera_files
@@ -106,13 +105,14 @@ def table(tasks: Iterable[Task], settings: str, out: Path) -> str:
     The same results give the same bytes, except for the seconds.
     """
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for task in tasks:
         record = read_record(task.folder)
         if record.get("settings") == settings:
             folder = task.folder.relative_to(out.absolute()).as_posix()
-            writer.writerow({**record, "picture": task.name, "folder": folder})
+            row = {**record, "picture": task.name, "folder": folder}
+            writer.writerow({key: printable(str(row.get(key, ""))) for key in COLUMNS})
     return text.getvalue()
 
 
@@ -131,10 +131,9 @@ def write_table(tasks: Sequence[Task], settings: str, out: Path) -> None:
 def read_record(folder: Path) -> dict[str, Any]:
     """The record in the folder of a picture; empty if there is none or it cannot be read."""
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return strict_json.read_object(folder / RECORD)
+    except DataError:
         return {}
-    return record if isinstance(record, dict) else {}
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:
@@ -146,7 +145,7 @@ def forget(folder: Path) -> None:
     try:
         (folder / RECORD).unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot write into {folder}: {error.strerror}") from None
+        raise atomic.refused(f"into {folder}", error) from None
 
 
 def facts(scene: Scene) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +10,24 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d.body.tree import N_BETAS, N_JOINTS
-from crowd3d.errors import BodyError
+from crowd3d.errors import BodyError, DataError
+from crowd3d.files.arrays import checked, load_arrays
 
 Array = npt.NDArray[np.float64]
+Values = Mapping[str, npt.NDArray[np.generic]]
 
 _NEEDED = ("v_template", "shapedirs", "J_regressor", "weights", "kintree_table", "f")
 _OPTIONAL = ("posedirs", "coco_regressor", "h36m_regressor", "stature", "vt", "ft")
+_CSC = tuple(f"J_regressor_{key}" for key in ("data", "indices", "indptr", "shape"))
+# Models of the same family by their numbers of vertices and joints.
+_RELATIVES = (
+    ("SMPL-H", 6890, 52),
+    ("SMPL-X", 10475, 55),
+    ("MANO", 778, 16),
+    ("FLAME", 5023, 5),
+    ("SMAL", 3889, 33),
+)
+_STAR_CORRECTIVES = 93
 # SMPL's own mesh: the vertices of nose, left eye, right eye, left ear, right ear, and the joints
 # that stand for the other twelve COCO keypoints.
 SMPL_VERTICES = 6890
@@ -68,71 +80,103 @@ def read_npz(path: str | Path) -> BodyArrays:
     Raises:
         BodyError: the file is missing, damaged, holds pickles, or is not in the SMPL layout.
     """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            present = set(stored.files)
-            missing = [k for k in _NEEDED if k not in present and f"{k}_data" not in present]
-            if missing:
-                raise BodyError(f"{path} is not in the SMPL layout: it has no {', '.join(missing)}")
-            names = [k for k in (*_NEEDED, *_OPTIONAL) if k in present]
-            values = {k: stored[k] for k in names}
-            if "J_regressor" not in present:
-                values["J_regressor"] = _from_csc(stored)
-    except OSError as error:
-        raise BodyError(f"cannot read the body {path}: {error.strerror or error}") from None
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        if "pickle" in str(error).lower() or "Object arrays" in str(error):
-            raise BodyError(
-                f"{path} holds pickled objects; convert the original once with "
-                "`crowd3d models convert-smpl FILE`"
-            ) from None
-        raise BodyError(f"{path} is damaged or not an .npz: {error}") from None
+    names = {*_NEEDED, *_OPTIONAL, *_CSC}
+    values = load_arrays(Path(path), BodyError, names, converter="crowd3d models convert-smpl")
+    check_members(values, str(path))
     return check(values, str(path))
 
 
-def _from_csc(stored: np.lib.npyio.NpzFile) -> npt.NDArray[np.generic]:
-    """A sparse regressor stored as scipy's compressed columns under J_regressor_*."""
-    from scipy.sparse import csc_matrix
+def check_members(values: Values, source: str) -> None:
+    """Raises BodyError if an array of the layout is missing, or they are of another model than SMPL."""
+    refuse_relatives(values, source)
+    present = {*values, *(["J_regressor"] if values.keys() >= {*_CSC} else [])}
+    missing = [key for key in _NEEDED if key not in present]
+    if missing:
+        raise BodyError(f"{source} is not in the SMPL layout: it has no {', '.join(missing)}")
 
-    parts = tuple(stored[f"J_regressor_{key}"] for key in ("data", "indices", "indptr"))
-    shape = tuple(int(n) for n in stored["J_regressor_shape"])
-    dense: npt.NDArray[np.generic] = csc_matrix(parts, shape=shape).toarray()
+
+def refuse_relatives(values: Values, source: str) -> None:
+    """Raises BodyError for models of the same family whose joints or correctives are not SMPL's, by name."""
+    sizes = [np.shape(values.get(key, ())) for key in ("v_template", "kintree_table", "posedirs")]
+    vertices, joints = (sizes[0] or (0,))[0], (sizes[1] or (0,))[-1]
+    name = next((name for name, *of in _RELATIVES if (vertices, joints) == tuple(of)), None)
+    if name is None and sizes[2][-1:] == (_STAR_CORRECTIVES,):
+        name = "STAR"
+    if name is not None:
+        raise BodyError(
+            f"{source} is a {name} model, whose parameters are not SMPL's; give a plain SMPL file of 24 "
+            "joints and 6890 vertices, such as SMPL_NEUTRAL.pkl or basicmodel_neutral_lbs_10_207_0_v1.1.0.pkl "
+            "of smpl.is.tue.mpg.de, or do without --body"
+        )
+
+
+def dense_of_csc(parts: Values, shape: tuple[int, int], source: str) -> Array:
+    """A matrix stored as compressed sparse columns (scipy's `csc_matrix`), with every index checked.
+
+    Args:
+        parts: `data`, `indices` (rows) and `indptr` (where each column begins).
+
+    Raises:
+        BodyError: an index that is none of the matrix, or arrays that do not fit together.
+    """
+    rows, columns = shape
+    data = _floats(parts["data"], (-1,), f"{source}: data")
+    row = _whole(parts["indices"], (-1,), f"{source}: indices", rows)
+    starts = _whole(parts["indptr"], (columns + 1,), f"{source}: indptr", len(data) + 1)
+    fits = len(row) == len(data) == starts[-1] and starts[0] == 0 and (np.diff(starts) >= 0).all()
+    if not fits:
+        raise BodyError(f"{source}: the arrays of the sparse matrix do not fit together")
+    dense = np.zeros(shape)
+    np.add.at(dense, (row, np.repeat(np.arange(columns), np.diff(starts))), data)
     return dense
 
 
-def check(values: dict[str, npt.NDArray[np.generic]], source: str) -> BodyArrays:
-    """SMPL-layout arrays by their usual names -> BodyArrays; BodyError on any contradiction."""
+def _floats(values: object, shape: tuple[int, ...], where: str) -> Array:
+    try:
+        return checked(values, shape, where)
+    except DataError as error:
+        raise BodyError(str(error)) from None
+
+
+def _whole(values: object, shape: tuple[int, ...], where: str, below: int) -> npt.NDArray[np.int64]:
+    """Whole numbers of 0 .. below - 1."""
+    numbers = _floats(values, shape, where)
+    if numbers.size and not (0 <= numbers.min() and numbers.max() < below):
+        raise BodyError(f"{where} names something outside 0..{below - 1}")
+    if (numbers != np.floor(numbers)).any():
+        raise BodyError(f"{where} holds numbers that are not whole")
+    return numbers.astype(np.int64)
+
+
+def check(values: Values, source: str) -> BodyArrays:
+    """SMPL-layout arrays by their usual names -> BodyArrays; BodyError on any contradiction.
+
+    The joint regressor may come as `J_regressor`, or in the parts of a sparse matrix, `J_regressor_data` ...
+    """
 
     def floats(key: str, shape: tuple[int, ...]) -> Array:
-        array = np.asarray(values[key])
-        fits = array.ndim == len(shape) and all(
-            want in (-1, got) for got, want in zip(array.shape, shape, strict=True)
-        )
-        if not fits or not np.issubdtype(array.dtype, np.number):
-            raise BodyError(f"{source}: {key} is {array.dtype} {array.shape}, expected {shape}")
-        result = array.astype(np.float64)
-        if not np.isfinite(result).all():
-            raise BodyError(f"{source}: {key} holds values that are not finite")
-        return result
+        return _floats(values[key], shape, f"{source}: {key}")
 
     def maybe(key: str, shape: tuple[int, ...]) -> Array | None:
         return floats(key, shape) if key in values else None
 
     template = floats("v_template", (-1, 3))
     v = len(template)
+    if not v:
+        raise BodyError(f"{source} has no vertices")
     shapedirs = floats("shapedirs", (v, 3, -1))
     if shapedirs.shape[2] < N_BETAS:
         raise BodyError(f"{source}: {shapedirs.shape[2]} shape directions, {N_BETAS} are needed")
-    faces = floats("f", (-1, 3)).astype(np.int64)
-    if faces.size and not (0 <= faces.min() and faces.max() < v):
-        raise BodyError(f"{source}: a face names a vertex outside 0..{v - 1}")
+    faces = _whole(values["f"], (-1, 3), f"{source}: a face in f", v)
+    if not len(faces):
+        raise BodyError(f"{source} has no faces")
     weights = floats("weights", (v, N_JOINTS))
     if np.abs(weights.sum(axis=1) - 1).max(initial=0.0) > 1e-2 or weights.min(initial=0.0) < -1e-6:
         raise BodyError(f"{source}: skinning weights are negative or do not sum to one")
     arrays = BodyArrays(
         template,
         shapedirs[:, :, :N_BETAS],
-        floats("J_regressor", (N_JOINTS, v)),
+        _j_regressor(values, v, source),
         weights,
         _parents(floats("kintree_table", (2, N_JOINTS))[0], source),
         faces,
@@ -140,20 +184,30 @@ def check(values: dict[str, npt.NDArray[np.generic]], source: str) -> BodyArrays
         maybe("coco_regressor", (17, v)),
         maybe("h36m_regressor", (17, v)),
         maybe("stature", (1 + N_BETAS,)),
-        *_texture(maybe("vt", (-1, 2)), maybe("ft", (len(faces), 3)), source),
+        *_texture(values, len(faces), source),
     )
     return _with_smpl_keypoints(arrays)
 
 
+def _j_regressor(values: Values, n_vertices: int, source: str) -> Array:
+    shape = N_JOINTS, n_vertices
+    if "J_regressor" in values:
+        return _floats(values["J_regressor"], shape, f"{source}: J_regressor")
+    where = f"{source}: J_regressor"
+    stored = _floats(values["J_regressor_shape"], (2,), f"{where}_shape")
+    if tuple(stored) != shape:
+        raise BodyError(f"{where} has the shape {stored[0]:g} x {stored[1]:g}, expected {shape}")
+    parts = {key: values[f"J_regressor_{key}"] for key in ("data", "indices", "indptr")}
+    return dense_of_csc(parts, shape, where)
+
+
 def _texture(
-    uv: Array | None, corners: Array | None, source: str
+    values: Values, n_faces: int, source: str
 ) -> tuple[Array | None, npt.NDArray[np.int64] | None]:
-    if uv is None or corners is None:
+    if "vt" not in values or "ft" not in values:
         return None, None
-    index = corners.astype(np.int64)
-    if index.size and not (0 <= index.min() and index.max() < len(uv)):
-        raise BodyError(f"{source}: ft names a texture coordinate outside 0..{len(uv) - 1}")
-    return uv, index
+    uv = _floats(values["vt"], (-1, 2), f"{source}: vt")
+    return uv, _whole(values["ft"], (n_faces, 3), f"{source}: ft", len(uv))
 
 
 def _parents(row: Array, source: str) -> npt.NDArray[np.int64]:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from crowd3d.commands.options import quiet_option, reconstruct_options
-from crowd3d.commands.terminal import progress_bars
+from crowd3d.commands.terminal import note, progress_bars
 from crowd3d.errors import ImageError
 
 
@@ -65,7 +65,10 @@ def batch(
     def tell(kind: str, line: str) -> None:
         if kind == FAILED or not quiet:
             with tqdm.external_write_mode():  # above the bar
-                click.echo(f"failed: {line}" if kind == FAILED else line, err=kind == FAILED)
+                if kind == FAILED:
+                    note(f"failed: {line}")
+                else:
+                    click.echo(line)
 
     part = parse_shard(shard)
     tasks = plan(given, out)

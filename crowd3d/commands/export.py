@@ -9,7 +9,7 @@ import click
 
 from crowd3d.commands.options import quiet_option
 from crowd3d.commands.terminal import warn
-from crowd3d.errors import BodyError, OutputError, SceneError
+from crowd3d.errors import BodyError, OutputError, SceneError, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +60,8 @@ def export(
         scene = rebody(scene, _own_body(scene), body)
     write_all(scene, _picture(scene, image), out, body)
     if not quiet:
-        click.echo(f"{scene.image_name}: {headcount(scene.people)} as {scene.body} -> {out}")
+        line = f"{scene.image_name}: {headcount(scene.people)} as {scene.body} -> {out}"
+        click.echo(printable(line))
         warn(scene.diagnostics.get("warnings", []))
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from crowd3d.errors import OutputError
+from crowd3d.errors import DataError, OutputError
+from crowd3d.files import strict_json
+from crowd3d.files.reading import LARGE_BYTES
 from crowd3d.version import __version__
 
 _SUFFIX = "_crowd3d"
@@ -24,10 +25,12 @@ def folders_of(images: Sequence[Path], out: Path | None) -> list[Path]:
     Raises:
         OutputError: two pictures would share a folder.
     """
+    from crowd3d.batch.plan import result_name
+
     if out is None:
-        folders = [Path(f"{image.stem}{_SUFFIX}") for image in images]
+        folders = [Path(f"{result_name(image.name)}{_SUFFIX}") for image in images]
     else:
-        folders = [out] if len(images) == 1 else [out / image.stem for image in images]
+        folders = [out] if len(images) == 1 else [out / result_name(i.name) for i in images]
     taken: dict[Path, Path] = {}
     for image, folder in zip(images, folders, strict=True):
         if folder in taken:
@@ -67,13 +70,13 @@ def refuse_other_result(folder: Path, image: Path, choices: dict[str, Any]) -> N
 def _other_result(file: Path, name: str, run: dict[str, str]) -> str | None:
     """What a scene.json tells, in words; None if it is the result of this very run."""
     try:
-        stored = json.loads(file.read_text(encoding="utf-8"))
+        stored = strict_json.read_object(file, DataError, LARGE_BYTES)
         held_name, version = stored["image_name"], stored["software"]["crowd3d"]
         held_run = stored["diagnostics"].get("run", {})
         if held_run == run:
             return None
         is_same_picture = held_run.get("picture") == run["picture"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (DataError, KeyError, TypeError, AttributeError):
         return f"a {_SCENE} that cannot be read"
     if version != __version__:
         return f"the scene of {held_name} by crowd3d {version}"

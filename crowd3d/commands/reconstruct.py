@@ -10,7 +10,7 @@ import click
 
 from crowd3d.commands.folders import folders_of, refuse_other_result
 from crowd3d.commands.options import quiet_option, reconstruct_options
-from crowd3d.commands.terminal import progress_bars, warn
+from crowd3d.commands.terminal import note, progress_bars, warn
 
 _LARGE_BYTES = 2_000_000_000  # of memory and temporary file together
 
@@ -77,4 +77,4 @@ def _tell_needs(image: Path) -> None:
             needs = source.needs
         if needs.memory_bytes + needs.temporary_bytes > _LARGE_BYTES:
             megapixels = source.width * source.height / 1e6
-            click.echo(f"{image}: {megapixels:,.0f} megapixels take {needs.in_words}", err=True)
+            note(f"{image}: {megapixels:,.0f} megapixels take {needs.in_words}")

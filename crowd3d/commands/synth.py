@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -25,7 +26,7 @@ def _size(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int
     if value is None:
         return None
     width, _x, height = value.lower().partition("x")
-    if not (width.isdigit() and height.isdigit()):
+    if not re.fullmatch(r"[0-9]{1,9}x[0-9]{1,9}", value.lower()):
         raise click.BadParameter(f"{value!r} is not WIDTHxHEIGHT, for example 6000x3000")
     return int(width), int(height)
 

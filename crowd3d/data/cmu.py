@@ -21,7 +21,9 @@ import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from crowd3d.body.tree import JOINT_NAMES, PARENTS
-from crowd3d.errors import Crowd3dError
+from crowd3d.errors import Crowd3dError, DataError
+from crowd3d.files.arrays import checked
+from crowd3d.files.reading import read_bytes
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -116,7 +118,7 @@ def read_asf(path: str | Path) -> dict[str, Bone]:
     CMU's unit is an inch over 0.45, hence 0.0254 / 0.45 metres.
     """
     text = read_text(path)
-    scale = 0.0254 / float(_field(text, r"\blength\s+(\S+)", path))
+    scale = 0.0254 / _length(text, path)
     parents: dict[str, str] = {}
     for line in text.partition(":hierarchy")[2].splitlines():
         names = line.split()
@@ -127,14 +129,18 @@ def read_asf(path: str | Path) -> dict[str, Bone]:
         if name not in parents:
             raise MocapError(f"{path}: bone {name!r} is not in the hierarchy")
         dof = re.search(r"^\s*dof\s+(.*)$", block, flags=re.M)
-        direction = _numbers(block, r"\bdirection\s+(.*)", path)
+        direction = _three(block, r"\bdirection\s+(.*)", path)
+        if not np.linalg.norm(direction) > 0:
+            raise MocapError(f"{path}: bone {name!r} has no direction")
         bones[name] = Bone(
             parent=parents[name],
             direction=direction / np.linalg.norm(direction),
-            length=float(_field(block, r"\blength\s+(\S+)", path)) * scale,
-            axes=_euler_xyz(_numbers(block, r"\baxis\s+(.*?)\s*XYZ", path)),
+            length=_length(block, path) * scale,
+            axes=_euler_xyz(_three(block, r"\baxis\s+(.*?)\s*XYZ", path)),
             dof=tuple(dof.group(1).split()) if dof else (),
         )
+        if not {*bones[name].dof} <= {"rx", "ry", "rz"}:
+            raise MocapError(f"{path}: bone {name!r} has other degrees of freedom than rx, ry, rz")
     if not bones:
         raise MocapError(f"{path} has no bones; is it an ASF file?")
     return bones
@@ -142,17 +148,22 @@ def read_asf(path: str | Path) -> dict[str, Bone]:
 
 def read_amc(path: str | Path) -> dict[str, FloatArray]:
     """Motion of an Acclaim file: bone name -> (T, number of its degrees of freedom)."""
-    frames: list[dict[str, list[float]]] = []
+    frames: list[dict[str, FloatArray]] = []
     for line in read_text(path).splitlines():
         words = line.split()
         if len(words) == 1 and words[0].isdigit():
             frames.append({})
         elif frames and len(words) > 1:
-            frames[-1][words[0]] = [float(word) for word in words[1:]]
+            frames[-1][words[0]] = _floats(words[1:], path)
     if not frames:
         raise MocapError(f"{path} has no frames; is it an AMC file?")
-    full = set(frames[0])
-    frames = [frame for frame in frames if set(frame) == full]  # the last one may be cut
+    full = {name: len(values) for name, values in frames[0].items()}
+    is_whole = [{name: len(v) for name, v in frame.items()} == full for frame in frames]
+    if not all(is_whole[:-1]):  # the last one may be cut
+        raise MocapError(
+            f"{path}: frame {is_whole.index(False) + 1} has other bones than the first"
+        )
+    frames = frames[: sum(is_whole)]
     return {name: np.array([frame[name] for frame in frames]) for name in sorted(full)}
 
 
@@ -165,6 +176,8 @@ def cmu_world(bones: dict[str, Bone], motion: dict[str, FloatArray]) -> dict[str
     for name, bone in _top_down(bones):
         angles = np.zeros((n_frames, 3))
         values = motion.get(name, np.zeros((n_frames, len(bone.dof))))
+        if values.shape[1] != len(bone.dof):
+            raise MocapError(f"bone {name!r} has {values.shape[1]} angles, not {len(bone.dof)}")
         for axis, value in zip(bone.dof, values.T, strict=True):
             angles[:, "xyz".index(axis[1])] = value
         world[name] = world[bone.parent] @ bone.axes @ _euler_xyz(angles) @ bone.axes.T
@@ -244,10 +257,8 @@ def _top_down(bones: dict[str, Bone]) -> Iterator[tuple[str, Bone]]:
 
 
 def read_text(path: str | Path) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise MocapError(f"cannot read {path}: {error.strerror}") from None
+    """The text of a motion file, of which only words in ASCII mean anything."""
+    return read_bytes(path, MocapError).decode("utf-8", errors="replace")
 
 
 def _field(text: str, pattern: str, path: str | Path) -> str:
@@ -257,5 +268,22 @@ def _field(text: str, pattern: str, path: str | Path) -> str:
     return found.group(1)
 
 
-def _numbers(text: str, pattern: str, path: str | Path) -> FloatArray:
-    return np.array([float(word) for word in _field(text, pattern, path).split()])
+def _three(text: str, pattern: str, path: str | Path) -> FloatArray:
+    found = _floats(_field(text, pattern, path).split(), path)
+    if len(found) != 3:
+        raise MocapError(f"{path}: {len(found)} numbers where three belong")
+    return found
+
+
+def _length(text: str, path: str | Path) -> float:
+    found = _floats([_field(text, r"\blength\s+(\S+)", path)], path)
+    if not found[0] > 0:
+        raise MocapError(f"{path}: a length of {found[0]:g}")
+    return float(found[0])
+
+
+def _floats(words: list[str], path: str | Path) -> FloatArray:
+    try:
+        return checked([float(word) for word in words], (-1,), f"{path}: {' '.join(words)}")
+    except (ValueError, DataError):
+        raise MocapError(f"{path}: {' '.join(words)!r:.80} are no numbers") from None

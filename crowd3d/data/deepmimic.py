@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,9 @@ from scipy.spatial.transform import Rotation
 
 from crowd3d.body.tree import JOINT_NAMES
 from crowd3d.data.cmu import Clip, FloatArray, MocapError, read_text, shortest_turn, to_local
+from crowd3d.errors import DataError
+from crowd3d.files import strict_json
+from crowd3d.files.arrays import checked
 
 # DeepMimic: y up, facing +x, right = +z, arms hanging at rest. This takes it to the body's frame.
 _FRAME = np.array([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]])
@@ -34,6 +36,7 @@ _PART = (
     "left_ankle right_ankle neck chest chest neck left_shoulder right_shoulder left_elbow "
     "right_elbow left_elbow right_elbow left_elbow right_elbow"
 ).split()
+_LONGEST_S = 3600.0
 _DOWN = np.array([0.0, -1, 0])
 
 
@@ -62,12 +65,20 @@ def deepmimic_clip(
     path: str | Path, rest_directions: dict[int, FloatArray], fps: float = 30.0
 ) -> Clip:
     """One DeepMimic motion as SMPL rotations, resampled to an even rate."""
+    clip = strict_json.parsed(read_text(path), path, MocapError)
+    if not isinstance(clip, dict) or "Frames" not in clip:
+        raise MocapError(f"{path} is not a DeepMimic clip: it has no 'Frames'")
     try:
-        frames = np.array(json.loads(read_text(path))["Frames"], dtype=np.float64)
-    except (ValueError, KeyError, TypeError) as error:
-        raise MocapError(f"{path} is not a DeepMimic clip: {error}") from None
-    if frames.ndim != 2 or frames.shape[1] != 44 or len(frames) < 2:
-        raise MocapError(f"{path} has frames of shape {frames.shape}, expected (T, 44)")
+        frames = checked(clip["Frames"], (-1, 44), f"{path}: the frames")
+    except DataError as error:
+        raise MocapError(str(error)) from None
+    if len(frames) < 2 or not 0 < frames[:, 0].min() <= frames[:, 0].sum() <= _LONGEST_S:
+        raise MocapError(
+            f"{path} needs two frames or more that last up to {_LONGEST_S:g} s together"
+        )
+    for part, at in _QUATERNIONS.items():
+        if np.linalg.norm(frames[:, at : at + 4], axis=1).min() < 0.5:
+            raise MocapError(f"{path}: a quaternion of {part} is not of length 1")
     frames = frames[_even_rate(frames[:, 0], fps)]
     turns = deepmimic_world(frames)
     world = np.empty((len(frames), len(JOINT_NAMES), 3, 3))

@@ -31,9 +31,15 @@ class SceneFolder:
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Sorts frame2 before frame10."""
-    parts = re.split(r"([0-9]+)", name)
-    return tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts if p)
+    """Sorts frame2 before frame10; numbers may have any length."""
+    parts = [p for p in re.split(r"([0-9]+)", name) if p]
+    return tuple(_number_key(p) if p[0] in "0123456789" else (1, 0, p) for p in parts)
+
+
+def _number_key(digits: str) -> tuple[int, int, str]:
+    """Of two numbers the one with more digits is larger, and of as many the later in the alphabet."""
+    shown = digits.lstrip("0")
+    return 0, len(shown), shown
 
 
 def scene_of(picture_name: str) -> str:

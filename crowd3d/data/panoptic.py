@@ -72,7 +72,9 @@ def _view(path: Path, camera: str) -> _View:
         names.append(node["name"].text())
         if names[-1] != camera:
             continue
-        width, height = (side.integer(1) for side in node["resolution"])
+        width, height = (int(side) for side in node["resolution"].array(2))
+        if min(width, height) < 1:
+            node["resolution"].fail("a picture without a width or height")
         R = node["R"].array(3, 3)
         if np.abs(R @ R.T - np.eye(3)).max() > 1e-3:
             node["R"].fail("it is no rotation")

@@ -16,9 +16,11 @@ import numpy.typing as npt
 from crowd3d.errors import DataError
 from crowd3d.files import atomic
 from crowd3d.files.pickles import ArrayUnpickler, explained
+from crowd3d.files.reading import read_bytes
 
 _NPY = b"\x93NUMPY"
 _DEEPEST = 16
+_MOST_ARRAYS = 100_000
 
 
 def convert_pickle(src: str | Path, dst: str | Path | None = None) -> Path:
@@ -38,7 +40,11 @@ def convert_pickle(src: str | Path, dst: str | Path | None = None) -> Path:
     out = Path(dst) if dst is not None else src.with_suffix(".npz")
     with explained(src):
         content = _TableUnpickler(_after_header(src), encoding="latin1").load()
-        arrays = dict(_flat("", content, 0))
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        for name, array in _flat("", content, 0):
+            arrays[name] = array
+            if len(arrays) > _MOST_ARRAYS:  # lists may hold one list many times, and that likewise
+                raise DataError(f"it is a table of more than {_MOST_ARRAYS:,} arrays; refused")
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     atomic.write_bytes(out, buffer.getvalue())
@@ -59,7 +65,7 @@ class _TableUnpickler(ArrayUnpickler):
 
 def _after_header(path: Path) -> io.BytesIO:
     """The pickle itself: an `.npy` of objects has a header in front of it."""
-    stream = io.BytesIO(path.read_bytes())
+    stream = io.BytesIO(read_bytes(path))
     if stream.getvalue().startswith(_NPY):
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0

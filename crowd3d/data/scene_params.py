@@ -14,14 +14,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+import tiling
 from crowd3d.errors import CameraError, DataError
 from crowd3d.files import atomic
-from crowd3d.files.arrays import FloatArray, load_array
+from crowd3d.files.arrays import FloatArray, checked, load_array
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.plane import Plane
 
 GROUND, INTRINSICS, SHAPE = "ground.npy", "cam_para.npy", "scene_shape.npy"
+_MOST_MASK_PIXELS = 100_000_000  # of a mask, which may be smaller than its picture
 _SAME_FOCAL = 1e-3  # relative difference of fx and fy that counts as none
 
 
@@ -76,8 +78,9 @@ def read_params(folder: Path) -> SceneParams:
     _check_intrinsics(K, folder / INTRINSICS)
     # A single plane is stored without the outer dimension.
     path = folder / GROUND
-    rows = 1 if _is_flat(path) else -1
-    planes = load_array(path, (4,) if rows == 1 else (-1, 4), "the ground").reshape(-1, 4)
+    planes = load_array(path, None, "the ground")
+    shape = (4,) if planes.ndim == 1 else (-1, 4)
+    planes = checked(planes, shape, f"{path}: the ground").reshape(-1, 4)
     length = np.linalg.norm(planes[:, :3], axis=1)
     if not len(planes) or length.min() < 1e-6:
         raise DataError(f"{path}: no plane in it, or one whose normal is zero")
@@ -140,23 +143,18 @@ def _check_intrinsics(K: FloatArray, path: Path) -> None:
         raise DataError(f"{path} is not of the form [[f, 0, cx], [0, f, cy], [0, 0, 1]]")
 
 
-def _is_flat(path: Path) -> bool:
-    try:
-        return bool(np.load(path, allow_pickle=False).ndim == 1)
-    except (OSError, ValueError, EOFError, AttributeError):
-        return False  # `load_array` says what is wrong
-
-
 def _masks(folder: Path, n_planes: int) -> list[npt.NDArray[np.bool_]]:
     paths = [folder / f"mask_{k}.png" for k in range(n_planes)]
     if not any(path.is_file() for path in paths):
         return []
-    masks = []
-    for path in paths:
-        pixels = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else None
-        if pixels is None:
-            raise DataError(
-                f"there is no readable {path}; each of {n_planes} planes needs its mask"
-            )
-        masks.append(pixels > 0)
-    return masks
+    return [_mask(path, n_planes) for path in paths]
+
+
+def _mask(path: Path, n_planes: int) -> npt.NDArray[np.bool_]:
+    """Where a picture is not black; its size is checked before it is decoded."""
+    try:
+        with tiling.open_image(path, max_pixels=_MOST_MASK_PIXELS) as source:
+            pixels = source.thumbnail(max(source.width, source.height))
+    except tiling.TilingError as error:
+        raise DataError(f"each of {n_planes} planes needs its mask: {error}") from None
+    return np.asarray(pixels.any(axis=2))

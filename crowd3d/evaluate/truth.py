@@ -54,7 +54,7 @@ def read_synthetic(file: Path) -> FrameTruth:
     missing = [key for key in (*_NEEDED, "joints_m", "image_size") if key not in arrays]
     if missing:
         raise DataError(f"{file} has no {', '.join(missing)}; is it the truth of `crowd3d synth`?")
-    n = len(arrays["boxes_px"])
+    n = len(checked(arrays["boxes_px"], (-1, 4), f"{file}: boxes_px", finite=False))
     is_alone = file.name == TRUTH_FILE
     name = f"{file.parent.name}/image.jpg" if is_alone else f"{file.stem}.jpg"
     frame = FrameTruth.unknown(name, file.parent.name, n)

@@ -57,7 +57,7 @@ def write_all(
     mesh = crowd_mesh(scene, body)
     overlay = draw_overlay(scene, mesh, picture_rgb)
     topview = draw_topview(scene)
-    with atomic.staged(folder) as stage:
+    with atomic.staged(folder, last=storage.SCENE_FILE) as stage:
         writers = (
             lambda: storage.write(scene, stage),
             lambda: predict_json.write(scene, stage / "predict.json"),

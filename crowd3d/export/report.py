@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crowd3d.errors import OutputError
+from crowd3d.errors import OutputError, printable
 from crowd3d.export import tables
 from crowd3d.export.bodies import CrowdMesh, LocalBodies
 from crowd3d.export.floorplan import SIGMAS_95, FloorPlan, floor_plan
@@ -24,6 +24,7 @@ from crowd3d.export.palette import person_colors
 from crowd3d.files import atomic, strict_json
 from crowd3d.scene.frames import export_frame
 from crowd3d.scene.scene import Scene
+from crowd3d.scene.storage import COVARIANCE
 from crowd3d.version import __version__
 
 Picture = npt.NDArray[np.uint8]
@@ -32,7 +33,6 @@ Tile = tuple[str, str, str]  # a number's name, the number, what more there is t
 _PICTURE_PX = 1920  # longest side of a picture inside the page
 # Joined in this order inside one function, whose scope they share.
 _SCRIPTS = ("report_table.js", "report_photo.js", "report_mesh.js", "report_view.js")
-_COVARIANCE = "covariance_log_focal_pitch_roll_log_height"
 
 
 def write(scene: Scene, mesh: CrowdMesh, overlay: Picture, topview: Picture, path: Path) -> None:
@@ -54,7 +54,7 @@ def html_parts(scene: Scene, mesh: CrowdMesh, overlay: Picture, topview: Picture
     farthest_m = max((float(np.abs(part).max()) for part in bodies.parts()), default=0.0)
     step_m = max(farthest_m / 32767, 1e-6)
     values = {
-        "title": html.escape(scene.image_name),
+        "title": html.escape(printable(scene.image_name)),
         "tiles": "".join(_tile_html(*tile) for tile in numbers(scene, plan)),
         "warnings": _warnings_html(scene.diagnostics.get("warnings", [])),
         "overlay": data_uri(overlay, ".jpg"),
@@ -177,7 +177,7 @@ def encode(picture: Picture, suffix: str, quality: int = 88) -> bytes:
 
 def _deviations(scene: Scene) -> list[float]:
     """Standard deviations of log focal length, pitch, roll, log height; NaN where unknown."""
-    covariance = scene.diagnostics.get(_COVARIANCE)
+    covariance = scene.diagnostics.get(COVARIANCE)
     if covariance is None:
         return [math.nan] * 4
     variances = np.diag(np.array(covariance, dtype=np.float64))

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from crowd3d.errors import printable
 from crowd3d.export.floorplan import FloorPlan, floor_plan
 from crowd3d.export.groundmap import View, density_per_m2, seen_ground_m
 from crowd3d.scene.frames import export_frame
@@ -94,6 +95,9 @@ def _text(
     bold: int = 1,
 ) -> None:
     origin = (round(at_px[0] * _FINE), round(at_px[1] * _FINE))
+    text = printable(
+        text
+    )  # half a character, as in a file's name that is not UTF-8, would end the process
     cv2.putText(canvas, text, origin, _FONT, scale * 0.5 * _FINE, color, _PEN * bold, cv2.LINE_AA)
 
 

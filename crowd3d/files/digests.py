@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from crowd3d.files.reading import open_regular
+
 
 def key_of(values: dict[str, Any]) -> str:
     """SHA-256 of everything that a frame's entry depends on; plain JSON values."""
@@ -15,5 +17,9 @@ def key_of(values: dict[str, Any]) -> str:
 
 
 def digest_of(file: Path) -> str:
-    """SHA-256 of a file's bytes; raises OSError."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    """SHA-256 of the bytes of a regular file; raises DataError."""
+    digest = hashlib.sha256()
+    with open_regular(file) as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

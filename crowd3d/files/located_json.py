@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from crowd3d.errors import DataError
+from crowd3d.files import strict_json
 from crowd3d.files.arrays import FloatArray, checked
+from crowd3d.files.reading import LARGE_BYTES, read_text
 
 _HEAD = 1 << 18
+_MOST_SHOWN = 40  # letters of a value in a message
 _BLANK = re.compile(r"[ \t\n\r]*")
 
 
@@ -35,21 +38,10 @@ class Node:
 
     @classmethod
     def read(cls, path: str | Path) -> Node:
-        """The whole file; raises DataError if it is missing or no JSON."""
+        """The whole file; raises DataError if it is missing or no strict JSON."""
         path = Path(path)
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-        except OSError as error:
-            raise DataError(f"cannot read {path}: {error.strerror or error}") from None
-        except UnicodeDecodeError:
-            raise DataError(f"{path} is not UTF-8 text") from None
-        try:
-            value = json.loads(text, parse_constant=_no_constant)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}, line {error.lineno}: not JSON: {error.msg}") from None
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path} is not JSON: {error}") from None
-        return cls(value, (), _File(path, text))
+        text = read_text(path, DataError, LARGE_BYTES)
+        return cls(strict_json.parsed(text, path, DataError), (), _File(path, text))
 
     def __getitem__(self, key: str) -> Node:
         """A member of an object."""
@@ -90,7 +82,7 @@ class Node:
     def integer(self, at_least: int = 0) -> int:
         """A whole number."""
         if type(self.value) is not int or self.value < at_least:
-            self.fail(f"{self.value!r} is not a whole number from {at_least}")
+            self.fail(f"{_shown(self.value)} is not a whole number from {at_least}")
         return int(self.value)
 
     def text(self) -> str:
@@ -100,8 +92,8 @@ class Node:
 
     def one_of(self, *allowed: str) -> str:
         """One of some strings."""
-        if self.value not in allowed:
-            self.fail(f"{self.value!r} is none of {', '.join(allowed)}")
+        if not isinstance(self.value, str) or self.value not in allowed:
+            self.fail(f"{_shown(self.value)} is none of {', '.join(allowed)}")
         return str(self.value)
 
     def fail(self, reason: str) -> NoReturn:
@@ -117,13 +109,15 @@ class Node:
             self.fail(f"{type(self.value).__name__} where {name} belongs")
 
 
+def _shown(value: Any) -> str:
+    """The beginning of a value, for a message."""
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+
+
 class _File:
     def __init__(self, path: Path, text: str) -> None:
         self.path, self.text = path, text
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
 
 
 def _spelled(path: tuple[str | int, ...]) -> str:

@@ -17,7 +17,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from crowd3d.errors import ModelError
+from crowd3d.files import strict_json
 from crowd3d.files.atomic import write_bytes
+from crowd3d.files.reading import open_regular
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -38,7 +40,7 @@ class StoredWeights:
     @property
     def facts(self) -> dict[str, Any]:
         """What is known of the training: recipe, measurements; raises ValueError if it is no JSON."""
-        return dict(json.loads(self.metadata.get("facts", "{}")))
+        return dict(strict_json.loads(self.metadata.get("facts", "{}")))
 
 
 def read_weights(file: Path | Traversable) -> StoredWeights:
@@ -67,8 +69,7 @@ def _opened(file: Path | Traversable) -> Iterator[Any]:
     """The file, open for reading; problems with it are ModelErrors."""
     try:
         with resources.as_file(file) as path:
-            with open(path, "rb"):  # safe_open does not say why a file cannot be read
-                pass
+            open_regular(path, ModelError).close()  # safe_open does not say why it cannot be read
             with safe_open(str(path), framework="pt", device="cpu") as stored:
                 yield stored
     except SafetensorError as error:

@@ -14,7 +14,6 @@ the keypoints, for users who have photographs with poses to train on.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cache
@@ -28,6 +27,7 @@ from torch import Tensor
 from crowd3d import body
 from crowd3d.body.rig import Rig, rig_of
 from crowd3d.errors import ModelError
+from crowd3d.files import strict_json
 from crowd3d.files.weights import read_weights
 from crowd3d.lift.keypoint_fit import RefineOptions, fit_keypoints
 from crowd3d.maths import posterior
@@ -244,7 +244,7 @@ def _read(file: Path | Traversable, device: str | torch.device) -> Lift:
             f"{file} holds architecture {found!r}, this version reads {ARCHITECTURE!r}"
         )
     try:
-        net = lift_net.LiftNet(**json.loads(stored.metadata["shape"]))
+        net = lift_net.LiftNet(**strict_json.loads(stored.metadata["shape"]))
         net.load_state_dict(stored.tensors)
         facts = stored.facts
     except (KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import re
 import warnings
@@ -13,6 +12,8 @@ import torch
 from torch import Tensor
 
 from crowd3d.errors import ModelError
+from crowd3d.files.digests import digest_of
+from crowd3d.files.reading import open_regular
 from crowd3d.files.weights import write_weights
 from crowd3d.models import catalog
 from crowd3d.models.registry import from_official
@@ -41,7 +42,7 @@ def import_checkpoint(name: str, file: Path, out: Path | None = None) -> Path:
     metadata = {
         "network": name,
         "imported_from": file.name,
-        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "sha256": digest_of(file),
         "crowd3d": __version__,
     }
     target = out or catalog.installed_path(name)
@@ -78,7 +79,10 @@ def _load(file: Path) -> Mapping[str, object]:
         with warnings.catch_warnings():
             # Old pickle protocols are only warned of; what matters is refused below.
             warnings.simplefilter("ignore")
-            content = torch.load(file, map_location="cpu", weights_only=True)
+            with open_regular(file, ModelError) as stream:
+                content = torch.load(stream, map_location="cpu", weights_only=True)
+    except ModelError:
+        raise
     except OSError as error:
         raise ModelError(f"cannot read {file}: {error.strerror or error}") from None
     except pickle.UnpicklingError as error:

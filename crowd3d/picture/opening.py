@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+
+import optim
 import tiling
-from crowd3d.errors import ConfigError, EnvironmentProblem, ImageError, OutputError
+from crowd3d.errors import CameraError, ConfigError, EnvironmentProblem, ImageError, OutputError
 
 
 def picture_identity(picture: Path, max_pixels: int) -> str:
@@ -18,7 +21,10 @@ def picture_identity(picture: Path, max_pixels: int) -> str:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turn errors of `tiling`, which does not know this package, into errors from `crowd3d.errors`."""
+    """Turn errors of `tiling` and `optim`, which do not know this package, into errors from `crowd3d.errors`.
+
+    So too where NumPy finds no solution, which odd 2D poses or a camera that contradicts them can bring about.
+    """
     try:
         yield
     except tiling.ImageError as error:
@@ -29,3 +35,7 @@ def translated_errors() -> Iterator[None]:
         raise ConfigError(str(error)) from None
     except tiling.JournalError as error:
         raise OutputError(str(error)) from None
+    except (optim.OptimError, np.linalg.LinAlgError) as error:
+        raise CameraError(
+            f"no camera and ground explain what is seen ({error}); give --fov or --camera if you know them"
+        ) from None

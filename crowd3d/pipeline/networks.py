@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,13 +144,20 @@ def choose_engine(name: str, device: str) -> Engine:
 
 
 def choose_device(name: str) -> str:
-    """The torch device for "auto" or a given name; raises EnvironmentProblem if it cannot be used."""
+    """The torch device for "auto" or a given name.
+
+    Raises:
+        ConfigError: no kind of device that torch computes on is called so.
+        EnvironmentProblem: it cannot be used here.
+    """
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch(r"(cpu|cuda|mps|xpu)(:[0-9]{1,3})?", name):
+        raise ConfigError(f"no device is called {name!r}; give auto, cpu, cuda, cuda:1, mps or xpu")
     try:
-        torch.empty(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        torch.empty(1, device=name).cpu()
+    except Exception as error:  # torch raises many kinds, and looks for libraries
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise EnvironmentProblem(
             f"the device {name!r} cannot be used ({reason}); try --device cpu"
         ) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d.errors import CameraError, nearest_name
+from crowd3d.files import strict_json
 from optim import lens as lenses
 from optim import panorama, projection
 
@@ -289,15 +289,7 @@ class Camera:
         Raises:
             CameraError: the file cannot be read, or is not a camera.
         """
-        try:
-            values = json.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise CameraError(f"cannot read {path}: {error.strerror}") from None
-        except ValueError as error:
-            raise CameraError(f"{path} is not JSON: {error}") from None
-        if not isinstance(values, dict):
-            raise CameraError(f"{path} must hold one JSON object")
-        return cls.from_dict(values)
+        return cls.from_dict(strict_json.read_object(path, CameraError))
 
 
 def _numbers(values: Any, name: str, count: int | None = None) -> tuple[float, ...]:

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import io
-import json
-import tokenize
 import zipfile
-import zlib
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from shapely.errors import ShapelyError
 from shapely.geometry import Polygon
 
-from crowd3d.errors import CameraError, SceneError
+from crowd3d.errors import CameraError, DataError, SceneError
 from crowd3d.files import atomic, strict_json
+from crowd3d.files.arrays import LARGEST, FloatArray, checked, load_arrays
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.frames import export_frame
-from crowd3d.scene.people import DEFAULTS, ROW_LAYOUT, UNPLACED, People
+from crowd3d.scene.people import DEFAULTS, ROW_LAYOUT, SEEN, UNPLACED, People
 from crowd3d.scene.plane import Plane
 from crowd3d.version import __version__
 
 SCHEMA = "crowd3d-scene/1"
-_SCENE, _PEOPLE = "scene.json", "people.npz"
+SCENE_FILE, _PEOPLE = "scene.json", "people.npz"
+COVARIANCE = "covariance_log_focal_pitch_roll_log_height"  # of the camera, among the diagnostics
 _FRAMES = {
     "camera": "x right, y down, z forward, metres, origin in the camera; planes and people.npz",
     "z_up": "x right, y forward, z up, metres, origin on the ground below the camera",
@@ -32,21 +30,8 @@ _FRAMES = {
     "pixels": "u right, v down, origin at the top-left corner of the full picture",
     "plane": "normal . X + offset_m = 0, unit normal pointing up",
 }
-# What numpy and zipfile raise for damaged or wrong files.
-_DAMAGED = (
-    OSError,
-    EOFError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    RuntimeError,
-    MemoryError,
-    OverflowError,
-    SyntaxError,
-    zipfile.BadZipFile,
-    tokenize.TokenError,
-    zlib.error,
-)
+_MOST_BYTES = {SCENE_FILE: 200_000_000, _PEOPLE: 500_000_000}  # of 150,000 people
+_MOST_M = 1e7  # metres, or square metres, of anything in a photograph
 # Fixed date of the zip entries, so that the bytes do not depend on the clock.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -68,16 +53,16 @@ def save(scene: Storable, folder: Path) -> None:
     Raises:
         OutputError: the folder cannot be written to.
     """
-    with atomic.staged(folder) as stage:
+    with atomic.staged(folder, last=SCENE_FILE) as stage:
         write(scene, stage)
 
 
 def write(scene: Storable, folder: Path) -> list[Path]:
     """Write both files into an existing folder, without the guarantee of `save`."""
     text = strict_json.dumps(to_dict(scene), indent=1)
-    atomic.write_text(folder / _SCENE, text)
+    atomic.write_text(folder / SCENE_FILE, text)
     atomic.write_bytes(folder / _PEOPLE, people_bytes(scene.people))
-    return [folder / _SCENE, folder / _PEOPLE]
+    return [folder / SCENE_FILE, folder / _PEOPLE]
 
 
 def to_dict(scene: Storable) -> dict[str, Any]:
@@ -118,30 +103,30 @@ def read(folder: Path) -> dict[str, Any]:
     Raises:
         SceneError: a file is missing, damaged or of another version, or the two do not match.
     """
-    values = _read_json(folder / _SCENE)
+    values = _read_json(folder / SCENE_FILE)
     schema = values.get("schema")
     if schema != SCHEMA:
         raise SceneError(
-            f"{folder / _SCENE} has the schema {schema!r}; this version of crowd3d reads {SCHEMA!r}"
+            f"{folder / SCENE_FILE} has the schema {schema!r}; this version of crowd3d reads {SCHEMA!r}"
         )
     try:
         parts = {
             "camera": Camera.from_dict(_typed(values["camera"], dict)),
             "planes": [_plane_from_dict(plane) for plane in _typed(values["planes"], list)],
-            "people": _with_places(_read_people(folder / _PEOPLE), folder / _PEOPLE),
+            "people": _read_people(folder / _PEOPLE, len(_typed(values["planes"], list))),
             "image_name": _typed(values["image_name"], str),
             "body": _typed(values["body"], str),
-            "diagnostics": _with_groups(_typed(values["diagnostics"], dict)),
+            "diagnostics": _with_diagnostics(_typed(values["diagnostics"], dict)),
         }
         n_people = values["counts"]["people"]
     except KeyError as error:
-        raise SceneError(f"{folder / _SCENE} has no {error.args[0]!r}") from None
-    except (TypeError, ValueError, OverflowError, CameraError, ShapelyError) as error:
-        raise SceneError(f"{folder / _SCENE} is malformed: {error}") from None
+        raise SceneError(f"{folder / SCENE_FILE} has no {error.args[0]!r}") from None
+    except (TypeError, ValueError, OverflowError, CameraError, DataError, ShapelyError) as error:
+        raise SceneError(f"{folder / SCENE_FILE} is malformed: {error}") from None
     n_stored = len(parts["people"])
     if n_people != n_stored:
         raise SceneError(
-            f"{folder / _SCENE} speaks of {n_people} people, but {_PEOPLE} holds {n_stored}; "
+            f"{folder / SCENE_FILE} speaks of {n_people} people, but {_PEOPLE} holds {n_stored}; "
             "the two files come from different runs"
         )
     return parts
@@ -163,10 +148,10 @@ def _plane_to_dict(plane: Plane) -> dict[str, Any]:
 
 
 def _plane_from_dict(values: dict[str, Any]) -> Plane:
-    normal = np.array(_typed(values, dict)["normal"], dtype=np.float64)
-    offset_m = float(values["offset_m"])
-    if normal.shape != (3,) or not np.isfinite([*normal, offset_m]).all():
-        raise ValueError("a plane needs three finite numbers as its normal and a finite offset_m")
+    normal = checked(_typed(values, dict)["normal"], (3,), "the normal of a plane")
+    offset_m = float(checked(values["offset_m"], (), "offset_m of a plane"))
+    if abs(offset_m) > _MOST_M:
+        raise ValueError(f"offset_m of a plane is beyond {_MOST_M:g}")
     if abs(np.linalg.norm(normal) - 1) > 1e-6:
         raise ValueError(f"the plane's normal has the length {np.linalg.norm(normal):.6g}, not 1")
     region = values.get("region")
@@ -177,41 +162,50 @@ def _plane_from_dict(values: dict[str, Any]) -> Plane:
     return Plane(normal, offset_m, region)
 
 
-def _points(values: Sequence[Any]) -> np.ndarray[Any, Any]:
-    points = np.array(values, dtype=np.float64)
-    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
-        raise ValueError("a region must be a list of [u, v] pixels")
-    return points
+def _points(values: Any) -> FloatArray:
+    return checked(values, (-1, 2), "a region, a list of [u, v] pixels,")
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    def refuse(name: str) -> NoReturn:
-        raise ValueError(f"{name} is no JSON number")
+    _must_be_there(path)
+    return strict_json.read_object(path, SceneError, _MOST_BYTES[SCENE_FILE])
 
+
+def _read_people(path: Path, n_planes: int) -> People:
+    _must_be_there(path)
+    arrays = load_arrays(path, SceneError, ROW_LAYOUT, _MOST_BYTES[_PEOPLE])
+    missing = [name for name in ROW_LAYOUT if name not in arrays and name not in DEFAULTS]
+    if missing:
+        raise SceneError(f"{path} has no {missing[0]!r}")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
-    except FileNotFoundError:
-        raise SceneError(f"there is no {path}; give the folder that a run wrote") from None
-    except OSError as error:
-        raise SceneError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise SceneError(f"{path} is not JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise SceneError(f"{path} must hold one JSON object")
-    return values
+        people = People(**arrays)
+        _check_people(people, n_planes)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise SceneError(f"{path} is malformed: {error}") from None
+    return _with_places(people, path)
 
 
-def _read_people(path: Path) -> People:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            names = [name for name in ROW_LAYOUT if name in archive or name not in DEFAULTS]
-            return People(**{name: archive[name] for name in names})
-    except FileNotFoundError:
-        raise SceneError(f"there is no {path}; give the folder that a run wrote") from None
-    except KeyError as error:
-        raise SceneError(f"{path}: {error.args[0]}") from None
-    except _DAMAGED as error:
-        raise SceneError(f"{path} is damaged: {error}") from None
+def _must_be_there(path: Path) -> None:
+    if not path.exists():
+        raise SceneError(f"there is no {path}; give the folder that a run wrote")
+
+
+def _check_people(people: People, n_planes: int) -> None:
+    """Raises ValueError for numbers that name something that is not there, or that nobody can have.
+
+    NaN stands for what is unknown, and `_with_places` says where a place may be missing.
+    """
+    # Of people on the ground without a camera there is no plane either.
+    for name, low, end in (("plane", UNPLACED, max(n_planes, 1)), ("seen", 0, len(SEEN))):
+        values = getattr(people, name)
+        if ((values < low) | (values >= end)).any():
+            raise ValueError(f"{name} is not in {low}..{end - 1}")
+    if len(np.unique(people.id)) < len(people) or (people.id < 0).any():
+        raise ValueError("an id is negative, or stands twice")
+    for name, (_, kind) in ROW_LAYOUT.items():
+        most = _MOST_M if "_m" in name else LARGEST
+        if kind is np.float64 and (np.abs(getattr(people, name)) > most).any():
+            raise ValueError(f"{name} holds numbers beyond {most:g}")
 
 
 def _with_places(people: People, path: Path) -> People:
@@ -219,7 +213,6 @@ def _with_places(people: People, path: Path) -> People:
     position_m = np.concatenate([people.transl_m, people.torso_m, people.hvip_m], axis=1)
     known = np.isfinite(position_m)
     odd = np.where(people.placed, ~known.all(axis=1), known.any(axis=1))
-    odd |= people.plane < UNPLACED
     if odd.any():
         i = int(np.argmax(odd))
         raise SceneError(
@@ -230,8 +223,20 @@ def _with_places(people: People, path: Path) -> People:
     return people
 
 
-def _with_groups(diagnostics: dict[str, Any]) -> dict[str, Any]:
-    """The same diagnostics; raises TypeError or KeyError unless the groups of "unplaced" are whole."""
+def _with_diagnostics(diagnostics: dict[str, Any]) -> dict[str, Any]:
+    """The same diagnostics; raises TypeError or KeyError unless what others read of them is whole."""
+    for warning in _typed(diagnostics.get("warnings", []), list):
+        _typed(warning, str)
+    for seconds in _typed(diagnostics.get("seconds", {}), dict).values():
+        _typed(seconds, (int, float))
+    covariance = diagnostics.get(COVARIANCE)
+    if covariance is not None:
+        checked(
+            [[np.nan if v is None else v for v in row] for row in covariance],
+            (4, 4),
+            COVARIANCE,
+            finite=False,
+        )
     for group in _typed(diagnostics.get("unplaced", []), list):
         _typed(_typed(group, dict)["reason"], str)
         for id_ in _typed(group["ids"], list):
@@ -239,7 +244,8 @@ def _with_groups(diagnostics: dict[str, Any]) -> dict[str, Any]:
     return diagnostics
 
 
-def _typed(value: Any, kind: type) -> Any:
+def _typed(value: Any, kind: type | tuple[type, ...]) -> Any:
     if not isinstance(value, kind):
-        raise TypeError(f"found {type(value).__name__} where {kind.__name__} belongs")
+        wanted = kind.__name__ if isinstance(kind, type) else "a number"
+        raise TypeError(f"found {type(value).__name__} where {wanted} belongs")
     return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from crowd3d.errors import printable
 from crowd3d.scene.people import People
 from crowd3d.scene.scene import Scene
 
@@ -20,7 +21,7 @@ def closing_line(scene: Scene, where: Path | None = None) -> str:
     seconds = scene.diagnostics.get("seconds", {})
     took = f", {sum(seconds.values()):.1f} s" if seconds else ""
     target = f" -> {where}" if where is not None else ""
-    return f"{scene.image_name}: {headcount(scene.people)}, {seen}{took}{target}"
+    return printable(f"{scene.image_name}: {headcount(scene.people)}, {seen}{took}{target}")
 
 
 def headcount(people: People) -> str:

@@ -252,3 +252,88 @@ def test_the_bomb_is_real(tmp_path):
     """So that the refusals above can fail: the payload does name the system's shell."""
     names = [arg for _, arg, _ in pickletools.genops(pickle.dumps(Bomb(tmp_path / "boom")))]
     assert "system" in names
+
+
+def sparse_file(path, **changes):
+    """A body whose regressor is in compressed columns, with some of its arrays changed."""
+    values = layout()
+    sparse = scipy.sparse.csc_matrix(values.pop("J_regressor"))
+    parts = {"data": sparse.data, "indices": sparse.indices, "indptr": sparse.indptr}
+    parts |= {"shape": np.array(sparse.shape)} | changes
+    np.savez(path, **values, **{f"J_regressor_{key}": part for key, part in parts.items()})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("indices", np.full(960, 2_000_000), "indices names something outside 0..23"),
+        ("indices", np.full(960, -1), "outside 0..23"),
+        ("indices", np.full(960, 0.5), "not whole"),
+        ("indptr", np.array([0, 10**9, *[960] * 39]), "outside 0..960"),
+        ("indptr", np.array([5, *range(24, 961, 24)]), "do not fit together"),
+        ("indptr", np.arange(41), "do not fit together"),
+        ("data", np.ones(3), "indptr|fit together"),
+        ("data", np.full(960, np.nan), "not finite"),
+        ("shape", np.array([24, 10**9]), "has the shape 24 x 1e"),
+        ("shape", np.array([24, 40, 1]), "has the shape 3, expected 2"),
+    ],
+)
+def test_sparse_indices_are_checked_before_they_are_used(tmp_path, key, value, says):
+    """Scipy's own code would follow them wherever they point."""
+    with pytest.raises(BodyError, match=says):
+        body.load(sparse_file(tmp_path / "evil.npz", **{key: value}))
+
+
+@pytest.mark.parametrize(
+    ("name", "vertices", "joints"), [("SMPL-H", 6890, 52), ("SMPL-X", 10475, 55), ("MANO", 778, 16)]
+)
+@pytest.mark.parametrize("is_pickled", [False, True])
+def test_relatives_of_smpl_are_named(tmp_path, name, vertices, joints, is_pickled):
+    values = {
+        "v_template": np.zeros((vertices, 3)),
+        "kintree_table": np.zeros((2, joints), np.int64),
+        "f": np.zeros((1, 3), np.int64),
+    }
+    if is_pickled:
+        (tmp_path / "m.pkl").write_bytes(pickle.dumps(values, protocol=2))
+    else:
+        np.savez(tmp_path / "m.npz", **values)
+    with pytest.raises(BodyError, match=f"is a {name} model.*give a plain SMPL file of 24 joints"):
+        if is_pickled:
+            convert_smpl_pickle(tmp_path / "m.pkl", tmp_path / "out.npz")
+        else:
+            body.load(tmp_path / "m.npz")
+    assert not (tmp_path / "out.npz").exists()
+
+
+def test_what_chumpys_own_getstate_writes_converts(tmp_path):
+    """Beside the numbers, a set of names and empty tables; the set is spelled as Python 2 did."""
+    values = layout()
+    stored = dict(values)
+    stored["J_regressor"] = scipy.sparse.csc_matrix(values["J_regressor"])
+    stored["shapedirs"] = _ChumpyArray()
+    stored["shapedirs"].state = {
+        "_dirty_vars": {"x"},
+        "_itr": None,
+        "_make_dense": False,
+        "_depends_on_deps": {},
+        "x": values["shapedirs"],
+    }
+    content = chumpy_pickle({k: wrap(v) for k, v in stored.items()}, 2)
+    assert b"c__builtin__\nset\n" in content
+    (tmp_path / "smpl.pkl").write_bytes(content)
+    written = body.load(convert_smpl_pickle(tmp_path / "smpl.pkl", tmp_path))
+    assert torch.allclose(written.shapedirs, torch.from_numpy(values["shapedirs"]).float())
+    expected = torch.from_numpy(values["J_regressor"] @ values["v_template"]).float()
+    assert torch.allclose(written.j_template, expected, atol=1e-5)
+
+
+def test_a_sparse_matrix_in_a_pickle_is_checked_too(tmp_path):
+    matrix = scipy.sparse.csc_matrix(layout()["J_regressor"])
+    matrix.indices[0] = 2_000_000_000
+    (tmp_path / "smpl.pkl").write_bytes(
+        pickle.dumps(layout() | {"J_regressor": matrix}, protocol=2)
+    )
+    with pytest.raises(BodyError, match="indices names something outside"):
+        convert_smpl_pickle(tmp_path / "smpl.pkl", tmp_path / "out.npz")

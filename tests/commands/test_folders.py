@@ -198,7 +198,7 @@ def test_a_killed_run_goes_on(here: Path, monkeypatch: pytest.MonkeyPatch) -> No
     paint(here / "pano.png")
     with monkeypatch.context() as patch:
         patch.setattr(command, "progress_bars", Killed)
-        assert call("pano.png").exit_code == 1
+        assert call("pano.png").exit_code == 130
     assert names("pano_crowd3d") == [JOURNAL]
     run = call("pano.png")
     assert run.exit_code == 0, run.output
@@ -211,7 +211,7 @@ def test_a_killed_run_does_not_take_a_finished_result(
     before = contents("pano_crowd3d")
     with monkeypatch.context() as patch:
         patch.setattr(command, "progress_bars", Killed)
-        assert call("pano.png", "--fov", 70, "--overwrite").exit_code == 1
+        assert call("pano.png", "--fov", 70, "--overwrite").exit_code == 130
     assert names("pano_crowd3d").count(JOURNAL) == 1
     refused(call("pano.png", "--fov", 70), "with other settings")
     shutil.rmtree(done / "pano_crowd3d" / JOURNAL)

@@ -20,8 +20,8 @@ from crowd3d.commands.terminal import warn
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("min_trust: .nan", "min_trust must be positive and finite"),
-        ("max_upscale: .inf", "max_upscale must be positive and finite"),
+        ("min_trust: .nan", "the number .nan is not finite"),
+        ("max_upscale: .inf", "the number .inf is not finite"),
         ("rounds: 0", "rounds must be positive"),
         ("rounds: two", "rounds must be int"),
         ("refine_pose: 1", "refine_pose must be bool"),

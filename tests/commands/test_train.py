@@ -134,7 +134,9 @@ def test_mistakes_in_recipes_are_one_line(tmp_path, command):
     assert "did you mean 'steps'" in one_line(
         run(command, *needed, "--recipe", page(tmp_path, "stesp: 3"))
     )
-    assert "cannot read" in one_line(run(command, *needed, "--recipe", page(tmp_path, "steps: [")))
+    assert "not valid YAML" in one_line(
+        run(command, *needed, "--recipe", page(tmp_path, "steps: ["))
+    )
     name = {"lift": "lift", "crops": "crowdnet_s", "facing": "facing", "glance": "glance"}[command]
     misspelt = name[:-1]
     assert f"did you mean {name!r}" in one_line(run(command, *needed, "--recipe", misspelt))

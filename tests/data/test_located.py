@@ -69,7 +69,7 @@ def test_what_is_no_json_is_refused(tmp_path, content, says):
 
 
 trees = st.recursive(
-    st.integers() | st.text(max_size=4) | st.none() | st.booleans(),
+    st.integers(-(2**63), 2**63 - 1) | st.text(max_size=4) | st.none() | st.booleans(),
     lambda inner: (
         st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4)
     ),

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from shapely.geometry import Point, Polygon
 
-from crowd3d.errors import OutputError, SceneError
+from crowd3d.errors import EnvironmentProblem, OutputError, SceneError
 from crowd3d.export import FILES, glb, predict_json, report, tables, write_all
 from crowd3d.export.bodies import crowd_mesh
 from crowd3d.export.normals import vertex_normals
@@ -698,7 +698,7 @@ def test_after_an_error_the_folder_is_as_before(tmp_path, painters, monkeypatch)
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(report, "write", fail)
-    with pytest.raises(OutputError, match="No space left"):
+    with pytest.raises(EnvironmentProblem, match="No space left"):
         write_all(scattered_scene(5), PICTURE, tmp_path, BoxBody())
     assert contents(tmp_path) == before
 

@@ -107,9 +107,9 @@ def test_dictionary_round_trip():
     [
         ("{}", "has no 'width'"),
         ("[1]", "one JSON object"),
-        ("{not json", "is not JSON"),
+        ("{not json", "not JSON"),
         ('{"width": 10, "height": 10, "focal_px": "x"}', "malformed"),
-        ('{"width": 10, "height": 10, "focal_px": NaN}', "non-finite"),
+        ('{"width": 10, "height": 10, "focal_px": NaN}', "NaN is no JSON number"),
         ('{"width": 10, "height": 10, "focal_px": 1e9}', "field of view"),
         ('{"width": 10, "height": 10, "focal_px": 9, "projection": "fisheye"}', "fisheye"),
     ],

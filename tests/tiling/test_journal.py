@@ -1,7 +1,11 @@
 """A journal survives being killed at any byte, and a resumed run ends with the same bytes."""
 
+import errno
+import json
+import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,7 @@ import pytest
 
 import tiling
 from tiling import Journal, JournalError, Tile, record_key
+from tiling.errors import ResourceError
 
 TILE = Tile(1.5, 2.0, 100.0, 100.0, 512, 512, 0, 3, (10.0, 60.0))
 
@@ -140,3 +145,57 @@ def test_keys_depend_on_everything_that_matters() -> None:
     assert len(changed | {base}) == 6
     with pytest.raises(JournalError):
         record_key("image", [TILE], {"a": object()}, "weights")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+@pytest.mark.parametrize("name", ["lock", "index.jsonl", "arrays.bin", ""])
+def test_planted_links_are_not_followed(tmp_path, name):
+    precious = tmp_path / "precious"
+    folder = tmp_path / "journal"
+    if name:
+        precious.write_text("mine")
+        folder.mkdir()
+        (folder / name).symlink_to(precious)
+    else:
+        precious.mkdir()
+        folder.symlink_to(precious)
+    with pytest.raises(JournalError, match="is a link; delete it"):
+        Journal(folder)
+    assert precious.read_text() == "mine" if name else not any(precious.iterdir())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"arrays": [["a", "|O", [5]]]},
+        {"arrays": [["a", "<f8", [2**62]]]},
+        {"arrays": [["a", "<f8", [-5]]]},
+        {"arrays": [["a", "<m8", [5]]]},
+        {"arrays": [["a", "nonsense", [5]]]},
+        {"arrays": 5},
+        {"size": -1},
+        {"offset": None},
+        {"key": 3},
+    ],
+)
+def test_entries_that_lie_are_cut_off_like_torn_ones(tmp_path, change):
+    """Their checksums may be right all the same."""
+    with Journal(tmp_path, sync=False) as journal:
+        journal.put("a", {"a": np.arange(5.0)})
+    line = (tmp_path / "index.jsonl").read_bytes().rpartition(b"\t")[0]
+    text = json.dumps(json.loads(line) | change).encode()
+    (tmp_path / "index.jsonl").write_bytes(text + b"\t%08x\n" % zlib.crc32(text))
+    with Journal(tmp_path, sync=False) as journal:
+        assert len(journal) == 0
+        journal.put("a", {"a": np.arange(5.0)})
+        assert journal.get("a")["a"].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_full_disk_is_the_machines_trouble(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with Journal(tmp_path, sync=False) as journal:
+        monkeypatch.setattr(journal, "_append", full)
+        with pytest.raises(ResourceError, match=f"{tmp_path}.*free some disk there"):
+            journal.put("a", {"a": np.arange(5.0)})

@@ -62,7 +62,7 @@ def test_the_embedded_readout_comes_from_the_shipped_page():
 MISTAKES = {
     "noise: {scater: 1}": "did you mean 'scatter'",
     "- 1": "keys and values",
-    "steps: [": "cannot read",
+    "steps: [": "not valid YAML",
     "steps: many": "whole number",
     "steps: 0": "at least 1",
     "batch: -3": "at least 1",

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from crowd3d.errors import CameraError
 from crowd3d.picture.camera_files.intrinsics import Intrinsics
+from crowd3d.picture.camera_files.numbers import numbers
 from crowd3d.picture.camera_files.opencv import size_of
-from crowd3d.picture.camera_files.text import numbers
 from optim import lens as lenses
 
 KIND = "COLMAP"

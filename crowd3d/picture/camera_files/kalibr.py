@@ -13,8 +13,8 @@ from typing import Any
 
 from crowd3d.errors import CameraError
 from crowd3d.picture.camera_files.intrinsics import Intrinsics
+from crowd3d.picture.camera_files.numbers import numbers
 from crowd3d.picture.camera_files.opencv import of_count, size_of
-from crowd3d.picture.camera_files.text import numbers
 from optim import lens as lenses
 
 KIND = "Kalibr"

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from crowd3d.errors import CameraError, DataError
+from crowd3d.files import strict_json, strict_yaml
 from crowd3d.files.arrays import load_array
+from crowd3d.files.reading import read_text
 from crowd3d.picture.camera_files import colmap, kalibr, opencv, own
 from crowd3d.picture.camera_files.intrinsics import Intrinsics
-from crowd3d.picture.camera_files.text import json_of, numbers, text_of, yaml_of
+from crowd3d.picture.camera_files.numbers import numbers
 
 _KINDS = (
     "camera.json, OpenCV's JSON or YAML, COLMAP's cameras.txt, Kalibr's camchain, or a 3 x 3 matrix"
 )
+
+# OpenCV's YAML has a head that looks like a directive and is none, and names the kind of its mappings.
+_OF_OPENCV = re.compile(r"^%YAML:?\s*\d.*\n|!!opencv-(nd-)?matrix")
 
 
 def read(path: Path) -> list[Intrinsics]:
@@ -28,7 +35,12 @@ def read(path: Path) -> list[Intrinsics]:
     """
     if path.suffix.lower() == ".npy":
         return [_of_array(path)]
-    text = text_of(path)
+    if path.suffix.lower() == ".bin":
+        raise CameraError(
+            f"{path} is no text; of COLMAP's binary files make text by `colmap model_converter "
+            "--output_type TXT`"
+        )
+    text = read_text(path, CameraError)
     try:
         return _of_text(text)
     except CameraError as error:
@@ -42,11 +54,22 @@ def _of_text(text: str) -> list[Intrinsics]:
             "XML is not read; write the calibration as YAML or JSON with cv2.FileStorage"
         )
     if start.startswith(("{", "[")):
-        return _of_values(json_of(text))
+        return _of_values(_parsed(text, "JSON", strict_json.loads))
     if colmap.is_one(text):
         return colmap.read(text)
     rows = _rows(text)
-    return [_of_matrix(rows)] if rows else _of_values(yaml_of(text))
+    return (
+        [_of_matrix(rows)]
+        if rows
+        else _of_values(_parsed(_OF_OPENCV.sub("", text), "YAML", strict_yaml.loads))
+    )
+
+
+def _parsed(text: str, kind: str, loads: Callable[[str], Any]) -> Any:
+    try:
+        return loads(text)
+    except ValueError as error:
+        raise CameraError(f"is not {kind}: {error}") from None
 
 
 def _of_values(values: Any) -> list[Intrinsics]:

@@ -7,10 +7,9 @@ import difflib
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
-import yaml
-
 from crowd3d.config import pages
 from crowd3d.errors import ConfigError
+from crowd3d.files import strict_yaml
 
 T = TypeVar("T")
 
@@ -35,12 +34,7 @@ def read_page(kind: type[T], page: str | Path, **changes: Any) -> T:
     Raises:
         ConfigError: no such page, or it cannot be read, or holds an unknown key or a value of the wrong kind.
     """
-    source = _source(page)
-    try:
-        values = yaml.safe_load(source.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"cannot read the recipe {page}: {reason}") from None
+    values = strict_yaml.read(_source(page))
     changed = {key: value for key, value in changes.items() if value is not None}
     recipe: T = _build(kind, _mapping(values, f"the recipe {page}") | changed, str(page))
     return recipe

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-import pickle
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
 from crowd3d.errors import OutputError
-from crowd3d.files.atomic import write_bytes, write_text
+from crowd3d.files import strict_json
+from crowd3d.files.atomic import refused, write_bytes, write_text
+from crowd3d.files.reading import LARGE_BYTES, read_text
 
 
 class Stateful(Protocol):
@@ -74,10 +75,9 @@ class RunFolder:
                 for name, part in self._parts.items():
                     _put_back(part, stored[name])
                 return int(stored["step"])
-        except (
-            *(OSError, EOFError, pickle.UnpicklingError),
-            *(AttributeError, KeyError, TypeError, ValueError, RuntimeError),
-        ) as error:
+        except OSError as error:
+            raise OutputError(f"cannot read {self.checkpoint}: {error.strerror or error}") from None
+        except Exception as error:  # a damaged file can fail anywhere inside the reader
             raise OutputError(
                 f"{self.checkpoint} is damaged ({type(error).__name__}); delete it"
             ) from None
@@ -98,7 +98,7 @@ class RunFolder:
             with open(self.log_file, "a", encoding="utf-8") as file:
                 file.write(json.dumps(values) + "\n")
         except OSError as error:
-            raise OutputError(f"cannot write {self.log_file}: {error.strerror}") from None
+            raise refused(self.log_file, error) from None
 
     def record(
         self, step: int, last: int, loss: torch.Tensor, *, log_every: int, save_every: int
@@ -114,11 +114,14 @@ class RunFolder:
         if not self.log_file.exists():
             return []
         rows = []
-        for line in self.log_file.read_text(encoding="utf-8").splitlines():
+        for line in read_text(self.log_file, OutputError, LARGE_BYTES).splitlines():
             try:
-                rows.append(json.loads(line))
+                row = strict_json.loads(line)
             except ValueError:
                 break
+            if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+                break
+            rows.append(row)
         return rows
 
     def finish(self) -> None:
@@ -142,7 +145,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot write to {folder}: {error.strerror}") from None
+        raise refused(f"to {folder}", error) from None
 
 
 def claim(folder: Path, recipe: dict[str, Any]) -> None:
@@ -155,10 +158,7 @@ def claim(folder: Path, recipe: dict[str, Any]) -> None:
     """
     page, text = folder / "recipe.json", json.dumps(recipe, sort_keys=True) + "\n"
     make_folder(folder)
-    try:
-        found = page.read_text(encoding="utf-8") if page.exists() else None
-    except (OSError, UnicodeDecodeError) as error:
-        raise OutputError(f"cannot read {page}: {error}") from None
+    found = read_text(page, OutputError) if page.exists() else None
     if found is None:
         write_text(page, text)
     elif found != text:
