@@ -29,9 +29,10 @@ from crowd3d.ground.static import fit_static
 from crowd3d.picture.crops import Crops
 from crowd3d.picture.opening import picture_identity, translated_errors
 from crowd3d.picture.reading import Reading
-from crowd3d.pipeline.assemble import doubts, to_scene
+from crowd3d.pipeline.assemble import to_scene
 from crowd3d.pipeline.find import Seen, find_people
 from crowd3d.pipeline.networks import build_detector
+from crowd3d.pipeline.self_check import doubts_of_fit
 from crowd3d.progress import Progress, Reporter
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import Fitted
@@ -205,7 +206,7 @@ class _Runner:
         walls = frames[0].evidence.structure
         fitted = fit_static(fits, people, known.size_px, self.config, walls)
         if fitted is not None:
-            return fitted, doubts(fitted, len(people), known)
+            return fitted, doubts_of_fit(fitted, len(people), known)
         if not len(people):
             return None, []
         fitted = assume_camera(people, known, self.config)

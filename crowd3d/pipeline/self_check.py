@@ -50,7 +50,7 @@ def doubts(
     """
     found = []
     if n_fitted_to is not None:
-        found += _of_fit(fitted, n_fitted_to, known)
+        found += doubts_of_fit(fitted, n_fitted_to, known)
     found += _of_camera(fitted.camera, fitted.planes)
     placed = people.filter(people.placed)
     found += _of_statures(placed.stature_m, fitted.camera, known)
@@ -78,7 +78,8 @@ def contradictions(
     ]
 
 
-def _of_fit(fitted: Fitted, n_people: int, known: KnownCamera) -> list[str]:
+def doubts_of_fit(fitted: Fitted, n_people: int, known: KnownCamera) -> list[str]:
+    """What is doubtful about a camera and a ground that were fitted to so many people."""
     found = []
     focal_sd = float(np.sqrt(fitted.covariance[0, 0]))
     if known.camera is None and focal_sd > _UNSURE_FOCAL_SD:
