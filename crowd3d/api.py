@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import tiling
@@ -18,7 +18,7 @@ from crowd3d.errors import OutputError
 from crowd3d.models.ray_engine import spread_over
 from crowd3d.picture.camera_hint import CameraHint
 from crowd3d.picture.crops import Crops
-from crowd3d.picture.opening import translated_errors
+from crowd3d.picture.opening import opened, pixel_doubts
 from crowd3d.picture.reading import Reading
 from crowd3d.pipeline.assemble import BODY, LEVEL, read_scene, to_scene
 from crowd3d.pipeline.find import find_people
@@ -54,7 +54,8 @@ def reconstruct(
     """Turn one photograph of a crowd into one metric 3D scene.
 
     Args:
-        image: JPEG, PNG, TIFF or WebP of any size.
+        image: JPEG, PNG, TIFF or WebP of any size; AVIF, BMP, JPEG 2000, PSD or DNG (its preview); HEIC and
+            JPEG XL with the extras `heic` and `jxl`.
         camera: what is known about the camera: a Camera, a CameraHint, the path of a camera.json, or None.
         config: a preset's name, a YAML file, or a Config.
         model: "crowd3d-s", "crowd3dnet" or a .safetensors file of either; None for the embedded weights.
@@ -83,13 +84,10 @@ def reconstruct(
     poses = None if keypoints is None else poses_of(keypoints, Path(image).name)
     report = progress if progress is not None else Progress(enabled=False)
     seconds: dict[str, float] = {}
-    limits = settings.max_pixels, settings.memory_gb
-    with translated_errors(), tiling.open_image(image, *limits) as source:
+    with opened(image, settings) as source:
         known = _known(camera, source)
         with _timed(seconds, "open"):
             source.prepare()
-        # Now, not after minutes of work: a file that is gone is told at once, and one that changes later is not
-        # taken for the one that was read.
         run = run_of(
             source.identity, camera=camera, config=settings, model=model, keypoints=keypoints
         )
@@ -121,6 +119,10 @@ def reconstruct(
         scene.diagnostics["engine"] = engine
         scene.diagnostics["head_detector"] = heads
         scene.diagnostics["run"] = run
+        scene.diagnostics["warnings"] = [*pixel_doubts(source), *scene.diagnostics["warnings"]]
+        if source.damage is not None:
+            scene.diagnostics["damage"] = asdict(source.damage)
+        source.check_unchanged()
         if folder is not None:
             with _timed(seconds, "write"):
                 from crowd3d.export import write_all

@@ -1,8 +1,8 @@
 """Finds damage that decoders pass over in silence.
 
-libjpeg goes on after data that it cannot understand, with a warning; libwebp stops reading when the picture is full,
-whatever is left; libtiff does not compare checksums. What is checked here is what each format offers: that a decoder
-needs all of the data and no more, or the checksum.
+libjpeg goes on after data that it cannot understand, with a warning; libwebp stops reading when the picture
+is full, whatever is left; libtiff does not compare checksums. What is checked here is what each format offers:
+that a decoder needs all of the data and no more, or the checksum. Uncompressed samples offer nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import simplejpeg
 
 from tiling.tiff_tags import COMPRESSION, JPEG_TABLES, Directory
 
-Data = bytes | memoryview | mmap.mmap
+Data = bytes | mmap.mmap
 
 # The least of each format, in bytes a pixel: a block of 8 x 8 pixels of a JPEG takes a bit or more, and deflate
 # shrinks to a 1,032nd at most (zlib, "Maximum Compression Factor").
@@ -29,14 +29,18 @@ _JPEG_PIXELS_A_BYTE = 8 * 64
 _DEFLATE_FACTOR = 1032
 _ARITHMETIC = {0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}  # frames of JPEGs without that bound
 
-_HARMLESS_BYTES = 64  # left over behind a picture; writers pad
+_HARMLESS_BYTES = 8  # left over behind a picture; some writers add a few
 _PADDING_BYTES = 4096  # so many, if they are all alike
 _LEFT_OVER = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 _OF_HEADERS = ("JFIF revision", "Adobe color transform", "Invalid SOS parameters")
-_OF_DATA = ("Corrupt JPEG data", "Premature end", "Inconsistent progression")
+_NOT_OF_DATA = ("Unsupported color", "Insufficient memory")
 
-_WEBP_NEEDED = {b"VP8 ": 8, b"VP8L": 4}  # without so many bytes at its end no whole picture can be decoded
+_WEBP_KINDS = (b"VP8 ", b"VP8L")
+_WEBP_NEEDED = (
+    16  # without so many bytes at its end no sound picture can be decoded; decoders look 8 ahead
+)
 _LONG_ZEROS = bytes(64)
+_RESTARTS, _SCAN = b"\xff\xdd\0\4", b"\xff\xda"  # markers of a JPEG
 
 _JPEG_IN_TIFF, _WEBP_IN_TIFF, _DEFLATE_IN_TIFF = 7, 50001, (8, 32946)
 
@@ -97,8 +101,8 @@ def of_jpeg(data: Data) -> str | None:
     All of it is decoded, but only an eighth of its size is drawn, so that it takes half of the time.
     """
     last = _last_warning(data)
-    if last is None or not any(word in last for word in (*_OF_DATA, *_OF_HEADERS)):
-        return None  # what libjpeg cannot decode at all is told by whoever decodes it
+    if last is None or any(word in last for word in _NOT_OF_DATA):
+        return None
     if not _is_harmless(last, data):
         return last
     first = _first_warning(data)
@@ -107,7 +111,10 @@ def of_jpeg(data: Data) -> str | None:
 
 def _last_warning(data: Data) -> str | None:
     try:
-        colours = simplejpeg.decode_jpeg_header(data)[2]
+        colours = simplejpeg.decode_jpeg_header(data, strict=False)[2]
+    except ValueError:
+        return None  # told by whoever decodes it
+    try:
         simplejpeg.decode_jpeg(
             data,
             colorspace="CMYK" if colours in ("CMYK", "YCCK") else "GRAY",
@@ -125,7 +132,9 @@ def _last_warning(data: Data) -> str | None:
 
 def _first_warning(data: Data) -> str | None:
     try:
-        image = pyvips.Image.jpegload_buffer(bytes(data), shrink=8, fail_on="warning", access="sequential")
+        image = pyvips.Image.jpegload_buffer(
+            bytes(data), shrink=8, fail_on="warning", access="sequential"
+        )
         image.avg()
     except pyvips.Error as error:
         return str(error)
@@ -156,10 +165,12 @@ def of_webp(data: Data) -> str | None:
     if found is None:
         return None  # an animation, or nothing that libwebp can decode
     kind, start, size = found
-    needed = size - _WEBP_NEEDED[kind]
-    if needed <= _WEBP_NEEDED[kind]:
+    needed = size - _WEBP_NEEDED
+    if needed <= 0:
         return None
-    chunk = kind + struct.pack("<I", needed) + bytes(data[start : start + needed]) + bytes(needed % 2)
+    chunk = (
+        kind + struct.pack("<I", needed) + bytes(data[start : start + needed]) + bytes(needed % 2)
+    )
     short = b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk
     try:
         pyvips.Image.webpload_buffer(short, fail_on="error", scale=0.125).copy_memory()
@@ -173,18 +184,26 @@ def _webp_chunk(data: Data) -> tuple[bytes, int, int] | None:
     at = 12
     while at + 8 <= len(data):
         kind, size = bytes(data[at : at + 4]), struct.unpack_from("<I", data, at + 4)[0]
-        if kind in _WEBP_NEEDED:
+        if kind in _WEBP_KINDS:
             return kind, at + 8, size
         at += 8 + size + size % 2
     return None
 
 
-def share_behind_zeros(data: Data) -> float:
-    """Share of a file from its first long run of zero bytes on, which no compressed picture has; 1 without."""
-    if isinstance(data, memoryview):
-        data = bytes(data)
-    start = data.find(_LONG_ZEROS, min(len(data), 4096))
-    return 1.0 if start < 0 else 1.0 - start / len(data)
+def share_behind(data: Data, loader: str, share_undecoded: float) -> float:
+    """Share of a picture that may be wrong, of one whose decoder fell out of step.
+
+    Where that happened the decoder does not tell: it goes on with wrong pixels, until the data run out.
+
+    Args:
+        share_undecoded: of the picture, behind where the decoder noticed.
+    """
+    if loader == "jpegload" and 0 < data.find(_RESTARTS) < data.find(_SCAN):
+        return share_undecoded  # it falls into step again soon
+    if loader not in CHECKS:
+        return share_undecoded or 1.0
+    zeros = data.find(_LONG_ZEROS, min(len(data), 4096))  # no compressed picture has so many
+    return max(share_undecoded, 1.0 if zeros < 0 else 1.0 - zeros / len(data))
 
 
 def part_check(first: Directory) -> Callable[[bytes], bool] | None:
@@ -206,8 +225,14 @@ def _is_whole_deflate(data: bytes) -> bool:
     try:
         rest, got = data, b"."
         while (rest or got) and not unpack.eof:
-            got = unpack.decompress(rest, 1 << 20)  # in pieces: a small tile may unpack to gigabytes
+            got = unpack.decompress(
+                rest, 1 << 20
+            )  # in pieces: a small tile may unpack to gigabytes
             rest = unpack.unconsumed_tail
     except zlib.error:
         return False
     return unpack.eof
+
+
+# Loaders whose decoders pass over damage, and what is asked instead.
+CHECKS: dict[str, Callable[[Data], str | None]] = {"jpegload": of_jpeg, "webpload": of_webp}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from typing import Any
 
 import pyvips
 
-from tiling.damage import Damage, mapped, of_jpeg, of_webp, part_check, share_behind_zeros
+from tiling.damage import CHECKS, Damage, mapped, part_check, share_behind
 from tiling.errors import ImageError
 from tiling.loading import PictureFile, damaged, load
 from tiling.pyramid import Level, RegionStore, SequentialStore, build_levels, strips
@@ -23,8 +23,8 @@ from tiling.tiles import Tiles
 
 # What libvips must fail on. libjpeg's warnings are judged one by one (`of_jpeg`), for writers' padding is one.
 _STRICT = {"tiffload": "warning"}
+_CUT_OFF = "Premature end of JPEG file"  # what was decoded before is right
 _TO_FIND = {"tiffload": "warning", "jpegload": "warning"}  # where damage begins
-_CHECKS: dict[str, Callable[[Any], str | None]] = {"jpegload": of_jpeg, "webpload": of_webp}
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Decoding:
 
     def _verdict(self) -> str | None:
         """What is wrong with the data although they can be decoded; None if nothing is."""
-        check = _CHECKS.get(self._file.loader)
+        check = CHECKS.get(self._file.loader)
         if check is None:
             bad = self._bad_strips()
             return f"{len(bad)} of its strips, the first is number {bad[0] + 1}" if bad else None
@@ -121,7 +121,9 @@ class Decoding:
         if first is None or is_whole is None:
             return []
         with mapped(self._file.path) as data:
-            return [k for k, (at, n) in enumerate(first.parts) if n and not is_whole(data[at : at + n])]
+            return [
+                k for k, (at, n) in enumerate(first.parts) if n and not is_whole(data[at : at + n])
+            ]
 
     def _damage(self) -> Damage | None:
         """What is wrong, and how much of the picture may be."""
@@ -130,16 +132,21 @@ class Decoding:
             return None  # libvips fails on harmless warnings as well
         rows, height = 0, self._header.height
         try:
-            strict = load(self._file, fail_on=_TO_FIND.get(self._file.loader, "error"), access="sequential")
-            for strip in strips(SequentialStore(strict.extract_band(0).cast("uchar"), self._failed)):
+            strict = load(
+                self._file, fail_on=_TO_FIND.get(self._file.loader, "error"), access="sequential"
+            )
+            for strip in strips(
+                SequentialStore(strict.extract_band(0).cast("uchar"), self._failed)
+            ):
                 rows += len(strip)
         except ImageError as error:
             what = what or str(error).split(" (", 1)[-1].rsplit(");", 1)[0]
         if what is None:
             return None
-        if rows == height:  # decoded to the end, and wrongly from somewhere on
-            return Damage(what, share_behind_zeros(self._file.data()))
-        return Damage(what, 1.0 - rows / height)
+        share = 1.0 - rows / height
+        if _CUT_OFF in what:
+            return Damage(what, share)
+        return Damage(what, share_behind(self._file.data(), self._file.loader, share))
 
     # -- tiles, read in place
 
@@ -151,14 +158,19 @@ class Decoding:
         damage = None
         if self._tolerant:
             tiles.missing = self._missing(tiles)
-            share = sum(w * h for _, _, w, h in map(tiles.box, tiles.missing)) / (tiles.width * tiles.height)
+            share = sum(w * h for _, _, w, h in map(tiles.box, tiles.missing)) / (
+                tiles.width * tiles.height
+            )
             what = f"{len(tiles.missing)} of {tiles.count} tiles"
             damage = Damage(what, share) if tiles.missing else None
         full = RegionStore(to_srgb8(image, bands, span), self._failed, tiles)
         levels = [Level(1.0, full)]
         if damage is None:
             levels += [
-                Level(scale, RegionStore(to_srgb8(page, bands, span), self._failed, self._tiles(k, page)))
+                Level(
+                    scale,
+                    RegionStore(to_srgb8(page, bands, span), self._failed, self._tiles(k, page)),
+                )
                 for k, (scale, page) in enumerate(self._reduced(), 1)
             ]
         if len(levels) == 1:
@@ -169,9 +181,11 @@ class Decoding:
         """The tiles of the main picture, which is number 0, or of a smaller one."""
         inside = self._directories
         directory = inside[number] if number < len(inside) else Directory()
-        sides = (int(page.get(f"tile-{side}")) for side in ("width", "height"))
+        width, height = int(page.get("tile-width")), int(page.get("tile-height"))
         check = part_check(directory)
-        return Tiles(self._file.path, directory.parts, page.width, page.height, *sides, is_whole=check)
+        return Tiles(
+            self._file.path, directory.parts, page.width, page.height, width, height, check
+        )
 
     @cached_property
     def _directories(self) -> list[Directory]:

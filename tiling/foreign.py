@@ -1,7 +1,7 @@
-"""Pictures that libvips does not decode here: BMP, JPEG 2000 and PSD by Pillow, HEIC by pi-heif, JPEG XL by imagecodecs.
+"""Pictures that libvips does not decode here.
 
-They are decoded as a whole, into memory. The size is known from the header before, and only the one decoder that the
-file's first bytes ask for is called.
+BMP, JPEG 2000 and PSD are read by Pillow, HEIC by pi-heif and JPEG XL by imagecodecs, as a whole and into
+memory. The size is known from the header before, and only the decoder that the first bytes ask for is called.
 """
 
 from __future__ import annotations
@@ -25,7 +25,15 @@ MOST_PIXELS = 500_000_000  # of a picture that is decoded as a whole
 BYTES_A_PIXEL = 12  # Pillow keeps four, its decoder up to as many, and so does the copy
 _PILLOW = {BMP: "BMP", JPEG2000: "JPEG2000", PSD: "PSD", HEIC: "HEIF"}
 _EXTRAS = {HEIC: ("pi_heif", "heic"), JXL: ("imagecodecs", "jxl")}  # module, extra
-_MODES = {"1": "L", "P": "RGB", "PA": "RGBA", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "RGBX": "RGB"}
+_MODES = {
+    "1": "L",
+    "P": "RGB",
+    "PA": "RGBA",
+    "YCbCr": "RGB",
+    "LAB": "RGB",
+    "HSV": "RGB",
+    "RGBX": "RGB",
+}
 _limit = threading.Lock()
 
 
@@ -49,8 +57,8 @@ def open_header(path: Path, form: Format) -> Any:
     header = _jxl_header(path) if form == JXL else _pillow_header(path, form)
     if header.width * header.height > MOST_PIXELS:
         raise ImageError(
-            f"{path}: {header.width} x {header.height} px is too much for a {form.name} picture, which is decoded as "
-            f"a whole (at most {MOST_PIXELS:,} pixels); convert it to a tiled TIFF first"
+            f"{path}: {header.width} x {header.height} px is too much for a {form.name} picture, which is "
+            f"decoded as a whole (at most {MOST_PIXELS:,} pixels); convert it to a tiled TIFF first"
         )
     blank = pyvips.Image.black(max(header.width, 1), max(header.height, 1), bands=header.bands)
     return _described(blank, header.bands, header.fields)
@@ -70,11 +78,15 @@ def decode(path: Path, form: Format) -> Any:
             fields = _fields(picture)
             pixels = np.asarray(picture.convert(_mode_of(picture)))
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-    return _described(pyvips.Image.new_from_array(np.ascontiguousarray(pixels)), pixels.shape[2], fields)
+    return _described(
+        pyvips.Image.new_from_array(np.ascontiguousarray(pixels)), pixels.shape[2], fields
+    )
 
 
 def _described(image: Any, bands: int, fields: dict[str, Any]) -> Any:
-    grey, colour = {"uchar": ("b-w", "srgb"), "ushort": ("grey16", "rgb16")}.get(image.format, ("b-w", "scrgb"))
+    grey, colour = {"uchar": ("b-w", "srgb"), "ushort": ("grey16", "rgb16")}.get(
+        image.format, ("b-w", "scrgb")
+    )
     kind = "cmyk" if fields.get("is-cmyk") else colour if bands > 2 else grey
     image = image.copy(interpretation=kind)
     for name, value in fields.items():
@@ -116,18 +128,28 @@ def _opened(path: Path, form: Format) -> Iterator[Any]:
                 Image.MAX_IMAGE_PIXELS = kept
         with picture:
             yield picture
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, RuntimeError) as error:
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        IndexError,
+        KeyError,
+        TypeError,
+        RuntimeError,
+    ) as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise ImageError(
-            f"{path}: the {form.name} picture is truncated or damaged, or of a kind that is not read ({reason}); "
-            "export it again, as JPEG or TIFF"
+            f"{path}: the {form.name} picture is truncated or damaged, or of a kind that is not read "
+            f"({reason}); export it again, as JPEG or TIFF"
         ) from None
 
 
 def _pillow_header(path: Path, form: Format) -> Header:
     with _opened(path, form) as picture:
         bands = len(_mode_of(picture).removesuffix(";16")) if picture.mode != "I;16" else 1
-        return Header(*picture.size, bands, _fields(picture))
+        width, height = picture.size
+        return Header(width, height, bands, _fields(picture))
 
 
 def _mode_of(picture: Any) -> str:
@@ -178,7 +200,9 @@ def _jxl_header(path: Path) -> Header:
     stream_head = _jxl_codestream(head)
     width, height = jxl_size(stream_head) if stream_head is not None else (0, 0)
     if not width:
-        raise ImageError(f"{path}: the JPEG XL picture is truncated or damaged (no size in its header)")
+        raise ImageError(
+            f"{path}: the JPEG XL picture is truncated or damaged (no size in its header)"
+        )
     return Header(width, height, 3, {})
 
 

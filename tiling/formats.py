@@ -15,8 +15,36 @@ SUFFIXES = (
 )
 # Endings of other pictures, which whoever searches a folder should name rather than pass over.
 OTHER_SUFFIXES = (
-    *(".gif", ".svg", ".pdf", ".exr", ".hdr", ".tga", ".ppm", ".pgm", ".pnm", ".ico", ".psb", ".xcf", ".fits"),
-    *(".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw", ".raw", ".jpe", ".jfif", ".mpo"),
+    *(
+        ".gif",
+        ".svg",
+        ".pdf",
+        ".exr",
+        ".hdr",
+        ".tga",
+        ".ppm",
+        ".pgm",
+        ".pnm",
+        ".ico",
+        ".psb",
+        ".xcf",
+        ".fits",
+    ),
+    *(
+        ".cr2",
+        ".cr3",
+        ".nef",
+        ".arw",
+        ".orf",
+        ".rw2",
+        ".raf",
+        ".pef",
+        ".srw",
+        ".raw",
+        ".jpe",
+        ".jfif",
+        ".mpo",
+    ),
     *(".jpf", ".jpm", ".j2c", ".jpc", ".heics", ".avifs", ".hif", ".dib", ".insp"),
 )
 HEAD_BYTES = 64
@@ -102,4 +130,6 @@ def sniff(path: Path) -> Format:
 def refuse_url(name: str) -> None:
     """Raise ImageError for the address of something that is not on this machine."""
     if _URL.match(name) and not Path(name).exists():
-        raise ImageError(f"{name}: is an address; download the picture first, and give the path of the file")
+        raise ImageError(
+            f"{name}: is an address; download the picture first, and give the path of the file"
+        )

@@ -91,7 +91,8 @@ def find(path: Path) -> PictureFile:
     if not any(DNG_VERSION in one.tags or one.first(PHOTOMETRIC) in _RAW for one in inside):
         if first is not None and first.first(COMPRESSION, 1) not in _COMPRESSIONS:
             raise ImageError(
-                f"{path}: TIFF compression {first.first(COMPRESSION)} is not read; store it with deflate or LZW"
+                f"{path}: TIFF compression {first.first(COMPRESSION)} is not read; "
+                "store the picture with deflate or LZW"
             )
         return PictureFile(path, form, first=first)
     spans = [
@@ -129,14 +130,14 @@ def open_header(file: PictureFile, max_pixels: int) -> Any:
         file.path, file.loader, header.width, header.height, sample_bytes
     ):
         raise ImageError(
-            f"{file.path}: declares {header.width} x {header.height} px, which {file.path.stat().st_size:,} bytes "
-            "cannot hold; the picture is truncated or damaged, fetch or export the file again"
+            f"{file.path}: declares {header.width} x {header.height} px, which "
+            f"{file.path.stat().st_size:,} bytes cannot hold; the picture is truncated or damaged, fetch or export the file again"
         )
     return header
 
 
 def load(file: PictureFile, *, fail_on: str = "error", **options: Any) -> Any:
-    """Calls the one loader of a file; decoding stops at what `fail_on` names: none, truncated, error, warning."""
+    """Calls the one loader of a file; it stops at what `fail_on` names: none, truncated, error or warning."""
     if not file.loader:
         return foreign.decode(file.path, file.form)
     try:
@@ -191,7 +192,7 @@ def check_limits(path: Path, width: int, height: int, max_pixels: int) -> None:
 
 
 def _refuse_long_texts(path: Path) -> None:
-    """Raise ImageError if the compressed texts of a PNG, which libvips unpacks at once, are huge (PNG 1.2, 4.2.3)."""
+    """Raise ImageError if the compressed texts of a PNG, which libvips unpacks at once, are huge."""
     left = _MOST_TEXT_BYTES
     with mapped(path) as data:
         at = 8

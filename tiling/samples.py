@@ -48,9 +48,10 @@ class Bands:
 
 @dataclass(frozen=True)
 class Range:
-    """How samples become 0..white of their kind: `kind` is "as is", "scaled" to 8 or 16 bits, or "linear" light.
+    """How samples are taken.
 
     Attributes:
+        kind: "as is", "scaled" to 8 or 16 bits, or "linear" light.
         white: sample that becomes white.
         remark: the range in words, if it had to be found out; or empty.
         was_measured: whether the pixels were read for it.
@@ -115,7 +116,9 @@ def range_of(image: Any, bands: Bands) -> Range:
         for depth in _DEPTHS:
             if 0 < most < 2**depth:
                 return Range(
-                    "scaled", 2**depth - 1.0, f"16-bit samples use {depth} bits only and were scaled"
+                    "scaled",
+                    2**depth - 1.0,
+                    f"16-bit samples use {depth} bits only and were scaled",
                 )
         return Range()
     return Range(was_measured=False)
@@ -138,7 +141,11 @@ def to_srgb8(image: Any, bands: Bands, span: Range) -> Any:
 
 def _is_float(image: Any) -> bool:
     """Whether the samples are float by themselves; Lab pictures are, too, once libvips has opened them."""
-    return image.format in ("float", "double") and image.interpretation not in ("lab", "xyz", "cmyk")
+    return image.format in ("float", "double") and image.interpretation not in (
+        "lab",
+        "xyz",
+        "cmyk",
+    )
 
 
 def _reduced(image: Any) -> npt.NDArray[np.float32]:
@@ -161,7 +168,11 @@ def _float_range(samples: npt.NDArray[np.float32]) -> Range:
     # Linear light has its median far below white, and white is 1; whole numbers of 8 and 16 bits have not.
     for white, limit in ((255.0, 2.0), (65535.0, 256.0)):
         if most <= white * _UNIT and middle > limit:
-            return Range("scaled", white, f"float samples from {low:.3g} to {most:.3g} were read as 0 to {white:g}")
+            return Range(
+                "scaled",
+                white,
+                f"float samples from {low:.3g} to {most:.3g} were read as 0 to {white:g}",
+            )
     white = max(1.0, float(np.percentile(samples, _HDR_WHITE)))
     return Range(
         "linear",

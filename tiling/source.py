@@ -36,8 +36,8 @@ def open_image(
     """Opens a picture by its header; decodes no pixel yet.
 
     Args:
-        path: a JPEG, PNG, TIFF/BigTIFF, WebP, AVIF, HEIC, JPEG XL, JPEG 2000, BMP, PSD or DNG file; the format is
-            found from its first bytes.
+        path: a JPEG, PNG, TIFF/BigTIFF, WebP, AVIF, HEIC, JPEG XL, JPEG 2000, BMP, PSD or DNG file; the format
+            is found from its first bytes.
         max_pixels: larger pictures are refused before anything is decoded.
         max_memory_gb: so are, by the first read, pictures with which the program takes more.
         damaged: read what is left of a damaged picture, which is refused otherwise; see `ImageSource.damage`.
@@ -49,7 +49,9 @@ def open_image(
     refuse_url(os.fspath(path))
     file = find(Path(path))
     header = open_header(file, max_pixels)
-    bands_of(header, file.path, file.first)  # unsupported samples are refused now, not in the middle of a run
+    bands_of(
+        header, file.path, file.first
+    )  # unsupported samples are refused now, not in the middle of a run
     return ImageSource(file, header, max_memory_gb, damaged=damaged)
 
 

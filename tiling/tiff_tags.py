@@ -1,4 +1,4 @@
-"""Reads the few tags of a TIFF that libvips does not tell: extra bands, where tiles lie, raw pictures' previews.
+"""Reads the few tags of a TIFF that libvips does not tell: extra bands, places of tiles, previews.
 
 Layout after TIFF 6.0, BigTIFF and Adobe's DNG 1.7. Nothing is decoded, and no number of the file is trusted:
 whatever points outside of it is left out.
@@ -118,7 +118,9 @@ def _tags(file: _Reader, offset: int) -> tuple[dict[int, Values], int]:
         if tag in _WANTED and kind in _TYPES:
             tags[tag] = _values(file, np.dtype(file.order + _TYPES[kind]), n, inline)
     end = body[count * step : count * step + link]
-    following = struct.unpack(file.order + ("Q" if file.is_big else "I"), end)[0] if len(end) == link else 0
+    following = (
+        struct.unpack(file.order + ("Q" if file.is_big else "I"), end)[0] if len(end) == link else 0
+    )
     return tags, int(following)
 
 

@@ -1,4 +1,4 @@
-"""The tiles of a TIFF: which a region touches, whether they are whole, and grey in place of those that are not."""
+"""The tiles of a TIFF: which a region touches, which are whole, and grey in place of the others."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Tiles:
             return bad
 
     def _bytes(self, data: object, tile: int) -> Iterator[bytes]:
-        """The bytes of a tile, once for each plane; a tile of no bytes is left out on purpose (GDAL's sparse files)."""
+        """The bytes of a tile in each plane; one without bytes is left out on purpose (GDAL's sparse files)."""
         for offset, size in self.parts[tile :: self.count]:
             if size:
                 yield data[offset : offset + size]  # type: ignore[index]
@@ -84,5 +84,7 @@ class Tiles:
         pixels = pixels.copy()
         for tile in bad:
             left, top, w, h = self.box(tile)
-            pixels[max(top - y, 0) : max(top + h - y, 0), max(left - x, 0) : max(left + w - x, 0)] = OUTSIDE_GREY
+            pixels[
+                max(top - y, 0) : max(top + h - y, 0), max(left - x, 0) : max(left + w - x, 0)
+            ] = OUTSIDE_GREY
         return pixels

@@ -6,9 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from crowd3d.data import folders
 from crowd3d.data.folders import PICTURES, natural_key, pictures_below
 from crowd3d.errors import ConfigError, DataError, OutputError
 from crowd3d.export import FILES
+from crowd3d.picture.opening import translated_errors
+from tiling.formats import refuse_url
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,26 @@ def share(tasks: Sequence[Task], index: int, count: int) -> list[Task]:
     return list(tasks[index - 1 :: count])
 
 
+def passed_over(given: Iterable[Path], out: Path) -> list[Path]:
+    """Pictures in the given folders that the plan leaves out: of formats or names that are not looked for.
+
+    Files that a run has written are none of them.
+    """
+    return [
+        picture
+        for start in given
+        if start.is_dir()
+        for picture in folders.passed_over(start)
+        if out.resolve() not in picture.resolve().parents
+    ]
+
+
 def _pictures(start: Path, out: Path) -> list[Path]:
     if start.is_file():
         return [start]
     if not start.is_dir():
+        with translated_errors():
+            refuse_url(str(start))
         raise DataError(f"{start}: there is no such picture or folder")
     found = [picture for picture in pictures_below(start) if not _is_output(picture, out)]
     if not found:

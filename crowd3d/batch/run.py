@@ -128,6 +128,9 @@ def _work(job: Job, settings: str, task: Task) -> tuple[str, str]:
             record["traceback"] = traceback.format_exc()
         records.write_record(task.folder, record)
         return FAILED, record["error"]
+    record["image"] = scene.diagnostics["run"][
+        "picture"
+    ]  # what was read, whatever lies there since
     records.write_record(task.folder, {**record, **records.facts(scene), "error": ""})
     return DONE, closing_line(scene, task.folder)
 

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+import tiling
 from crowd3d.errors import CameraError, DataError
 from crowd3d.files import atomic
 from crowd3d.files.arrays import FloatArray, load_array
@@ -22,6 +23,7 @@ from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.plane import Plane
 
 GROUND, INTRINSICS, SHAPE = "ground.npy", "cam_para.npy", "scene_shape.npy"
+_MOST_MASK_PIXELS = 400_000_000  # of one plane
 _SAME_FOCAL = 1e-3  # relative difference of fx and fy that counts as none
 
 
@@ -151,12 +153,15 @@ def _masks(folder: Path, n_planes: int) -> list[npt.NDArray[np.bool_]]:
     paths = [folder / f"mask_{k}.png" for k in range(n_planes)]
     if not any(path.is_file() for path in paths):
         return []
-    masks = []
-    for path in paths:
-        pixels = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else None
-        if pixels is None:
-            raise DataError(
-                f"there is no readable {path}; each of {n_planes} planes needs its mask"
-            )
-        masks.append(pixels > 0)
-    return masks
+    return [_mask(path, n_planes) for path in paths]
+
+
+def _mask(path: Path, n_planes: int) -> npt.NDArray[np.bool_]:
+    """Read as pictures are: no format but theirs, and no size that their limits forbid."""
+    try:
+        with tiling.open_image(path, _MOST_MASK_PIXELS) as source:
+            return np.asarray(source.read(0, 0, source.width, source.height).max(axis=2) > 0)
+    except tiling.TilingError as error:
+        raise DataError(
+            f"there is no readable {path}; each of {n_planes} planes needs its mask ({error})"
+        ) from None
