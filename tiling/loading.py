@@ -131,7 +131,8 @@ def open_header(file: PictureFile, max_pixels: int) -> Any:
     ):
         raise ImageError(
             f"{file.path}: declares {header.width} x {header.height} px, which "
-            f"{file.path.stat().st_size:,} bytes cannot hold; the picture is truncated or damaged, fetch or export the file again"
+            f"{file.path.stat().st_size:,} bytes cannot hold; the picture is truncated or damaged, "
+            "fetch or export the file again"
         )
     return header
 
@@ -153,8 +154,8 @@ def load(file: PictureFile, *, fail_on: str = "error", **options: Any) -> Any:
 
 
 def _turned(image: Any, first: Directory | None) -> Any:
-    """A preview with the orientation of its raw picture, unless it has one itself."""
-    if first is None or image.get_typeof("orientation"):
+    """A preview with the orientation of its raw picture, unless it is turned by itself."""
+    if first is None or exif_orientation(image) != 1:
         return image
     image = image.copy()
     image.set_type(pyvips.GValue.gint_type, "orientation", first.first(ORIENTATION, 1))
