@@ -27,6 +27,7 @@ Data = bytes | mmap.mmap
 # shrinks to a 1,032nd at most (zlib, "Maximum Compression Factor").
 _JPEG_PIXELS_A_BYTE = 8 * 64
 _DEFLATE_FACTOR = 1032
+_BASELINE = 0xC0
 _ARITHMETIC = {0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}  # frames of JPEGs without that bound
 
 _HARMLESS_BYTES = 8  # left over behind a picture; some writers add a few
@@ -100,16 +101,15 @@ def of_jpeg(data: Data) -> str | None:
 
     All of it is decoded, but only an eighth of its size is drawn, so that it takes half of the time.
     """
-    last = _last_warning(data)
-    if last is None or any(word in last for word in _NOT_OF_DATA):
+    warning = _first_warning(data)
+    if warning is not None and any(word in warning for word in _OF_HEADERS):
+        warning = _first_warning(_with_plain_headers(data))
+    if warning is None or any(word in warning for word in (*_OF_HEADERS, *_NOT_OF_DATA)):
         return None
-    if not _is_harmless(last, data):
-        return last
-    first = _first_warning(data)
-    return None if first is None or _is_harmless(first, data) else first
+    return None if _is_padding(warning, data) else warning
 
 
-def _last_warning(data: Data) -> str | None:
+def _first_warning(data: Data) -> str | None:
     try:
         colours = simplejpeg.decode_jpeg_header(data, strict=False)[2]
     except ValueError:
@@ -130,20 +130,22 @@ def _last_warning(data: Data) -> str | None:
     return None
 
 
-def _first_warning(data: Data) -> str | None:
-    try:
-        image = pyvips.Image.jpegload_buffer(
-            bytes(data), shrink=8, fail_on="warning", access="sequential"
-        )
-        image.avg()
-    except pyvips.Error as error:
-        return str(error)
-    return None
+def _with_plain_headers(data: Data) -> bytes:
+    """The same JPEG without oddities of headers: behind a warning of them libjpeg tells nothing more."""
+    plain = bytearray(data)
+    if (jfif := plain.find(b"JFIF\0", 0, 64)) > 0:
+        plain[jfif + 5] = 1  # the revision
+    if (adobe := plain.find(b"\xff\xee\0\x0eAdobe")) > 0:
+        plain[adobe + 15] = min(plain[adobe + 15], 2)  # the colour transform
+    scan = plain.find(_SCAN)
+    if _frame_of(data) == _BASELINE and scan > 0:
+        end = scan + 2 + struct.unpack_from(">H", plain, scan + 2)[0]
+        plain[end - 3 : end] = bytes((0, 63, 0))  # the coefficients of the scan, always all of them
+    return bytes(plain)
 
 
-def _is_harmless(warning: str, data: Data) -> bool:
-    if any(word in warning for word in _OF_HEADERS):
-        return True
+def _is_padding(warning: str, data: Data) -> bool:
+    """Whether a warning is of nothing but a few bytes, or equal ones, behind the picture."""
     left = _LEFT_OVER.search(warning)
     if left is None:
         return False

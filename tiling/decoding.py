@@ -19,12 +19,10 @@ from tiling.loading import PictureFile, damaged, load
 from tiling.pyramid import Level, RegionStore, SequentialStore, build_levels, strips
 from tiling.samples import Bands, Range, bands_of, range_of, to_srgb8
 from tiling.tiff_tags import Directory, directories
-from tiling.tiles import Tiles
+from tiling.tiles import Tiles, told
 
-# What libvips must fail on. libjpeg's warnings are judged one by one (`of_jpeg`), for writers' padding is one.
-_STRICT = {"tiffload": "warning"}
 _CUT_OFF = "Premature end of JPEG file"  # what was decoded before is right
-_TO_FIND = {"tiffload": "warning", "jpegload": "warning"}  # where damage begins
+_TO_FIND = {"jpegload": "warning"}  # what fails where damage begins
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Decoding:
 
     def __init__(self, file: PictureFile, header: Any, tolerant: bool) -> None:
         self._file, self._header, self._tolerant = file, header, tolerant
-        self._fail_on = "none" if tolerant else _STRICT.get(file.loader, "error")
+        self._fail_on = "none" if tolerant else "error"
 
     def run(self) -> Decoded:
         """Decodes the picture.
@@ -151,6 +149,8 @@ class Decoding:
     # -- tiles, read in place
 
     def _tiled(self) -> Decoded:
+        if not self._tolerant:
+            self._fail_on = self._strict_for_tiles()
         image = self._opened("random")
         bands = bands_of(image, self._file.path, self._file.first)
         span = range_of(image, bands)
@@ -177,6 +177,16 @@ class Decoding:
             levels = build_levels(full, is_stored=True)
         return Decoded(levels, self._remarks(bands, span), damage)
 
+    def _strict_for_tiles(self) -> str:
+        """What libvips must fail on: it passes over damaged tiles unless it fails on warnings.
+
+        Then it fails on every tile of a file whose header alone makes libtiff warn, as those of sound pictures may.
+        For such a file there are the checks of `damage.part_check`.
+        """
+        with told() as heard:
+            load(self._file, fail_on="warning", access="random")
+        return "error" if heard else "warning"
+
     def _tiles(self, number: int, page: Any) -> Tiles:
         """The tiles of the main picture, which is number 0, or of a smaller one."""
         inside = self._directories
@@ -198,11 +208,13 @@ class Decoding:
     def _missing(self, tiles: Tiles) -> frozenset[int]:
         """Tiles whose bytes are damaged, or that libvips cannot decode."""
         bad = set(tiles.damaged(range(tiles.count)))
-        strict = load(self._file, fail_on=_TO_FIND["tiffload"], access="random")
-        region = pyvips.Region.new(strict)
+        region = pyvips.Region.new(
+            load(self._file, fail_on=self._strict_for_tiles(), access="random")
+        )
         for tile in range(tiles.count):
             try:
-                region.fetch(*tiles.box(tile))
+                with told():
+                    region.fetch(*tiles.box(tile))
             except pyvips.Error:
                 bad.add(tile)
         return frozenset(bad)

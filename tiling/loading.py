@@ -6,7 +6,6 @@ untrusted, ImageMagick among them, are blocked as well.
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import re
@@ -42,8 +41,6 @@ _JPEGS = (6, 7)  # compressions of a TIFF
 _COMPRESSIONS = {1, 2, 3, 4, 5, *_JPEGS, 8, 32773, 32946, 50001}
 
 pyvips.block_untrusted_set(True)
-# libvips tells damage to a log as well, which Python would print; what matters becomes an error.
-logging.getLogger("pyvips").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import pyvips
 from tiling.errors import ImageError, ResourceError
 from tiling.memory import give_back
 from tiling.resample import Pixels
-from tiling.tiles import Tiles
+from tiling.tiles import Tiles, told
 
 MEMORY_BYTES = 128 * 2**20  # a 32-megapixel picture with all its halvings stays in memory
 _RESIDENT_BYTES = 32 * 2**20  # of a mapped file, pages touched before they are let go
@@ -91,17 +90,17 @@ class RegionStore:
         self._region = pyvips.Region.new(image)
         self._failed = failed
         self._tiles = tiles
-        self._lock = threading.Lock()
 
     def fetch(self, x: int, y: int, w: int, h: int) -> Pixels:
         touched = self._tiles.touched(x, y, w, h)
         if bad := self._tiles.damaged(tile for tile in touched if tile not in self._tiles.missing):
             raise self._failed("its tile at {} x {} px".format(*self._tiles.box(bad[0])))
-        try:
-            with self._lock:
+        with told() as heard:
+            try:
                 buffer = self._region.fetch(x, y, w, h)
-        except pyvips.Error as error:
-            raise self._failed(f"a tile between {x} x {y} and {x + w} x {y + h} px") from error
+            except pyvips.Error as error:
+                where = f"a tile between {x} x {y} and {x + w} x {y + h} px"
+                raise self._failed(heard[0] if heard else where) from error
         return self._tiles.paint(np.frombuffer(buffer, dtype=np.uint8).reshape(h, w, 3), x, y)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +15,32 @@ from tiling.resample import Pixels
 from tiling.samples import OUTSIDE_GREY
 
 Box = tuple[int, int, int, int]  # x, y, width, height in pixels
+
+
+class _Log(logging.Handler):
+    """Hears what libvips tells of TIFFs. It is not printed: what matters becomes an error."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if len(self.heard) < _MOST_MESSAGES:
+            self.heard.append(record.getMessage().removeprefix("VIPS: "))
+
+
+_MOST_MESSAGES = 100
+_log, _listening = _Log(), threading.Lock()
+logging.getLogger("pyvips").addHandler(_log)
+logging.getLogger("pyvips").setLevel(logging.WARNING)  # whatever the level of others is
+
+
+@contextmanager
+def told() -> Iterator[list[str]]:
+    """What libvips tells inside the `with` block; one thread at a time, so that it is about one picture."""
+    with _listening:
+        _log.heard = []
+        yield _log.heard
 
 
 @dataclass

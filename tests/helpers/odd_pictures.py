@@ -32,7 +32,7 @@ def tiff(directories: list[dict[int, tuple[str, list[int]]]], blobs: list[bytes]
     """A little-endian TIFF: the first directory, and the others, which may lie below it.
 
     Args:
-        directories: tag -> kind and values; kind is B, H or I (1, 2, 4 bytes), "blob" for the place of one of the
+        directories: tag -> kind and values; kind is B, H, I (1, 2, 4 bytes), "blob" for the place of one of the
             blobs, or "below" for that of another directory.
     """
     kinds = {"B": 1, "H": 3, "I": 4}
@@ -56,7 +56,7 @@ def tiff(directories: list[dict[int, tuple[str, list[int]]]], blobs: list[bytes]
 
 
 def dng(preview: bytes | None, orientation: int = 1) -> bytes:
-    """A raw picture as cameras write it: a thumbnail of 32 x 32 px, below it a JPEG preview."""
+    """A raw picture as cameras write it: a thumbnail, and below it a JPEG preview."""
     thumbnail = np.full((32, 32, 3), 9, np.uint8).tobytes()
     first: dict[int, Any] = {
         **{254: ("I", [1]), 256: ("I", [32]), 257: ("I", [32]), 258: ("H", [8]), 259: ("H", [1])},
