@@ -180,8 +180,8 @@ class Decoding:
     def _strict_for_tiles(self) -> str:
         """What libvips must fail on: it passes over damaged tiles unless it fails on warnings.
 
-        Then it fails on every tile of a file whose header alone makes libtiff warn, as those of sound pictures may.
-        For such a file there are the checks of `damage.part_check`.
+        Then it fails on every tile of a file whose header alone makes libtiff warn, as those of sound pictures
+        may. For such a file there are the checks of `damage.part_check`.
         """
         with told() as heard:
             load(self._file, fail_on="warning", access="random")

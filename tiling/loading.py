@@ -109,7 +109,7 @@ def find(path: Path) -> PictureFile:
     )
 
 
-def open_header(file: PictureFile, max_pixels: int) -> Any:
+def open_header(file: PictureFile, max_pixels: int, least_side_px: int = MIN_SIDE_PX) -> Any:
     """The undecoded picture, for random access, within the limits.
 
     Raises:
@@ -118,10 +118,10 @@ def open_header(file: PictureFile, max_pixels: int) -> Any:
     """
     if not file.loader:
         header = foreign.open_header(file.path, file.form)
-        check_limits(file.path, header.width, header.height, max_pixels)
+        check_limits(file.path, header.width, header.height, max_pixels, least_side_px)
         return header
     header = load(file, access="random")
-    check_limits(file.path, header.width, header.height, max_pixels)
+    check_limits(file.path, header.width, header.height, max_pixels, least_side_px)
     sample_bytes = header.bands * _BYTES_OF.get(header.format, 1)
     if file.span is None and too_few_bytes(
         file.path, file.loader, header.width, header.height, sample_bytes
@@ -169,11 +169,13 @@ def damaged(path: Path, error: Exception | str) -> ImageError:
     )
 
 
-def check_limits(path: Path, width: int, height: int, max_pixels: int) -> None:
+def check_limits(
+    path: Path, width: int, height: int, max_pixels: int, least_side_px: int = MIN_SIDE_PX
+) -> None:
     """Refuses dimensions outside the limits; reads no pixel.
 
     Raises:
-        ImageError: too many pixels, a side under 32 px, or an aspect ratio over 100:1.
+        ImageError: too many pixels, a side that is too short, or an aspect ratio over 100:1.
     """
     size = f"{width} x {height} px"
     if width * height > max_pixels:
@@ -181,8 +183,8 @@ def check_limits(path: Path, width: int, height: int, max_pixels: int) -> None:
             f"{path}: {size} is {width * height:,} pixels, the limit is {max_pixels:,}; "
             "raise max_pixels if this is intended"
         )
-    if min(width, height) < MIN_SIDE_PX:
-        raise ImageError(f"{path}: {size} is too small, each side needs {MIN_SIDE_PX} px or more")
+    if min(width, height) < least_side_px:
+        raise ImageError(f"{path}: {size} is too small, each side needs {least_side_px} px or more")
     if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
         raise ImageError(
             f"{path}: {size} is a strip of more than {MAX_ASPECT_RATIO:.0f}:1; crop or rotate it"

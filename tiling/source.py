@@ -16,7 +16,14 @@ from tiling.damage import Damage
 from tiling.decoding import Decoded, Decoding
 from tiling.errors import ImageError
 from tiling.formats import refuse_url
-from tiling.loading import PictureFile, exif_numbers, exif_orientation, find, open_header
+from tiling.loading import (
+    MIN_SIDE_PX,
+    PictureFile,
+    exif_numbers,
+    exif_orientation,
+    find,
+    open_header,
+)
 from tiling.needs import check_needs, needs_of
 from tiling.pyramid import Store
 from tiling.resample import Pixels, resample, tap_range
@@ -32,6 +39,7 @@ def open_image(
     max_memory_gb: float = math.inf,
     *,
     damaged: bool = False,
+    least_side_px: int = MIN_SIDE_PX,
 ) -> ImageSource:
     """Opens a picture by its header; decodes no pixel yet.
 
@@ -41,6 +49,7 @@ def open_image(
         max_pixels: larger pictures are refused before anything is decoded.
         max_memory_gb: so are, by the first read, pictures with which the program takes more.
         damaged: read what is left of a damaged picture, which is refused otherwise; see `ImageSource.damage`.
+        least_side_px: smaller pictures are refused.
 
     Raises:
         ImageError: missing, not a picture, damaged header, or outside the limits.
@@ -48,7 +57,7 @@ def open_image(
     """
     refuse_url(os.fspath(path))
     file = find(Path(path))
-    header = open_header(file, max_pixels)
+    header = open_header(file, max_pixels, least_side_px)
     bands_of(
         header, file.path, file.first
     )  # unsupported samples are refused now, not in the middle of a run

@@ -128,15 +128,5 @@ def _work(job: Job, settings: str, task: Task) -> tuple[str, str]:
             record["traceback"] = traceback.format_exc()
         records.write_record(task.folder, record)
         return FAILED, record["error"]
-    record["image"] = scene.diagnostics["run"][
-        "picture"
-    ]  # what was read, whatever lies there since
-    records.write_record(task.folder, {**record, **records.facts(scene), "error": ""})
-    return DONE, closing_line(scene, task.folder)
-
-
-def _line(error: Exception) -> str:
-    if isinstance(error, MemoryError):
-        return "out of memory; try --config fast, fewer --workers or a smaller picture"
-    text = " ".join(str(error).split())
-    return text if isinstance(error, Crowd3dError) else f"{type(error).__name__}: {text}"
+    # What was read, whatever lies there since.
+    record["image"] = scene.diagnostics.get("run", {}).get("picture", record["image"])

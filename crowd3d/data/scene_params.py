@@ -159,7 +159,7 @@ def _masks(folder: Path, n_planes: int) -> list[npt.NDArray[np.bool_]]:
 def _mask(path: Path, n_planes: int) -> npt.NDArray[np.bool_]:
     """Read as pictures are: no format but theirs, and no size that their limits forbid."""
     try:
-        with tiling.open_image(path, _MOST_MASK_PIXELS) as source:
+        with tiling.open_image(path, _MOST_MASK_PIXELS, least_side_px=1) as source:
             return np.asarray(source.read(0, 0, source.width, source.height).max(axis=2) > 0)
     except tiling.TilingError as error:
         raise DataError(
