@@ -130,3 +130,12 @@ def _work(job: Job, settings: str, task: Task) -> tuple[str, str]:
         return FAILED, record["error"]
     # What was read, whatever lies there since.
     record["image"] = scene.diagnostics.get("run", {}).get("picture", record["image"])
+    records.write_record(task.folder, {**record, **records.facts(scene), "error": ""})
+    return DONE, closing_line(scene, task.folder)
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "out of memory; try --config fast, fewer --workers or a smaller picture"
+    text = " ".join(str(error).split())
+    return text if isinstance(error, Crowd3dError) else f"{type(error).__name__}: {text}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,6 @@ import click
 from crowd3d.commands.options import quiet_option, reconstruct_options
 from crowd3d.commands.terminal import progress_bars, warn
 from crowd3d.errors import ImageError
-
-_MOST_NAMES = 20
 
 
 @click.command()
@@ -61,7 +58,7 @@ def batch(
     """
     from tqdm import tqdm
 
-    from crowd3d.batch.plan import parse_shard, passed_over, plan
+    from crowd3d.batch.plan import parse_shard, passed_over, plan, told
     from crowd3d.batch.records import TABLE, Job
     from crowd3d.batch.run import FAILED, run
 
@@ -72,7 +69,8 @@ def batch(
 
     part = parse_shard(shard)
     tasks = plan(given, out)
-    warn(_told(passed_over(given, out)))
+    if left_out := told(passed_over(given)):
+        warn([left_out])
     with progress_bars(quiet) as progress:
         summary = run(
             tasks,
@@ -94,15 +92,3 @@ def batch(
         raise ImageError(
             f"{summary.failed} of {summary.total} pictures failed; {out / TABLE} tells why"
         )
-
-
-def _told(pictures: Sequence[Path]) -> list[str]:
-    """A warning that counts and names pictures that are left out; nothing if there are none."""
-    if not pictures:
-        return []
-    names = ", ".join(str(picture) for picture in pictures[:_MOST_NAMES])
-    more = f" and {len(pictures) - _MOST_NAMES} more" if len(pictures) > _MOST_NAMES else ""
-    return [
-        f"{len(pictures)} files that seem to be pictures are left out, for their names end in no format that "
-        f"is read: {names}{more}; convert or rename them"
-    ]

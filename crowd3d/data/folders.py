@@ -101,7 +101,7 @@ def passed_over(base: Path) -> list[Path]:
         for path in base.rglob("*")
         if path.suffix.lower() not in PICTURES
         and path.is_file()
-        and not path.name.startswith(".")
+        and not any(part.startswith(".") for part in path.relative_to(base).parts)
         and (path.suffix.lower() in OTHER_SUFFIXES or _is_picture(path))
     )
 
