@@ -37,9 +37,8 @@ _OF_HEADERS = ("JFIF revision", "Adobe color transform", "Invalid SOS parameters
 _NOT_OF_DATA = ("Unsupported color", "Insufficient memory")
 
 _WEBP_KINDS = (b"VP8 ", b"VP8L")
-_WEBP_NEEDED = (
-    16  # without so many bytes at its end no sound picture can be decoded; decoders look 8 ahead
-)
+# Without so many bytes at its end no sound picture can be decoded; decoders look 8 ahead.
+_WEBP_NEEDED = 16
 _LONG_ZEROS = bytes(64)
 _RESTARTS, _SCAN = b"\xff\xdd\0\4", b"\xff\xda"  # markers of a JPEG
 
@@ -112,7 +111,7 @@ def of_jpeg(data: Data) -> str | None:
 def _first_warning(data: Data) -> str | None:
     try:
         colours = simplejpeg.decode_jpeg_header(data, strict=False)[2]
-    except ValueError:
+    except (ValueError, KeyError):  # KeyError: an unknown colour space
         return None  # told by whoever decodes it
     try:
         simplejpeg.decode_jpeg(

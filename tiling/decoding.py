@@ -75,7 +75,7 @@ class Decoding:
             ) from error
 
     def _failed(self, reason: Exception | str) -> ImageError:
-        return damaged(self._file.path, reason)
+        return damaged(self._file.path, reason, can_read_on=not self._tolerant)
 
     def _opened(self, access: str) -> Any:
         image = load(self._file, fail_on=self._fail_on, access=access)
@@ -130,12 +130,10 @@ class Decoding:
             return None  # libvips fails on harmless warnings as well
         rows, height = 0, self._header.height
         try:
-            strict = load(
-                self._file, fail_on=_TO_FIND.get(self._file.loader, "error"), access="sequential"
-            )
-            for strip in strips(
-                SequentialStore(strict.extract_band(0).cast("uchar"), self._failed)
-            ):
+            fail_on = _TO_FIND.get(self._file.loader, "error")
+            strict = load(self._file, fail_on=fail_on, access="sequential")
+            one_band = strict.extract_band(0).cast("uchar")
+            for strip in strips(SequentialStore(one_band, self._failed)):
                 rows += len(strip)
         except ImageError as error:
             what = what or str(error).split(" (", 1)[-1].rsplit(");", 1)[0]
@@ -158,11 +156,9 @@ class Decoding:
         damage = None
         if self._tolerant:
             tiles.missing = self._missing(tiles)
-            share = sum(w * h for _, _, w, h in map(tiles.box, tiles.missing)) / (
-                tiles.width * tiles.height
-            )
+            area = sum(w * h for _, _, w, h in map(tiles.box, tiles.missing))
             what = f"{len(tiles.missing)} of {tiles.count} tiles"
-            damage = Damage(what, share) if tiles.missing else None
+            damage = Damage(what, area / (tiles.width * tiles.height)) if area else None
         full = RegionStore(to_srgb8(image, bands, span), self._failed, tiles)
         levels = [Level(1.0, full)]
         if damage is None:

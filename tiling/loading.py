@@ -159,13 +159,14 @@ def _turned(image: Any, first: Directory | None) -> Any:
     return image
 
 
-def damaged(path: Path, error: Exception | str) -> ImageError:
+def damaged(path: Path, error: Exception | str, *, can_read_on: bool = False) -> ImageError:
     """The one-line error for a picture whose header or pixels cannot be read."""
+    hint = ", or read on with --damaged" if can_read_on else ""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     reasons = [line for line in lines if not line.startswith("unable to")] or lines
     return ImageError(
         f"{path}: the picture is truncated or damaged ({(reasons or ['no details'])[-1][:200]}); "
-        "fetch or export the file again, or read on with --damaged"
+        f"fetch or export the file again{hint}"
     )
 
 

@@ -34,9 +34,9 @@ def pixel_doubts(source: tiling.ImageSource) -> list[str]:
     damage = source.damage
     if damage is None:
         return source.remarks
-    share = f"{100 * damage.missing:.0f} %" if damage.missing >= 0.01 else "less than 1 %"
+    share = f"up to {100 * damage.missing:.0f} %" if damage.missing >= 0.01 else "less than 1 %"
     told = (
-        f"the picture is damaged ({damage.what}): up to {share} of it is missing or wrong, and people "
+        f"the picture is damaged ({damage.what}): {share} of it is missing or wrong, and people "
         "there were not found or stand in wrong places; get a whole copy"
     )
     return [told, *source.remarks]

@@ -1,7 +1,8 @@
-"""Makes odd pictures by the hundred, and counts what becomes of each: `python tests/malformed/corpus.py --help`.
+"""Makes odd pictures by the hundred, and counts what becomes of each.
 
-Every picture is read in a process of its own, whose time and memory are measured. It may be read or refused with one
-line; anything else, a traceback, a signal, more than 30 seconds or 2 GB, is a fault.
+`python tests/malformed/corpus.py`, or with `--damaged`. Every picture is read in a process of its own, whose
+time and memory are measured. It may be read or refused with one line; anything else, a traceback, a signal, more
+than 30 seconds or 2 GB, is a fault.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ print(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 def _picture(side: int) -> np.ndarray:
     """Edges at all sizes and some noise, as photographs have."""
     v, u = np.mgrid[:side, :side]
-    grey = sum(40 * np.cos(u / k + v / (k + 5) + k) for k in (3, 17)) + 20 * ((u // 37 + v // 23) % 3)
+    grey = sum(40 * np.cos(u / k + v / (k + 5) + k) for k in (3, 17)) + 20 * (
+        (u // 37 + v // 23) % 3
+    )
     noise = np.random.default_rng(0).normal(0, 6, (side, side, 3))
     return np.clip(grey[..., None] + [100, 120, 90] + noise, 0, 255).astype(np.uint8)
 
@@ -99,7 +102,7 @@ def odd(data: bytes, seed: int) -> Iterator[tuple[str, bytes]]:
     yield "closed", data[:start] + data[start + length :]
     yield "appended", data + rng.bytes(999)
     yield "twice", data + data
-    for k in range(6):  # single bytes, in the header and anywhere
+    for k in range(8):  # single bytes, in the header and anywhere
         spoilt = bytearray(data)
         for at in rng.integers(0, min(n, 300) if k < 4 else n, 1 + 2 * k):
             spoilt[at] = rng.integers(256)

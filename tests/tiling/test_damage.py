@@ -138,6 +138,15 @@ def test_padding_behind_a_jpeg_is_harmless(sound: Path, tail: bytes) -> None:
     assert damage.of_jpeg(data + tail + b"a second picture, say, as telephones append one") is None
 
 
+def test_a_header_that_cannot_be_read_is_left_to_the_decoder(sound: Path) -> None:
+    data = bytearray((sound / "plain.jpg").read_bytes())
+    at = data.index(b"\xff\xc0") + 9
+    for bands in (0, 2, 5, 255):  # no colour space has so many
+        data[at] = bands
+        assert damage.of_jpeg(bytes(data)) is None
+    assert damage.of_jpeg(b"") is damage.of_jpeg(b"\xff\xd8\xff") is None
+
+
 def test_left_over_data_are_not(sound: Path) -> None:
     data = (sound / "plain.jpg").read_bytes()
     assert "extraneous bytes" in str(damage.of_jpeg(data[:-2] + b"\x12\x34" * 200 + data[-2:]))
