@@ -1,8 +1,8 @@
 """Makes odd pictures by the hundred, and counts what becomes of each.
 
 `python tests/malformed/corpus.py`, or with `--damaged`. Every picture is read in a process of its own, whose
-time and memory are measured. It may be read or refused with one line; anything else, a traceback, a signal, more
-than 30 seconds or 2 GB, is a fault.
+time and memory are measured. It may be read or refused with one line; anything else, a traceback, a signal,
+more than 30 seconds or 2 GB, is a fault.
 """
 
 from __future__ import annotations
