@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import tiling
@@ -18,7 +19,7 @@ from crowd3d.files.atomic import refused
 from crowd3d.models.ray_engine import spread_over
 from crowd3d.picture.camera_hint import CameraHint
 from crowd3d.picture.crops import Crops
-from crowd3d.picture.opening import translated_errors
+from crowd3d.picture.opening import opened, pixel_doubts
 from crowd3d.picture.reading import Reading
 from crowd3d.pipeline.assemble import BODY, LEVEL, read_scene, to_scene
 from crowd3d.pipeline.find import find_people
@@ -54,7 +55,8 @@ def reconstruct(
     """Turn one photograph of a crowd into one metric 3D scene.
 
     Args:
-        image: JPEG, PNG, TIFF or WebP of any size.
+        image: JPEG, PNG, TIFF or WebP of any size; AVIF, BMP, JPEG 2000, PSD or DNG (its preview); HEIC and
+            JPEG XL with the extras `heic` and `jxl`.
         camera: what is known about the camera: a Camera, a CameraHint (which may tell gravity, height and
             ground too), the path of a file that `crowd3d.picture.camera_files` reads, or None. What is given is
             kept.
@@ -85,13 +87,10 @@ def reconstruct(
     poses = None if keypoints is None else poses_of_picture(keypoints, Path(image).name)
     report = progress if progress is not None else Progress(enabled=False)
     seconds: dict[str, float] = {}
-    limits = settings.max_pixels, settings.memory_gb
-    with translated_errors(), tiling.open_image(image, *limits) as source:
+    with opened(image, settings) as source:
         known = _known(camera, source)
         with _timed(seconds, "open"):
             source.prepare()
-        # Now, not after minutes of work: a file that is gone is told at once, and one that changes later is not
-        # taken for the one that was read.
         run = run_of(
             source.identity, camera=camera, config=settings, model=model, keypoints=keypoints
         )
@@ -123,6 +122,10 @@ def reconstruct(
         scene.diagnostics["engine"] = engine
         scene.diagnostics["head_detector"] = heads
         scene.diagnostics["run"] = run
+        scene.diagnostics["warnings"] = [*pixel_doubts(source), *scene.diagnostics["warnings"]]
+        if source.damage is not None:
+            scene.diagnostics["damage"] = asdict(source.damage)
+        source.check_unchanged()
         if folder is not None:
             with _timed(seconds, "write"):
                 from crowd3d.export import write_all

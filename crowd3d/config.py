@@ -43,6 +43,7 @@ class Config:
     # -- picture
     max_pixels: int = 4_000_000_000  # refuse larger pictures before decoding them
     memory_gb: float = 1e6  # refuse pictures with which the program takes more
+    damaged: bool = False  # read what is left of a damaged picture, instead of refusing it
     # -- networks
     engine: str = "auto"  # what runs them: "openvino..." on processors, "torch..." anywhere
     # -- tiles

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tiling.errors import ResourceError
+from tiling.foreign import BYTES_A_PIXEL
 from tiling.pyramid import MEMORY_BYTES
 
 # The program with its networks, measured by benchmarks/speed.py; a picture mapped from a file adds little.
@@ -72,6 +73,10 @@ def needs_of(header: Any, path: Path, loader: str) -> Needs:
         remedy = f"vips copy {path.name} plain.png"
     elif loader == "webpload":
         kind, whole = "a WebP picture", pixels * 4
+    elif loader == "heifload":
+        kind, whole = "an AVIF picture", pixels * 8
+    elif not loader:
+        kind, whole = "a picture of this format", pixels * BYTES_A_PIXEL
     stored = 0
     if not _has(header, "tile-width"):
         stored = pixels * _PYRAMID

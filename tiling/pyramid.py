@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,12 +17,15 @@ import pyvips
 from tiling.errors import ImageError, ResourceError
 from tiling.memory import give_back
 from tiling.resample import Pixels
+from tiling.tiles import Tiles, told
 
 MEMORY_BYTES = 128 * 2**20  # a 32-megapixel picture with all its halvings stays in memory
 _RESIDENT_BYTES = 32 * 2**20  # of a mapped file, pages touched before they are let go
 _FAULT_BYTES = 1 << 16  # Linux maps so much around each address that is read
 _STRIP_ROWS = 32  # small enough for the halving to stay in the cache
 _COARSEST_SIDE_PX = 256
+
+Failed = Callable[[Exception | str], ImageError]  # makes the named error of a decoding failure
 
 
 class Store(Protocol):
@@ -77,21 +79,49 @@ class ArrayStore:
 
 
 class RegionStore:
-    """A level that libvips itself reads at random: one page of a tiled TIFF."""
+    """A level that libvips itself reads at random: one page of a tiled TIFF.
 
-    def __init__(self, image: Any, failed: Callable[[Exception], ImageError]) -> None:
+    Args:
+        tiles: of the page; a damaged one that is not known to be missing is an error.
+    """
+
+    def __init__(self, image: Any, failed: Failed, tiles: Tiles) -> None:
         self.width, self.height = int(image.width), int(image.height)
         self._region = pyvips.Region.new(image)
         self._failed = failed
-        self._lock = threading.Lock()
+        self._tiles = tiles
+
+    def fetch(self, x: int, y: int, w: int, h: int) -> Pixels:
+        touched = self._tiles.touched(x, y, w, h)
+        if bad := self._tiles.damaged(tile for tile in touched if tile not in self._tiles.missing):
+            raise self._failed("its tile at {} x {} px".format(*self._tiles.box(bad[0])))
+        with told() as heard:
+            try:
+                buffer = self._region.fetch(x, y, w, h)
+            except pyvips.Error as error:
+                where = f"a tile between {x} x {y} and {x + w} x {y + h} px"
+                raise self._failed(heard[0] if heard else where) from error
+        return self._tiles.paint(np.frombuffer(buffer, dtype=np.uint8).reshape(h, w, 3), x, y)
+
+
+class SequentialStore:
+    """A picture that libvips decodes once, from top to bottom, in whole rows.
+
+    Args:
+        image: opened for sequential access.
+    """
+
+    def __init__(self, image: Any, failed: Failed) -> None:
+        self.width, self.height = int(image.width), int(image.height)
+        self._region = pyvips.Region.new(image)
+        self._failed = failed
 
     def fetch(self, x: int, y: int, w: int, h: int) -> Pixels:
         try:
-            with self._lock:
-                buffer = self._region.fetch(x, y, w, h)
+            buffer = self._region.fetch(x, y, w, h)
         except pyvips.Error as error:
             raise self._failed(error) from error
-        return np.frombuffer(buffer, dtype=np.uint8).reshape(h, w, 3)
+        return np.frombuffer(buffer, dtype=np.uint8).reshape(h, w, -1)
 
 
 def _mapped_file(n_bytes: int) -> mmap.mmap:
@@ -156,59 +186,48 @@ def _weighted(values: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
     return inner
 
 
-def strips(image: Any, failed: Callable[[Exception], ImageError]) -> Iterator[Pixels]:
-    """Decodes a picture once, top to bottom, in strips; the next one while the caller works on the last."""
-    tops = range(0, image.height, _STRIP_ROWS)
-    try:
-        region = pyvips.Region.new(image)
+def strips(source: Store) -> Iterator[Pixels]:
+    """A picture, top to bottom, in strips; the next one is decoded while the caller works on the last."""
+    tops = range(0, source.height, _STRIP_ROWS)
 
-        def decoded(y: int) -> Pixels:
-            rows = min(_STRIP_ROWS, image.height - y)
-            buffer = region.fetch(0, y, image.width, rows)
-            return np.frombuffer(buffer, dtype=np.uint8).reshape(rows, image.width, 3)
+    def decoded(y: int) -> Pixels:
+        return source.fetch(0, y, source.width, min(_STRIP_ROWS, source.height - y))
 
-        with ThreadPoolExecutor(1) as decoder:
-            coming = decoder.submit(decoded, 0)
-            for y in tops:
-                strip = coming.result()
-                if y != tops[-1]:
-                    coming = decoder.submit(decoded, y + _STRIP_ROWS)
-                yield strip
-    except pyvips.Error as error:
-        raise failed(error) from error
+    with ThreadPoolExecutor(1) as decoder:
+        coming = decoder.submit(decoded, 0)
+        for y in tops:
+            strip = coming.result()
+            if y != tops[-1]:
+                coming = decoder.submit(decoded, y + _STRIP_ROWS)
+            yield strip
 
 
-def build_levels(
-    image: Any, failed: Callable[[Exception], ImageError], *, full: Store | None = None
-) -> list[Level]:
+def build_levels(source: Store, *, is_stored: bool = False) -> list[Level]:
     """Decodes a picture once and stores it with its halvings.
 
     Args:
-        image: 8-bit sRGB picture, opened for sequential access.
-        failed: makes the named error of a decoding failure.
-        full: the full resolution where it is readable at random already; it is then not stored
-            again.
+        source: is read once, from top to bottom.
+        is_stored: whether it is readable at random already; it is then not stored again.
 
     Returns:
         Levels from fine to coarse, scales 1, 2, 4, ...
     """
-    on_disk = image.width * image.height * 4 > MEMORY_BYTES
-    widths, heights = [image.width], [image.height]
+    on_disk = source.width * source.height * 4 > MEMORY_BYTES
+    widths, heights = [source.width], [source.height]
     while max(widths[-1], heights[-1]) > _COARSEST_SIDE_PX:
         widths.append((widths[-1] + 1) // 2)
         heights.append((heights[-1] + 1) // 2)
     stores: list[ArrayStore | None] = [
-        None if full is not None and k == 0 else ArrayStore(w, h, on_disk=on_disk)
+        None if is_stored and k == 0 else ArrayStore(w, h, on_disk=on_disk)
         for k, (w, h) in enumerate(zip(widths, heights, strict=True))
     ]
     writers = [_Writer(store) for store in stores]
-    for rows in strips(image, failed):
+    for rows in strips(source):
         _pass_down(writers, rows)
     for k, writer in enumerate(writers[:-1]):
         _pass_down(writers[k + 1 :], writer.halver.finish())
     give_back()
-    levels = [full if store is None else store for store in stores]
-    return [Level(2.0**k, store) for k, store in enumerate(levels) if store is not None]
+    return [Level(2.0**k, source if store is None else store) for k, store in enumerate(stores)]
 
 
 class _Writer:

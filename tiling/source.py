@@ -12,21 +12,23 @@ from typing import Any
 
 import numpy as np
 
+from tiling.damage import Damage
+from tiling.decoding import Decoded, Decoding
 from tiling.errors import ImageError
+from tiling.formats import refuse_url
 from tiling.loading import (
-    OUTSIDE_GREY,
-    check_limits,
-    damaged,
+    MIN_SIDE_PX,
+    PictureFile,
     exif_model,
     exif_numbers,
     exif_orientation,
-    load,
-    sniff_loader,
-    to_srgb8,
+    find,
+    open_header,
 )
 from tiling.needs import check_needs, needs_of
-from tiling.pyramid import Level, RegionStore, Store, build_levels
+from tiling.pyramid import Store
 from tiling.resample import Pixels, resample, tap_range
+from tiling.samples import OUTSIDE_GREY, bands_of
 
 DEFAULT_MAX_PIXELS = 4_000_000_000
 MAX_READ_PIXELS = 400_000_000  # of one answer: a larger one is surely a mistake of the caller
@@ -36,23 +38,31 @@ def open_image(
     path: str | os.PathLike[str],
     max_pixels: int = DEFAULT_MAX_PIXELS,
     max_memory_gb: float = math.inf,
+    *,
+    damaged: bool = False,
+    least_side_px: int = MIN_SIDE_PX,
 ) -> ImageSource:
-    """Opens a JPEG, PNG, TIFF/BigTIFF or WebP picture by its header; decodes no pixel yet.
+    """Opens a picture by its header; decodes no pixel yet.
 
     Args:
-        path: the file; its format is found from its first bytes.
+        path: a JPEG, PNG, TIFF/BigTIFF, WebP, AVIF, HEIC, JPEG XL, JPEG 2000, BMP, PSD or DNG file; the format
+            is found from its first bytes.
         max_pixels: larger pictures are refused before anything is decoded.
         max_memory_gb: so are, by the first read, pictures with which the program takes more.
+        damaged: read what is left of a damaged picture, which is refused otherwise; see `ImageSource.damage`.
+        least_side_px: smaller pictures are refused.
 
     Raises:
         ImageError: missing, not a picture, damaged header, or outside the limits.
+        ResourceError: the decoder of its format is not installed.
     """
-    file = Path(path)
-    loader = sniff_loader(file)
-    header = load(file, loader, access="random")
-    check_limits(file, header.width, header.height, max_pixels)
-    to_srgb8(header, file)  # unsupported samples are refused now and not in the middle of a run
-    return ImageSource(file, loader, header, max_memory_gb)
+    refuse_url(os.fspath(path))
+    file = find(Path(path))
+    header = open_header(file, max_pixels, least_side_px)
+    bands_of(
+        header, file.path, file.first
+    )  # unsupported samples are refused now, not in the middle of a run
+    return ImageSource(file, header, max_memory_gb, damaged=damaged)
 
 
 class ImageSource:
@@ -69,16 +79,22 @@ class ImageSource:
     """
 
     def __init__(
-        self, path: Path, loader: str, header: Any, max_memory_gb: float = math.inf
+        self,
+        file: PictureFile,
+        header: Any,
+        max_memory_gb: float = math.inf,
+        *,
+        damaged: bool = False,
     ) -> None:
-        self.path = path
-        self.needs = needs_of(header, path, loader)
+        self.path = file.path
+        self.needs = needs_of(header, file.path, file.loader)
         self._max_memory_gb = max_memory_gb
-        self._loader = loader
+        self._decoding = Decoding(file, header, damaged)
         self._header = header
         self._orientation = exif_orientation(header)
-        self._levels: list[Level] | None = None
+        self._decoded: Decoded | None = None
         self._lock = threading.Lock()
+        self._stamp = _stamp(file.path)
         sides = int(header.width), int(header.height)
         self.width, self.height = sides[::-1] if self._orientation >= 5 else sides
 
@@ -91,16 +107,36 @@ class ImageSource:
     def close(self) -> None:
         """Frees the decoded pixels; a later read decodes the file again."""
         with self._lock:
-            self._levels = None
+            self._decoded = None
 
     @cached_property
     def identity(self) -> str:
         """SHA-256 of the file's bytes: the same for a copy, another after any edit."""
-        digest = hashlib.sha256()
-        with open(self.path, "rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-        return digest.hexdigest()
+        return _digest(self.path)
+
+    def check_unchanged(self) -> None:
+        """Nothing, if the file is still the one that was opened; costs microseconds.
+
+        Raises:
+            ImageError: it was written or replaced meanwhile, or is gone.
+        """
+        stamp = _stamp(self.path)
+        if stamp == self._stamp:
+            return
+        # Touched, moved back or given other rights: the bytes decide, if they were seen before.
+        if stamp is None or "identity" not in self.__dict__ or _digest(self.path) != self.identity:
+            raise ImageError(f"{self.path}: the file changed while it was read; start again")
+        self._stamp = stamp
+
+    @property
+    def damage(self) -> Damage | None:
+        """What is wrong with a picture that was opened as damaged; None if nothing is."""
+        return self._pyramid().damage
+
+    @property
+    def remarks(self) -> list[str]:
+        """What had to be found out or left out in reading the pixels, in words."""
+        return self._pyramid().remarks
 
     @property
     def xmp(self) -> bytes:
@@ -176,9 +212,9 @@ class ImageSource:
     ) -> Pixels:
         """`read` in the file's own orientation; beyond the border the nearest pixel is repeated."""
         shrink = min(w / out_w, h / out_h)
+        levels = self._pyramid().levels
         level = next(
-            (level for level in reversed(self._pyramid()) if level.scale <= shrink * (1 + 1e-9)),
-            self._pyramid()[0],
+            (level for level in reversed(levels) if level.scale <= shrink * (1 + 1e-9)), levels[0]
         )
         x, y, w, h = (value / level.scale for value in (x, y, w, h))
         store = level.store
@@ -189,50 +225,32 @@ class ImageSource:
         pixels = store.fetch(left, top, right - left, bottom - top)
         return resample(pixels, x - left, y - top, w, h, out_w, out_h)
 
-    def _pyramid(self) -> list[Level]:
+    def _pyramid(self) -> Decoded:
         with self._lock:
-            if self._levels is None:
+            if self._decoded is None:
                 check_needs(self.path, self.needs, self._max_memory_gb)
-                self._levels = self._build()
-            return self._levels
+                # Before decoding: pixels of a file that is replaced meanwhile must not get this name.
+                self.identity  # noqa: B018
+                self._decoded = self._decoding.run()
+                self.check_unchanged()
+            return self._decoded
 
-    def _build(self) -> list[Level]:
-        def failed(error: Exception) -> ImageError:
-            return damaged(self.path, error)
 
-        if self._header.get_typeof("tile-width"):
-            levels = [
-                Level(scale, RegionStore(to_srgb8(page, self.path), failed))
-                for scale, page in self._tiff_pages()
-            ]
-            if len(levels) > 1:
-                return levels
-            full = levels[0].store
-        else:
-            full = None
-        image = load(self.path, self._loader, access="sequential")
-        if (image.width, image.height) != (self._header.width, self._header.height):
-            raise ImageError(f"{self.path}: the file changed while it was open; start again")
-        return build_levels(to_srgb8(image, self.path), failed, full=full)
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """What the system says of a file, and changes with every writing; None if it is gone."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
-    def _tiff_pages(self) -> list[tuple[float, Any]]:
-        """(scale, picture) of a tiled TIFF and of the reduced pages or sub-images that halve it."""
-        header = self._header
-        pages: list[tuple[float, Any]] = [(1.0, header)]
-        key, count = "page", int(header.get("n-pages"))
-        if header.get_typeof("n-subifds"):
-            key, count = "subifd", int(header.get("n-subifds")) + 1
-        for k in range(1, count):
-            page = load(self.path, "tiffload", access="random", **{key: k - (key == "subifd")})
-            scale = 2.0 ** round(math.log2(header.width / page.width))
-            # halvings round up or down at every step, so k steps are at most one pixel off
-            near = max(
-                abs(header.width / scale - page.width), abs(header.height / scale - page.height)
-            )
-            if scale != 2.0 * pages[-1][0] or near > 1.0 or page.bands != header.bands:
-                break
-            pages.append((scale, page))
-        return pages
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _as_stored(store: Store, x: int, y: int, w: int, h: int) -> Pixels:

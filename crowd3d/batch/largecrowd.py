@@ -27,7 +27,12 @@ from crowd3d.files.digests import digest_of, key_of
 from crowd3d.ground.fit import assume_camera
 from crowd3d.ground.static import fit_static
 from crowd3d.picture.crops import Crops
-from crowd3d.picture.opening import picture_identity, translated_errors
+from crowd3d.picture.opening import (
+    opened,
+    picture_identity,
+    pixel_doubts,
+    translated_errors,
+)
 from crowd3d.picture.reading import Reading
 from crowd3d.pipeline.assemble import to_scene
 from crowd3d.pipeline.find import Seen, find_people
@@ -227,6 +232,11 @@ class _Runner:
             seen = find_people(reading, self.detector, known, self.config, fixed=shared)
             crops = Crops(source, self.detector.engine.device)
             result = to_scene(picture.name, seen, known, self.config, crops)
+            result.diagnostics["warnings"] = [
+                *pixel_doubts(source),
+                *result.diagnostics["warnings"],
+            ]
+            source.check_unchanged()
         return self._record(result)
 
     def _record(self, scene: Scene) -> Record:
@@ -238,10 +248,7 @@ class _Runner:
 
     @contextmanager
     def _open(self, picture: Path) -> Iterator[tiling.ImageSource]:
-        with (
-            translated_errors(),
-            tiling.open_image(picture, self.config.max_pixels, self.config.memory_gb) as source,
-        ):
+        with opened(picture, self.config) as source:
             yield source
 
     @contextmanager

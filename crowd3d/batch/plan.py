@@ -9,9 +9,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from crowd3d.data import folders
 from crowd3d.data.folders import PICTURES, natural_key, pictures_below
 from crowd3d.errors import ConfigError, DataError, OutputError
 from crowd3d.export import FILES
+from crowd3d.picture.opening import translated_errors
+from tiling.formats import refuse_url
+
+_MOST_NAMES = 20
 
 # Names in a folder of results that are not a picture's.
 _TAKEN = {name.lower() for name in (*FILES, "batch.json", "batch.csv")}
@@ -103,14 +108,37 @@ def share(tasks: Sequence[Task], index: int, count: int) -> list[Task]:
     return list(tasks[index - 1 :: count])
 
 
+def passed_over(given: Iterable[Path]) -> list[Path]:
+    """Pictures in the given folders that `plan` leaves out: of formats or names that are not looked for."""
+    return [path for start in given if start.is_dir() for path in folders.passed_over(start)]
+
+
+def told(pictures: Sequence[Path]) -> str:
+    """Counts and names pictures that are left out; empty if there are none."""
+    if not pictures:
+        return ""
+    names = ", ".join(str(picture) for picture in pictures[:_MOST_NAMES])
+    more = f" and {len(pictures) - _MOST_NAMES} more" if len(pictures) > _MOST_NAMES else ""
+    return (
+        f"{len(pictures)} files that seem to be pictures are left out, for their names end in no format that "
+        f"is read: {names}{more}; convert or rename them"
+    )
+
+
 def _pictures(start: Path, out: Path) -> list[Path]:
     if start.is_file():
         return [start]
     if not start.is_dir():
+        with translated_errors():
+            refuse_url(str(start))
         raise DataError(f"{start}: there is no such picture or folder")
     found = [picture for picture in pictures_below(start) if not _is_output(picture, out)]
     if not found:
-        raise DataError(f"no pictures are in {start}; looked for {', '.join(PICTURES)}")
+        others = told(folders.passed_over(start))
+        raise DataError(
+            f"no pictures are in {start}; looked for {', '.join(PICTURES)}"
+            + (f"; {others}" if others else "")
+        )
     return found
 
 

@@ -128,6 +128,8 @@ def _work(job: Job, settings: str, task: Task) -> tuple[str, str]:
             record["traceback"] = traceback.format_exc()
         records.write_record(task.folder, record)
         return FAILED, record["error"]
+    # What was read, whatever lies there since.
+    record["image"] = scene.diagnostics.get("run", {}).get("picture", record["image"])
     records.write_record(task.folder, {**record, **records.facts(scene), "error": ""})
     return DONE, closing_line(scene, task.folder)
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from crowd3d.commands.options import quiet_option, reconstruct_options
-from crowd3d.commands.terminal import note, progress_bars
+from crowd3d.commands.terminal import note, progress_bars, warn
 from crowd3d.errors import ImageError
 
 
@@ -58,7 +58,7 @@ def batch(
     """
     from tqdm import tqdm
 
-    from crowd3d.batch.plan import parse_shard, plan
+    from crowd3d.batch.plan import parse_shard, passed_over, plan, told
     from crowd3d.batch.records import TABLE, Job
     from crowd3d.batch.run import FAILED, run
 
@@ -72,6 +72,8 @@ def batch(
 
     part = parse_shard(shard)
     tasks = plan(given, out)
+    if left_out := told(passed_over(given)):
+        warn([left_out])
     with progress_bars(quiet) as progress:
         summary = run(
             tasks,

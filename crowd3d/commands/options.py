@@ -193,11 +193,25 @@ _RECONSTRUCT: tuple[Option, ...] = (
         type=click.FloatRange(0, min_open=True),
         help="Refuse pictures with which the program takes more.",
     ),
+    click.option(
+        "--damaged",
+        is_flag=True,
+        default=None,
+        help="Read what is left of a damaged picture; the result says how much is missing.",
+    ),
 )
 _OF_CONFIG = (
     *("refine_pose", "refine_crops", "refine_scene"),
     *("pose_expert", "depth_prior", "fuse_looks", "max_planes", "max_pixels"),
-    *("min_person_px", "max_tiles", "max_minutes", "engine", "memory_gb", "head_detector"),
+    *(
+        "min_person_px",
+        "max_tiles",
+        "max_minutes",
+        "engine",
+        "memory_gb",
+        "head_detector",
+        "damaged",
+    ),
 )
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crowd3d.errors import DataError
+from tiling.formats import HEAD_BYTES, OTHER_SUFFIXES, SUFFIXES, format_of
 
-PICTURES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
+PICTURES = SUFFIXES
 # The nine scene-views of LargeCrowd. Only images of the test views are public.
 SPLITS = {
     "train": ("playground0_00", "playground0_01", "parkingLot_00", "jinJie_00", "jinJie_01"),
@@ -97,6 +98,26 @@ def pictures_below(base: Path) -> list[Path]:
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(base).parts)
     ]
+
+
+def passed_over(base: Path) -> list[Path]:
+    """Files below a folder that are pictures, by name or by content, but that `pictures_below` leaves out."""
+    return sorted(
+        path
+        for path in base.rglob("*")
+        if path.suffix.lower() not in PICTURES
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(base).parts)
+        and (path.suffix.lower() in OTHER_SUFFIXES or _is_picture(path))
+    )
+
+
+def _is_picture(path: Path) -> bool:
+    try:
+        with open(path, "rb") as stream:
+            return format_of(stream.read(HEAD_BYTES)) is not None
+    except OSError:
+        return False
 
 
 def _refuse_twins(grouped: dict[str, list[Path]]) -> None:

@@ -23,7 +23,7 @@ from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.plane import Plane
 
 GROUND, INTRINSICS, SHAPE = "ground.npy", "cam_para.npy", "scene_shape.npy"
-_MOST_MASK_PIXELS = 100_000_000  # of a mask, which may be smaller than its picture
+_MOST_MASK_PIXELS = 400_000_000  # of one plane
 _SAME_FOCAL = 1e-3  # relative difference of fx and fy that counts as none
 
 
@@ -151,10 +151,11 @@ def _masks(folder: Path, n_planes: int) -> list[npt.NDArray[np.bool_]]:
 
 
 def _mask(path: Path, n_planes: int) -> npt.NDArray[np.bool_]:
-    """Where a picture is not black; its size is checked before it is decoded."""
+    """Read as pictures are: no format but theirs, and no size that their limits forbid."""
     try:
-        with tiling.open_image(path, max_pixels=_MOST_MASK_PIXELS) as source:
-            pixels = source.thumbnail(max(source.width, source.height))
+        with tiling.open_image(path, _MOST_MASK_PIXELS, least_side_px=1) as source:
+            return np.asarray(source.read(0, 0, source.width, source.height).max(axis=2) > 0)
     except tiling.TilingError as error:
-        raise DataError(f"each of {n_planes} planes needs its mask: {error}") from None
-    return np.asarray(pixels.any(axis=2))
+        raise DataError(
+            f"there is no readable {path}; each of {n_planes} planes needs its mask ({error})"
+        ) from None

@@ -10,6 +10,7 @@ import numpy as np
 
 import optim
 import tiling
+from crowd3d.config import Config
 from crowd3d.errors import CameraError, ConfigError, EnvironmentProblem, ImageError, OutputError
 
 
@@ -17,6 +18,31 @@ def picture_identity(picture: Path, max_pixels: int) -> str:
     """A string that differs for every picture, see `tiling.ImageSource.identity`; raises ImageError."""
     with translated_errors(), tiling.open_image(picture, max_pixels=max_pixels) as source:
         return source.identity
+
+
+@contextmanager
+def opened(picture: str | Path, config: Config) -> Iterator[tiling.ImageSource]:
+    """A picture within the limits of a run, for a `with` block in which errors of `tiling` are translated."""
+    with (
+        translated_errors(),
+        tiling.open_image(
+            picture, config.max_pixels, config.memory_gb, damaged=config.damaged
+        ) as source,
+    ):
+        yield source
+
+
+def pixel_doubts(source: tiling.ImageSource) -> list[str]:
+    """Warnings about the pixels of a decoded picture: what is missing, and what had to be found out."""
+    damage = source.damage
+    if damage is None:
+        return source.remarks
+    share = f"up to {100 * damage.missing:.0f} %" if damage.missing >= 0.01 else "less than 1 %"
+    told = (
+        f"the picture is damaged ({damage.what}): {share} of it is missing or wrong, and people "
+        "there were not found or stand in wrong places; get a whole copy"
+    )
+    return [told, *source.remarks]
 
 
 @contextmanager

@@ -103,6 +103,7 @@ class Reading:
             if found is None:
                 found = next(answers)
                 if self.journal is not None:
+                    self.source.check_unchanged()  # pixels of another file must not enter under this one's name
                     self.journal.put(key, found)
             yield found
             self.report.advance(len(batch))

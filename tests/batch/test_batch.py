@@ -134,6 +134,43 @@ def test_pictures_are_found_in_order_and_keep_their_folders(tmp_path: Path) -> N
     assert "z/overlay.jpg" not in names(plan([root], root))
 
 
+def test_pictures_that_are_left_out_are_counted_and_named(root: Path, stub: Stub) -> None:
+    out = root / "out"
+    (root / "a" / "old.gif").write_bytes(b"GIF89a")
+    (root / "a" / "notes.txt").write_text("no picture")
+    (root / ".hidden.gif").write_bytes(b"GIF89a")
+    (root / "b" / "nameless").write_bytes((root / "b" / "1.png").read_bytes())
+    run = call_batch(root, "-o", out)
+    assert run.exit_code == 0 and "3 pictures: 3 done" in run.stdout
+    line = next(line for line in run.stderr.splitlines() if "left out" in line)
+    assert "2 files" in line and "a/old.gif, " in line and "b/nameless; convert or rename" in line
+    (root / "c").mkdir()
+    (root / "c" / "raw.cr2").write_bytes(b"II*\0")
+    alone = call_batch(root / "c", "-o", out)
+    assert (
+        alone.exit_code == 2 and "no pictures are in" in alone.stderr and "raw.cr2" in alone.stderr
+    )
+
+
+def test_addresses_are_to_be_downloaded_first(tmp_path: Path) -> None:
+    run = call_batch("https://example.org/crowd.jpg", "-o", tmp_path)
+    assert run.exit_code == 2 and "download the picture first" in run.stderr
+
+
+def test_a_record_tells_the_picture_that_was_read(
+    root: Path, stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def replaced(picture: Path, **rest: Any) -> Scene:
+        scene = stub(picture, **rest)
+        scene.diagnostics["run"] = {"picture": "of the file that lay there when it was read"}
+        return scene
+
+    monkeypatch.setattr(api, "reconstruct", replaced)
+    out = root.parent / "out"
+    batch.run(plan([root], out), JOB, out)
+    assert records.read_record(out / "a" / "1")["image"].startswith("of the file")
+
+
 def test_results_that_would_overwrite_each_other_are_refused(tmp_path: Path) -> None:
     for name in ("b.jpg", "b.png"):
         paint(tmp_path / name)

@@ -4,6 +4,7 @@ import copy
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -232,3 +233,17 @@ def test_parameters_of_another_size_are_refused(tmp_path):
     with pytest.raises(DataError, match="params/here_00 says"):
         data.load(tmp_path)
     assert scene_params.SHAPE == "scene_shape.npy"
+
+
+def test_masks_are_read_by_the_restricted_loaders_alone(tmp_path):
+    params = SceneParams(K, np.array([[0.0, -1, 0], [0, -1, 0.1]]), np.array([5.0, 6]), [], None)
+    scene_params.write_params(tmp_path, params)
+    sound = cv2.imencode(".png", np.full((40, 40), 255, np.uint8))[1].tobytes()
+    (tmp_path / "mask_0.png").write_bytes(sound)
+    huge = bytearray(sound)
+    huge[16:24] = (60_000).to_bytes(4, "big") * 2
+    for content in (b"P5 60000 60000 255\n" + bytes(99), bytes(huge), sound[:40], b""):
+        (tmp_path / "mask_1.png").write_bytes(content)
+        with pytest.raises(DataError, match=r"no readable .*mask_1.png") as caught:
+            read_params(tmp_path)
+        assert "\n" not in str(caught.value)

@@ -36,6 +36,9 @@ class Spots:
     def __init__(self, *spots):
         self.spots = spots
 
+    def check_unchanged(self):
+        pass
+
     def read(self, x, y, w, h, out_size):
         pixels = np.zeros((out_size[1], out_size[0], 3), np.uint8)
         for u, v in self.spots:

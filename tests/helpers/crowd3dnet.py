@@ -37,7 +37,9 @@ class Source(SimpleNamespace):
     """A picture without content."""
 
     def __init__(self, size=SIZE):
-        super().__init__(width=size[0], height=size[1], identity="blank")
+        super().__init__(
+            width=size[0], height=size[1], identity="blank", check_unchanged=lambda: None
+        )
 
     def read(self, x, y, w, h, out_size):
         return np.zeros((out_size[1], out_size[0], 3), np.uint8)

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_info
 
 from crowd3d.picture.reading import Pass, Reading
 from crowd3d.picture.windows import FLAT
-from tiling import Journal, Tile
+from tiling import ImageError, Journal, Tile
 
 
 class Grey:
@@ -17,6 +17,9 @@ class Grey:
 
     width = height = 4096
     identity = "grey"
+
+    def check_unchanged(self):
+        pass
 
     def read(self, x, y, w, h, out_size):
         del w, h
@@ -120,3 +123,34 @@ def test_matrix_products_have_one_thread_while_networks_run_and_all_of_them_late
     list(_each(answer))
     assert during and set(during) == {1}
     assert threads() == before
+
+
+def test_pixels_of_another_file_do_not_enter_the_journal(tmp_path):
+    class Replaced(Grey):
+        reads = 0
+
+        def read(self, *region):
+            self.reads += 1
+            return super().read(*region)
+
+        def check_unchanged(self):
+            if self.reads > 9:
+                raise ImageError("changed")
+
+    def answer(pixels, batch):
+        del batch
+        return {"grey": pixels[:, 0, 0, 0].copy()}
+
+    with Journal(tmp_path / "journal") as journal:
+        reading = Reading(Replaced(), journal=journal)
+        with pytest.raises(ImageError, match="changed"):
+            list(reading.each(Pass("", 1, {}, "weights", answer), TILES, FLAT))
+    with Journal(tmp_path / "journal") as journal:
+        asked = []
+
+        def count(pixels, batch):
+            asked.append(batch[0].index)
+            return answer(pixels, batch)
+
+        list(Reading(Grey(), journal=journal).each(Pass("", 1, {}, "weights", count), TILES, FLAT))
+    assert asked == list(range(23))[-len(asked) :] and len(asked) >= 23 - 9

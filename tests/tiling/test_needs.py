@@ -71,7 +71,7 @@ def test_a_limit_refuses_before_anything_is_decoded(pictures, monkeypatch):
     def never(*_):
         raise AssertionError("decoded")
 
-    monkeypatch.setattr("tiling.source.build_levels", never)
+    monkeypatch.setattr("tiling.decoding.build_levels", never)
     with tiling.open_image(pictures / "reduced.jpg", max_memory_gb=1.0) as source:
         with pytest.raises(ResourceError, match=r"progressive.*limit is 1 GB.*jpegtran -copy all"):
             source.prepare()
