@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
-from crowd3d.errors import Crowd3dError
+from crowd3d.errors import Crowd3dError, one_line
 from crowd3d.version import __version__
 
 # Each is a function of its own name in a module of its own name in crowd3d.commands, imported when called for.
@@ -60,10 +60,10 @@ class _Group(click.Group):
         _prepare_streams()
         try:
             return super().main(*args, **kwargs)
-        except (
-            OSError
-        ) as error:  # of standard output: all others have been translated where they arise
-            _complain(f"cannot write to standard output: {error.strerror or error}")
+        except OSError as error:
+            # Those of files have been translated where they arise; without a file it is standard output.
+            what = "use " + str(error.filename) if error.filename else "write to standard output"
+            _complain(one_line(f"cannot {what}: {error.strerror or error}"))
             _silence_stdout()
             sys.exit(_ENVIRONMENT)
 

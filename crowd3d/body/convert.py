@@ -125,7 +125,7 @@ def read_pickled_arrays(path: str | Path) -> dict[Any, Any]:
     """
     path = Path(path)
     with explained(path, BodyError):
-        content = _SmplUnpickler(io.BytesIO(read_bytes(path)), encoding="latin1").load()
+        content = _SmplUnpickler.read(read_bytes(path))
     if not isinstance(content, dict):
         raise BodyError(f"{path} holds a {type(content).__name__}, not a dictionary")
     return content

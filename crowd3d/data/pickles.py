@@ -39,7 +39,7 @@ def convert_pickle(src: str | Path, dst: str | Path | None = None) -> Path:
     src = Path(src)
     out = Path(dst) if dst is not None else src.with_suffix(".npz")
     with explained(src):
-        content = _TableUnpickler(_after_header(src), encoding="latin1").load()
+        content = _TableUnpickler.read(_after_header(src))
         arrays: dict[str, npt.NDArray[Any]] = {}
         for name, array in _flat("", content, 0):
             arrays[name] = array
@@ -63,7 +63,7 @@ class _TableUnpickler(ArrayUnpickler):
         return None
 
 
-def _after_header(path: Path) -> io.BytesIO:
+def _after_header(path: Path) -> bytes:
     """The pickle itself: an `.npy` of objects has a header in front of it."""
     stream = io.BytesIO(read_bytes(path))
     if stream.getvalue().startswith(_NPY):
@@ -73,7 +73,7 @@ def _after_header(path: Path) -> io.BytesIO:
             read = np.lib.format.read_array_header_2_0
         if not read(stream)[2].hasobject:
             raise DataError("it holds plain numbers and can be read as it is")
-    return stream
+    return stream.read()
 
 
 def _flat(path: str, value: Any, depth: int) -> Iterator[tuple[str, npt.NDArray[Any]]]:

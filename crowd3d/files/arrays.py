@@ -168,7 +168,7 @@ def checked(array: Any, shape: tuple[int, ...], where: str, *, finite: bool = Tr
     try:
         found = np.asarray(array)
     except (TypeError, ValueError, OverflowError):
-        found = np.empty(0, object)
+        found = np.empty(1, object)  # lists of different lengths, and worse
     if found.dtype.kind not in "biuf" and found.size:
         raise DataError(f"{where} holds something else than numbers")
     if found.ndim != len(shape) or any(

@@ -6,8 +6,10 @@ ends the process. Stand-ins written in Python check every state, and arrays are 
 
 from __future__ import annotations
 
+import io
 import math
 import pickle
+import pickletools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,7 @@ from crowd3d.errors import Crowd3dError, DataError
 _PLAIN = "biufcSU"  # kinds of types that hold numbers and texts
 _MOST_BYTES = 1_000_000_000  # of one array
 _MOST_AXES = 32
+_REMEMBERING = ("PUT", "BINPUT", "LONG_BINPUT")  # opcodes
 
 
 class _Type:
@@ -147,6 +150,15 @@ class ArrayUnpickler(pickle.Unpickler):
     """
 
     needs: ClassVar[str] = "table of numbers"
+
+    @classmethod
+    def read(cls, content: bytes) -> Any:
+        """What a pickle holds; anything may be raised for a damaged one, see `explained`."""
+        # Python's unpickler takes memory for the number under which an object is remembered, whatever it is.
+        for opcode, argument, _ in pickletools.genops(content):
+            if opcode.name in _REMEMBERING and argument > len(content):
+                raise DataError(f"it remembers an object as number {argument}; refused")
+        return cls(io.BytesIO(content), encoding="latin1").load()
 
     def stand_in(self, module: str, name: str) -> object | None:
         """Something harmless in place of what a file names; None where there is nothing."""

@@ -39,8 +39,11 @@ class StoredWeights:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What is known of the training: recipe, measurements; raises ValueError if it is no JSON."""
-        return dict(strict_json.loads(self.metadata.get("facts", "{}")))
+        """What is known of the training: recipe, measurements; raises ModelError if it is no JSON."""
+        try:
+            return dict(strict_json.loads(self.metadata.get("facts", "{}")))
+        except (ValueError, TypeError) as error:
+            raise ModelError(f"what weights say of their training is no JSON: {error}") from None
 
 
 def read_weights(file: Path | Traversable) -> StoredWeights:

@@ -200,8 +200,6 @@ def _check_people(people: People, n_planes: int) -> None:
         values = getattr(people, name)
         if ((values < low) | (values >= end)).any():
             raise ValueError(f"{name} is not in {low}..{end - 1}")
-    if len(np.unique(people.id)) < len(people) or (people.id < 0).any():
-        raise ValueError("an id is negative, or stands twice")
     for name, (_, kind) in ROW_LAYOUT.items():
         most = _MOST_M if "_m" in name else LARGEST
         if kind is np.float64 and (np.abs(getattr(people, name)) > most).any():

@@ -5,7 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 from helpers.paths import ROOT
+
+from crowd3d.cli import main
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 
@@ -48,3 +51,16 @@ def test_no_device_of_that_kind(tmp_path):
         )
         assert run.returncode == 2 and f"no device is called '{name}'" in run.stderr
         assert run.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", ["--camera", "--keypoints", "--model", "--config"])
+def test_pipes_and_devices_are_refused_at_once(tmp_path, option):
+    """Opening a pipe without a writer waits for ever, and reading /dev/zero never ends."""
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "zero.yaml").symlink_to("/dev/zero")
+    for name, kind in (("pipe.yaml", "a pipe"), ("zero.yaml", "a device")):
+        picture = str(ROOT / "docs" / "demo" / "plaza.jpg")
+        arguments = [picture, "-o", str(tmp_path / "out"), option, str(tmp_path / name)]
+        run = CliRunner().invoke(main, ["reconstruct", *arguments])
+        assert run.exit_code == 2 and f"it is {kind}, not a file" in run.stderr, run.output
+    assert not (tmp_path / "out" / "scene.json").exists()

@@ -104,3 +104,9 @@ def test_what_is_no_number_is_not_made_one(odd):
         DataError, match=r"here holds something else than numbers|here has the shape"
     ):
         checked(odd, (2,), "here")
+
+
+def test_lists_of_different_lengths_are_not_taken_for_none():
+    with pytest.raises(DataError, match="something else than numbers"):
+        checked([[1], [1, 2]], (-1,), "here")
+    assert checked([], (-1,), "here").shape == (0,)

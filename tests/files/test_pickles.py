@@ -73,3 +73,10 @@ def test_a_pickle_is_never_taken_for_a_data_set(tmp_path):
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(ARRAYS))
     with pytest.raises(DataError, match="crowd3d data convert"):
         data.load(tmp_path / "a.pkl")
+
+
+def test_a_pickle_that_remembers_objects_under_huge_numbers_is_refused(tmp_path):
+    """Python's unpickler would take 16 bytes for each number up to that: 34 GB."""
+    (tmp_path / "bomb.pkl").write_bytes(b"\x80\x02}r\xff\xff\xff\x7f.")
+    with pytest.raises(DataError, match="remembers an object as number 2147483647"):
+        convert_pickle(tmp_path / "bomb.pkl")

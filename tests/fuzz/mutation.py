@@ -115,10 +115,8 @@ def of_json(seed: bytes, rng: random.Random) -> bytes:
                 holder[rng.choice(("", "x", "\ud800", "a" * 300))] = holder.pop(key)
             case 3:
                 raw, holder[key] = rng.choice(_RAW), "§raw§"
-            case 4 if isinstance(holder[key], int | float) and not isinstance(holder[key], bool):
-                holder[key] = holder[key] * rng.choice((-1, 0, 1e3, 1e12, 1e-9)) + rng.choice(
-                    (0, 1)
-                )
+            case 4 if isinstance(holder[key], int | float) and abs(holder[key]) < 1e300:
+                holder[key] = holder[key] * rng.choice((-1, 0, 1e3, 1e12, 1e-9))
             case _:
                 holder[key] = copy.deepcopy(rng.choice(ODD_VALUES))
     content = json.dumps(root[0]).encode()
