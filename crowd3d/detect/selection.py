@@ -28,8 +28,8 @@ from crowd3d.scene.standing import FloatArray
 from tiling import box_iou, containment, without_pairs
 
 _MIN_ASPECT = 0.17  # width over height; slivers at the picture's border say too little
-# Twins are two rows for the same person, or one of two people and one made of parts of both. Boxes with a larger
-# IoU are twins, unless both heads are as sure and apart.
+# Twins are two rows for the same person, or one of two people and one made of parts of both. Boxes with a
+# larger IoU are twins, unless both heads are as sure and apart.
 _TWIN_IOU, _SURE_HEAD = 0.5, 0.6
 # Somebody of the wrong size is the same person as another if so much of one box lies inside the other.
 _SAME_INSIDE = 0.5
