@@ -47,6 +47,7 @@ NEAR, NEAR_PX = 0.15, 5.0  # of a person's height, and the least
 MUST_BE_SEEN = 0.33
 PRECISIONS = (0.95, 0.9, 0.8)
 USUAL = "0.9"  # the default
+ANYBODY = 0.15  # least probability where everybody is ranked
 # What each part adds, everything after it being left out.
 PARTS: dict[str, dict[str, float]] = {
     "whole bodies, enlarged twice at most": {
@@ -205,12 +206,23 @@ def summary_table(groups: dict[str, list[Answer]], what: str, title: str) -> Tab
     return Table(columns, rows, title)
 
 
-def by_part(pictures: list[Picture]) -> dict[str, list[Answer]]:
-    """Answers by `PARTS`."""
-    return {
-        name: [answer(picture, DEFAULT.replace(**settings)) for picture in pictures]
-        for name, settings in PARTS.items()
-    }
+def parts_table(pictures: list[Picture], title: str) -> Table:
+    """Recall with only some of `PARTS`, everybody ranked by probability, where so many are right.
+
+    With fewer eyes everybody is less probable, so one least probability would not compare them.
+    """
+    rows: list[list[Cell]] = []
+    for name, settings in PARTS.items():
+        config = DEFAULT.replace(min_probability=ANYBODY, **settings)
+        answers = [answer(picture, config) for picture in pictures]
+        order = np.argsort(-np.concatenate([one.score for one in answers]), kind="stable")
+        right = np.concatenate([one.right for one in answers])[order]
+        must = np.concatenate([one.right & one.counts for one in answers])[order]
+        precision = np.cumsum(right) / np.arange(1, len(right) + 1)
+        recall = np.cumsum(must) / sum(one.picture.counts.sum() for one in answers)
+        rows.append([name, *(recall[precision >= p].max(initial=0.0) for p in PRECISIONS)])
+    columns = {f"recall at precision {p:g}": "{:.3f}" for p in PRECISIONS}
+    return Table({"looked for by": "{}"} | columns, rows, title)
 
 
 def calibration_table(groups: dict[str, list[Answer]]) -> Table:
@@ -281,7 +293,7 @@ def main(cache: Path | None, folders: tuple[Path, ...], parts: bool, save: bool)
         tables.append(calibration_table({name: asked[f"{PRECISIONS[-1]:g}"]}))
         if parts:
             title = f"{name.capitalize()}, what each part adds"
-            tables.append(summary_table(by_part(pictures), "looked for by", title))
+            tables.append(parts_table(pictures, title))
     if "renders" in usual:
         tables.append(share_table(usual["renders"], HEIGHTS_PX, "height_px", "height in pixels"))
         tables.append(share_table(usual["renders"], SHARES, "share", "visible share"))
