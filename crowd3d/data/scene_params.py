@@ -156,6 +156,4 @@ def _mask(path: Path, n_planes: int) -> npt.NDArray[np.bool_]:
         with tiling.open_image(path, _MOST_MASK_PIXELS, least_side_px=1) as source:
             return np.asarray(source.read(0, 0, source.width, source.height).max(axis=2) > 0)
     except tiling.TilingError as error:
-        raise DataError(
-            f"there is no readable {path}; each of {n_planes} planes needs its mask ({error})"
-        ) from None
+        raise DataError(f"each of {n_planes} planes needs its mask: {error}") from None
