@@ -244,6 +244,6 @@ def test_masks_are_read_by_the_restricted_loaders_alone(tmp_path):
     huge[16:24] = (60_000).to_bytes(4, "big") * 2
     for content in (b"P5 60000 60000 255\n" + bytes(99), bytes(huge), sound[:40], b""):
         (tmp_path / "mask_1.png").write_bytes(content)
-        with pytest.raises(DataError, match=r"no readable .*mask_1.png") as caught:
+        with pytest.raises(DataError, match=r"needs its mask: .*mask_1.png") as caught:
             read_params(tmp_path)
         assert "\n" not in str(caught.value)
