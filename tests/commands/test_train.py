@@ -115,7 +115,7 @@ def test_a_stopped_run_needs_resume_and_ends_with_the_same_bytes(train_lift, tmp
         raise KeyboardInterrupt
 
     monkeypatch.setattr(lift_train, "calibrate", stop)
-    assert train_lift(tmp_path / "half").exit_code == 1
+    assert train_lift(tmp_path / "half").exit_code == 130
     monkeypatch.setattr(lift_train, "calibrate", calibrate)
     assert "lift.checkpoint" in one_line(again := train_lift(tmp_path / "half"))
     assert "--resume" in again.output
@@ -222,7 +222,7 @@ def test_the_glance_resumes_and_ends_with_the_same_bytes(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(glance_train, "told", stop)
-    assert run(*arguments, "-o", tmp_path / "half").exit_code == 1
+    assert run(*arguments, "-o", tmp_path / "half").exit_code == 130
     monkeypatch.setattr(glance_train, "told", told)
     assert "--resume" in one_line(run(*arguments, "-o", tmp_path / "half"))
     assert run(*arguments, "-o", tmp_path / "half", "--resume", "--quiet").output == ""
