@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.io
 
 from crowd3d.data.coco import by_image, new_frame
 from crowd3d.data.folders import natural_key
@@ -20,6 +19,7 @@ from crowd3d.data.truth import DataSet, FrameTruth
 from crowd3d.errors import DataError
 from crowd3d.files.arrays import checked
 from crowd3d.files.located_json import Node, begins_with
+from crowd3d.files.matlab import load_mat
 
 # Place of each joint from left shoulder to right ankle among COCO's, and the four of the torso.
 _COCO = {5: 5, 6: 2, 7: 6, 8: 3, 9: 7, 10: 4, 11: 11, 12: 8, 13: 12, 14: 9, 15: 13, 16: 10}
@@ -90,18 +90,10 @@ def _read_sequence(file: Path) -> dict[str, FrameTruth]:
 
 def _cells(file: Path, key: str) -> npt.NDArray[Any]:
     """(frames, people) objects of a cell array."""
-    try:
-        cells = scipy.io.loadmat(file, variable_names=[key])[key]
-    except OSError as error:
-        raise DataError(f"cannot read {file}: {error.strerror or error}") from None
-    except NotImplementedError:
-        raise DataError(f"{file} is of MATLAB 7.3; save it again with `save -v7`") from None
-    except KeyError:
-        raise DataError(f"{file} has no {key!r}") from None
-    except MemoryError:
-        raise
-    except Exception as error:  # a damaged file can fail anywhere inside SciPy's reader
-        raise DataError(f"{file} is not a MATLAB file, or damaged ({error})") from None
+    variables = load_mat(file)
+    if key not in variables:
+        raise DataError(f"{file} has no {key!r}")
+    cells = variables[key]
     if cells.dtype != object or cells.ndim != 2:
         raise DataError(f"{file}: {key} is no cell array of frames by people")
     return np.asarray(cells)
@@ -109,13 +101,12 @@ def _cells(file: Path, key: str) -> npt.NDArray[Any]:
 
 def _person(cell: Any, where: str) -> tuple[Any, Any, Any, bool]:
     """2D (17, 2) pixels, 3D and universal 3D (17, 3) metres, and whether the frame counts."""
-    fields = getattr(getattr(cell, "dtype", None), "names", None)
-    if not fields or cell.size != 1:
+    record = cell.item() if isinstance(cell, np.ndarray) and cell.size == 1 else None
+    if not isinstance(record, dict):
         raise DataError(f"{where} is no struct")
-    missing = {"annot2", "annot3", "univ_annot3", "isValidFrame"} - set(fields)
+    missing = {"annot2", "annot3", "univ_annot3", "isValidFrame"} - set(record)
     if missing:
         raise DataError(f"{where} has no {', '.join(sorted(missing))}")
-    record = cell.ravel()[0]
     points = checked(record["annot2"], (2, 17), f"{where}.annot2").T
     joints, universal = (
         checked(record[k], (3, 17), f"{where}.{k}").T * _MM for k in ("annot3", "univ_annot3")

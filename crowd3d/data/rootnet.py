@@ -21,6 +21,7 @@ from crowd3d.data.truth import DataSet, FrameTruth
 from crowd3d.errors import DataError
 from crowd3d.files.atomic import write_bytes, write_text
 from crowd3d.files.located_json import Node, begins_with
+from crowd3d.files.matlab import load_mat
 from crowd3d.files.strict_json import dumps
 from crowd3d.maths.box import Box
 
@@ -152,16 +153,8 @@ def read_joints(path: str | Path) -> dict[str, Floats]:
     Raises:
         DataError: missing, damaged, or holds something else.
     """
-    try:
-        content = scipy.io.loadmat(path)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
-    except Exception as error:  # a damaged file can fail anywhere inside the reader
-        raise DataError(f"{path} is not a .mat file, or is damaged: {error}") from None
     joints = {}
-    for name, values in content.items():
-        if name.startswith("__"):
-            continue
+    for name, values in load_mat(path).items():
         if values.ndim != 3 or values.shape[2] not in (2, 3) or values.dtype.kind not in "fiu":
             raise DataError(f"{path}: {name} is not people x joints x 2 or 3 but {values.shape}")
         joints[name] = values.astype(np.float64)

@@ -156,7 +156,7 @@ class ArrayUnpickler(pickle.Unpickler):
         """What a pickle holds; anything may be raised for a damaged one, see `explained`."""
         # Python's unpickler takes memory for the number under which an object is remembered, whatever it is.
         for opcode, argument, _ in pickletools.genops(content):
-            if opcode.name in _REMEMBERING and argument > len(content):
+            if opcode.name in _REMEMBERING and (argument or 0) > len(content):
                 raise DataError(f"it remembers an object as number {argument}; refused")
         return cls(io.BytesIO(content), encoding="latin1").load()
 

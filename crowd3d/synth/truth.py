@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import numpy.typing as npt
 from crowd3d import body
 from crowd3d.body.tree import TORSO_KEYPOINTS
 from crowd3d.data.truth import GHOST_BELOW
+from crowd3d.errors import DataError
+from crowd3d.files.arrays import load_arrays
 from crowd3d.maths.raycast import RayCaster
 from crowd3d.synth.cast.people import in_camera_frame
 from crowd3d.synth.draw.render import Setting
@@ -76,9 +78,11 @@ class Truth:
 
     @classmethod
     def load(cls, path: str | Path) -> Truth:
-        """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls(**{name: arrays[name] for name in arrays.files})
+        """Read what `save` wrote; raises DataError."""
+        arrays, names = load_arrays(Path(path)), [field.name for field in fields(cls)]
+        if missing := [name for name in names if name not in arrays]:
+            raise DataError(f"{path} has no {missing[0]!r}; is it the truth of `crowd3d synth`?")
+        return cls(**{name: arrays[name] for name in names})
 
 
 def truth_of(setting: Setting) -> Truth:

@@ -21,6 +21,7 @@ from crowd3d import body as bodies
 from crowd3d import lift
 from crowd3d.config import Config
 from crowd3d.errors import DataError
+from crowd3d.files.arrays import load_arrays
 from crowd3d.files.atomic import write_bytes
 from crowd3d.lift.box_depth import k_m
 from crowd3d.lift.people import lift_people
@@ -150,8 +151,7 @@ def write_shard(folder: Path, recipe: SceneRecipe, seed: int, poses: FloatArray)
     """Make the shard of a seed unless it is there; number of its rows. Raises OutputError."""
     path = folder / f"{seed:08d}.npz"
     if path.exists():
-        with np.load(path, allow_pickle=False) as stored:
-            return len(stored["elevation"]) if "elevation" in stored.files else 0
+        return len(load_arrays(path, names={"elevation"}).get("elevation", ()))
     rows = examples(sample_scene(recipe, seed, poses), recipe, lift.load(), seed)
     content = io.BytesIO()
     np.savez_compressed(content, allow_pickle=False, **rows)
@@ -174,8 +174,7 @@ def read_shard(path: Path) -> dict[str, npt.NDArray[Any]]:
     Raises:
         DataError: a crop is damaged.
     """
-    with np.load(path, allow_pickle=False) as stored:
-        rows = {name: stored[name] for name in stored.files}
+    rows = load_arrays(path)
     if rows:
         try:
             rows["pixels"] = crops_of(rows)
