@@ -62,8 +62,9 @@ class _Group(click.Group):
             return super().main(*args, **kwargs)
         except OSError as error:
             # Those of files have been translated where they arise; without a file it is standard output.
-            what = "use " + str(error.filename) if error.filename else "write to standard output"
-            _complain(one_line(f"cannot {what}: {error.strerror or error}"))
+            where = error.filename
+            what = f"cannot use {where}" if where else "cannot write to standard output"
+            _complain(one_line(f"{what}: {error.strerror or error}"))
             _silence_stdout()
             sys.exit(_ENVIRONMENT)
 
