@@ -16,6 +16,7 @@ import pyvips
 from tiling.damage import CHECKS, Damage, mapped, part_check, share_behind
 from tiling.errors import ImageError
 from tiling.loading import PictureFile, damaged, load
+from tiling.memory import nothing_collected
 from tiling.pyramid import Level, RegionStore, SequentialStore, build_levels, strips
 from tiling.samples import Bands, Range, bands_of, range_of, to_srgb8
 from tiling.tiff_tags import Directory, directories
@@ -179,7 +180,7 @@ class Decoding:
         Then it fails on every tile of a file whose header alone makes libtiff warn, as those of sound pictures
         may. For such a file there are the checks of `damage.part_check`.
         """
-        with told() as heard:
+        with nothing_collected(), told() as heard:
             load(self._file, fail_on="warning", access="random")
         return "error" if heard else "warning"
 
@@ -209,7 +210,7 @@ class Decoding:
         )
         for tile in range(tiles.count):
             try:
-                with told():
+                with nothing_collected(), told():
                     region.fetch(*tiles.box(tile))
             except pyvips.Error:
                 bad.add(tile)

@@ -20,6 +20,7 @@ from tiling import foreign
 from tiling.damage import mapped, too_few_bytes
 from tiling.errors import ImageError
 from tiling.formats import JPEG, PNG, TIFF, Format, sniff
+from tiling.memory import nothing_collected
 from tiling.tiff_tags import (
     COMPRESSION,
     DNG_VERSION,
@@ -139,13 +140,14 @@ def load(file: PictureFile, *, fail_on: str = "error", **options: Any) -> Any:
     if not file.loader:
         return foreign.decode(file.path, file.form)
     try:
-        if file.span is not None:
-            buffer = getattr(pyvips.Image, f"{file.loader}_buffer")
-            image = buffer(file.data(), fail_on=fail_on, **options)
-            return _turned(image, file.first)
-        operation = getattr(pyvips.Image, file.loader)
-        # revalidate: libvips would otherwise hand out the cached header of an overwritten file
-        return operation(os.fspath(file.path), fail_on=fail_on, revalidate=True, **options)
+        with nothing_collected():
+            if file.span is not None:
+                buffer = getattr(pyvips.Image, f"{file.loader}_buffer")
+                image = buffer(file.data(), fail_on=fail_on, **options)
+                return _turned(image, file.first)
+            operation = getattr(pyvips.Image, file.loader)
+            # revalidate: libvips would otherwise hand out the cached header of an overwritten file
+            return operation(os.fspath(file.path), fail_on=fail_on, revalidate=True, **options)
     except pyvips.Error as error:
         raise damaged(file.path, error) from error
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyvips
 
 from tiling.errors import ImageError, ResourceError
-from tiling.memory import give_back
+from tiling.memory import give_back, nothing_collected
 from tiling.resample import Pixels
 from tiling.tiles import Tiles, told
 
@@ -95,7 +95,7 @@ class RegionStore:
         touched = self._tiles.touched(x, y, w, h)
         if bad := self._tiles.damaged(tile for tile in touched if tile not in self._tiles.missing):
             raise self._failed("its tile at {} x {} px".format(*self._tiles.box(bad[0])))
-        with told() as heard:
+        with nothing_collected(), told() as heard:
             try:
                 buffer = self._region.fetch(x, y, w, h)
             except pyvips.Error as error:
@@ -118,7 +118,8 @@ class SequentialStore:
 
     def fetch(self, x: int, y: int, w: int, h: int) -> Pixels:
         try:
-            buffer = self._region.fetch(x, y, w, h)
+            with nothing_collected():
+                buffer = self._region.fetch(x, y, w, h)
         except pyvips.Error as error:
             raise self._failed(error) from error
         return np.frombuffer(buffer, dtype=np.uint8).reshape(h, w, -1)

@@ -1,12 +1,13 @@
 """What libraries keep for later goes back to the system, and settings stay as they were."""
 
+import gc
 import sys
 
 import numpy as np
 import pytest
 import pyvips
 
-from tiling.memory import give_back
+from tiling.memory import give_back, nothing_collected
 
 
 def test_the_cache_is_emptied_and_its_limit_kept():
@@ -38,3 +39,22 @@ def test_freed_memory_is_given_back():
     give_back()
     assert resident_mb() - before < 60
     assert len(top) == 60_000
+
+
+def test_nothing_is_collected_inside_and_again_after_the_last():
+    assert gc.isenabled()
+    with nothing_collected():
+        with nothing_collected():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_who_collects_nothing_anyway_is_left_so():
+    gc.disable()
+    try:
+        with nothing_collected():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
