@@ -124,7 +124,8 @@ def solve(
     width, height = truth.size
     centered = Camera(width, height, focal_px or truth.focal_px, (width / 2, height / 2))
     given = centered if focal_px is not None else None
-    fitted = stages.fit(people, truth.size, camera=given, structure=structure)
+    whole = people.filter(people.found_whole)  # as in a run: heads and boxes say less about sizes
+    fitted = stages.fit(whole, truth.size, camera=given, structure=structure)
     if fitted is None:
         raise click.ClickException("these people do not determine a camera")
     return fitted

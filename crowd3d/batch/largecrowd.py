@@ -205,7 +205,7 @@ class _Runner:
         walls = frames[0].evidence.structure
         fitted = fit_static(fits, people, known.size_px, self.config, walls)
         if fitted is not None:
-            return fitted, doubts(fitted, len(people), known)
+            return fitted, doubts(fitted, int(people.found_whole.sum()), known)
         if not len(people):
             return None, []
         fitted = assume_camera(people, known, self.config)
