@@ -156,7 +156,7 @@ def pooled(folder: Path, first: int, every: int) -> Pool:
     with tempfile.TemporaryDirectory() as scratch:
         for index, frame in pets_frames(folder, Path(scratch), every, first):
             with open_image(frame.path) as source:
-                seen = stages.find(source).people
+                seen = stages.find(source).as_found
             owner = owners(seen, frame.boxes_px)
             foot = np.array([p["foot_cam_m"] for p in frames[str(index)]]).reshape(-1, 3)
             feet.append(np.where(owner[:, None] >= 0, foot[owner], np.nan))

@@ -40,6 +40,7 @@ class Seen:
         evidence: what else the camera was fitted to.
         others: people who are clearly seen, but do not agree with camera and ground.
         looked: what of the picture was looked at; None if nobody was searched.
+        as_found: the people before somebody looked closer, to whom cameras are fitted; rows as in `people`.
     """
 
     people: Detections
@@ -51,6 +52,7 @@ class Seen:
     evidence: Evidence = NOTHING_ELSE
     others: Detections = field(default_factory=Detections.empty)
     looked: Looked | None = None
+    as_found: Detections = field(default_factory=Detections.empty)
 
     @property
     def was_fitted(self) -> bool:
@@ -108,6 +110,7 @@ def _seen(
         people = selection.unplaced_people(found, search.config, search.known.turn_px)
     else:
         people, others = selection.everybody(found, fitted, search.config)
+    as_found = people
     if search.config.second_look:
         engine = search.detector.engine
         engine.rest()  # another network comes
@@ -122,6 +125,7 @@ def _seen(
         evidence,
         others,
         search.looked(Detections.cat([people, others])),
+        as_found,
     )
 
 
