@@ -209,7 +209,9 @@ def summary_table(groups: dict[str, list[Answer]], what: str, title: str) -> Tab
 def parts_table(pictures: list[Picture], title: str) -> Table:
     """Recall with only some of `PARTS`, everybody ranked by probability, where so many are right.
 
-    With fewer eyes everybody is less probable, so one least probability would not compare them.
+    With fewer eyes everybody is less probable, so one least probability would not compare them. The doubtful
+    people who are kept for it disturb the camera: recall is lower than with the probability meant for a
+    precision.
     """
     rows: list[list[Cell]] = []
     for name, settings in PARTS.items():

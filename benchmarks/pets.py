@@ -124,7 +124,8 @@ def solve(
     width, height = truth.size
     centered = Camera(width, height, focal_px or truth.focal_px, (width / 2, height / 2))
     given = centered if focal_px is not None else None
-    fitted = stages.fit(people, truth.size, camera=given, structure=structure)
+    whole = people.filter(people.found_whole)  # as in a run: heads and boxes say less about sizes
+    fitted = stages.fit(whole, truth.size, camera=given, structure=structure)
     if fitted is None:
         raise click.ClickException("these people do not determine a camera")
     return fitted
@@ -155,7 +156,7 @@ def pooled(folder: Path, first: int, every: int) -> Pool:
     with tempfile.TemporaryDirectory() as scratch:
         for index, frame in pets_frames(folder, Path(scratch), every, first):
             with open_image(frame.path) as source:
-                seen = stages.find(source).people
+                seen = stages.find(source).as_found
             owner = owners(seen, frame.boxes_px)
             foot = np.array([p["foot_cam_m"] for p in frames[str(index)]]).reshape(-1, 3)
             feet.append(np.where(owner[:, None] >= 0, foot[owner], np.nan))

@@ -206,12 +206,12 @@ class _Runner:
                 f"{a} has {first[0]} x {first[1]} px and {b} {second[0]} x {second[1]}; "
                 "all frames of one static camera have the same size"
             )
-        people = Detections.cat([seen.people for seen in frames])
+        people = Detections.cat([seen.as_found for seen in frames])
         fits = [seen.fitted for seen in frames]
         walls = frames[0].evidence.structure
         fitted = fit_static(fits, people, known.size_px, self.config, walls)
         if fitted is not None:
-            return fitted, doubts_of_fit(fitted, len(people), known)
+            return fitted, doubts_of_fit(fitted, int(people.found_whole.sum()), known)
         if not len(people):
             return None, []
         fitted = assume_camera(people, known, self.config)

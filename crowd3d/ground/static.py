@@ -37,6 +37,7 @@ def fit_static(
         size_px: width and height of every frame.
         lines: straight edges of one frame; all frames show the same walls.
     """
+    people = people.filter(people.found_whole)  # heads and boxes say less about sizes
     known = [fit for fit in fits if fit is not None]
     if not known:
         return fit_camera(people, KnownCamera(size_px), config, free_center=True)

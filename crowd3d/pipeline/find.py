@@ -43,6 +43,7 @@ class Seen:
         others: people who are clearly seen, but do not agree with camera and ground.
         looked: what of the picture was looked at; None if nobody was searched.
         warnings: what is doubtful about the people, or why nobody was found, in words.
+        as_found: the people before somebody looked closer, to whom cameras are fitted; rows as in `people`.
     """
 
     people: Detections
@@ -55,6 +56,7 @@ class Seen:
     others: Detections = field(default_factory=Detections.empty)
     looked: Looked | None = None
     warnings: tuple[str, ...] = ()
+    as_found: Detections = field(default_factory=Detections.empty)
 
     @property
     def was_fitted(self) -> bool:
@@ -114,6 +116,7 @@ def _seen(
         people = selection.unplaced_people(found, search.config, search.known.turn_px)
     else:
         people, others = selection.everybody(found, fitted, search.config)
+    as_found = people
     if search.config.second_look:
         engine = search.detector.engine
         engine.rest()  # another network comes
@@ -134,6 +137,7 @@ def _seen(
         others,
         search.looked(Detections.cat([people, others])),
         why,
+        as_found,
     )
 
 

@@ -107,7 +107,7 @@ class Eyes:
         people = Detections(one, one, truth.boxes_px, keypoints, none > 0, none)
         fitted = fixed or fit_camera(people, known, config, free_center=True)
         report.advance()
-        return Seen(people, fitted, 1, n, 1, is_fixed=fixed is not None)
+        return Seen(people, fitted, 1, n, 1, is_fixed=fixed is not None, as_found=people)
 
 
 @pytest.fixture
