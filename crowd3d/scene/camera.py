@@ -1,4 +1,4 @@
-"""`Camera`: the one camera of a scene, perspective or panorama. Most other code works on its rays only."""
+"""`Camera`: the one camera of a scene, perspective, panorama or fisheye. Most other code works on its rays only."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d.errors import CameraError
-from optim import panorama, projection
+from optim import fisheye, panorama, projection
 
 MIN_FOV_RAD = math.radians(1.0)
 _MAX_FOV_RAD = {
     "perspective": math.radians(170.0),
     panorama.CYLINDRICAL: math.radians(360.5),  # stitching programs round the width of a full turn
     panorama.EQUIRECTANGULAR: math.radians(360.5),
+    **dict.fromkeys(fisheye.PROJECTIONS, math.radians(300.0)),
 }
-PROJECTIONS = panorama.PROJECTIONS
+PROJECTIONS = (*panorama.PROJECTIONS, *fisheye.PROJECTIONS)
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Camera:
 
     Attributes:
         width, height: of the picture in pixels.
-        focal_px: focal length; for panoramas, the pixels per radian around the camera's y axis.
+        focal_px: focal length; for panoramas, the pixels per radian around the camera's y axis; for fisheyes,
+            the pixels per radian at the principal point.
         center_px: (u, v) principal point.
         distortion: radial (k1, k2) of a perspective picture.
         projection: one of PROJECTIONS.
@@ -55,7 +57,7 @@ class Camera:
             raise CameraError(
                 f"projection {self.projection!r} is not supported; use one of {', '.join(PROJECTIONS)}"
             )
-        if self.is_panorama and any(self.distortion):
+        if not self.is_perspective and any(self.distortion):
             raise CameraError(f"a {self.projection} picture has no radial distortion to be given")
         widest_rad = _MAX_FOV_RAD[self.projection]
         if not (self.focal_px > 0 and MIN_FOV_RAD <= self.fov_rad <= widest_rad):
@@ -80,13 +82,21 @@ class Camera:
                 f"a field of view of {fov_deg:g} degrees is not between 0 and {widest_deg}"
             )
         half_rad = math.radians(fov_deg) / 2
-        focal_px = 0.5 * width / (math.tan(half_rad) if widest_deg == 180 else half_rad)
+        if projection in fisheye.PROJECTIONS:
+            focal_px = 0.5 * width / float(fisheye.radius_over_focal(half_rad, projection))
+        else:
+            focal_px = 0.5 * width / (math.tan(half_rad) if widest_deg == 180 else half_rad)
         return cls(width, height, focal_px, (width / 2, height / 2), projection=projection)
 
     @property
     def is_panorama(self) -> bool:
-        """Whether columns are angles, so that points behind the camera can be seen."""
-        return self.projection != "perspective"
+        """Whether columns are angles around a vertical axis."""
+        return self.projection in (panorama.CYLINDRICAL, panorama.EQUIRECTANGULAR)
+
+    @property
+    def is_perspective(self) -> bool:
+        """Whether straight lines are straight in the picture, lens distortion aside."""
+        return self.projection == "perspective"
 
     @property
     def turn_px(self) -> float | None:
@@ -99,13 +109,15 @@ class Camera:
         """Horizontal field of view in radians."""
         if self.is_panorama:
             return self.width / self.focal_px
+        if not self.is_perspective:
+            return 2 * float(fisheye.theta_rad(self.width / 2 / self.focal_px, self.projection))
         return 2 * math.atan2(self.width / 2, self.focal_px)
 
     @property
     def K(self) -> npt.NDArray[np.float64]:
         """(3, 3) intrinsic matrix for other tools, without the distortion.
 
-        For a panorama, the matrix of the perspective camera that agrees with it near its centre.
+        For a panorama or a fisheye, the matrix of the perspective camera that agrees with it near its centre.
         """
         cx, cy = self.center_px
         return np.array(
@@ -115,19 +127,24 @@ class Camera:
     def project(self, points_m: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """(..., 3) points in metres -> (..., 2) pixels; NaN for points that a perspective camera cannot see.
 
-        For a panorama, the pixels are within half a turn of the picture's middle.
+        For a panorama, the pixels are within half a turn of the picture's middle. A fisheye has pixels, often
+        outside of the picture, for all points that are not straight behind it.
         """
         if self.is_panorama:
             pixels = panorama.project(points_m, self.focal_px, self.center_px, self.projection)
             turn = 2 * math.pi * self.focal_px
             pixels[..., 0] -= turn * np.floor((pixels[..., 0] - self.width / 2) / turn + 0.5)
             return pixels
+        if not self.is_perspective:
+            return fisheye.project(points_m, self.focal_px, self.center_px, self.projection)
         return projection.project(points_m, self.focal_px, self.center_px, self.distortion)
 
     def rays(self, points_px: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """(..., 2) pixels -> (..., 3) unit vectors in the camera frame, the inverse of `project`."""
         if self.is_panorama:
             return panorama.rays(points_px, self.focal_px, self.center_px, self.projection)
+        if not self.is_perspective:
+            return fisheye.rays(points_px, self.focal_px, self.center_px, self.projection)
         return projection.rays(points_px, self.focal_px, self.center_px, self.distortion)
 
     def unwrapped(

@@ -1,0 +1,65 @@
+"""Fisheye pictures: how a lens that sees half a sphere, or more, maps rays to pixels.
+
+The distance of a pixel from the principal point tells the angle theta between its ray and the optical axis:
+equidistant r = f theta, equisolid r = 2 f sin(theta / 2), with f in pixels (Kannala & Brandt 2006, section 2).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from optim.projection import FloatArray
+
+EQUIDISTANT, EQUISOLID = "fisheye", "fisheye-equisolid"
+PROJECTIONS = (EQUIDISTANT, EQUISOLID)
+_TINY = 1e-12
+_STEEPEST_RAD = math.radians(179.9)  # pixels beyond are taken as the point straight behind
+
+
+def radius_over_focal(theta_rad: npt.ArrayLike, kind: str) -> FloatArray:
+    """Distance from the principal point, in focal lengths, at which a ray is seen; any shape."""
+    theta = np.asarray(theta_rad, dtype=np.float64)
+    return theta if kind == EQUIDISTANT else np.asarray(2 * np.sin(theta / 2))
+
+
+def theta_rad(radius: npt.ArrayLike, kind: str) -> FloatArray:
+    """Angle between ray and axis, the inverse of `radius_over_focal`; infinite where no ray is seen."""
+    r = np.asarray(radius, dtype=np.float64)
+    theta = r if kind == EQUIDISTANT else 2 * np.arcsin(np.clip(r / 2, 0.0, 1.0))
+    return np.where(radius_over_focal(np.pi, kind) < r, np.inf, theta)
+
+
+def project(
+    points: npt.ArrayLike, focal_px: float, center_px: npt.ArrayLike, kind: str
+) -> FloatArray:
+    """Pixels of points in the camera frame, wherever around the camera they are.
+
+    Args:
+        points: (..., 3), any length unit; focal_px: pixels per radian at the principal point.
+        center_px: (2,) principal point; kind: one of `PROJECTIONS`.
+
+    Returns:
+        (..., 2) pixels; NaN for the camera's own place and for points straight behind it.
+    """
+    xyz = np.asarray(points, dtype=np.float64)
+    across = np.linalg.norm(xyz[..., :2], axis=-1)
+    theta = np.arctan2(across, xyz[..., 2])
+    radius = radius_over_focal(theta, kind) * focal_px
+    # On the axis there is no direction, and none is needed.
+    on_axis = np.where(xyz[..., 2] > 0, 0.0, np.nan)
+    per_unit = np.where(across > _TINY, radius / np.maximum(across, _TINY), on_axis)
+    return np.asarray(xyz[..., :2] * per_unit[..., None] + np.asarray(center_px))
+
+
+def rays(
+    points_px: npt.ArrayLike, focal_px: float, center_px: npt.ArrayLike, kind: str
+) -> FloatArray:
+    """Unit viewing directions of (..., 2) pixels, the inverse of `project`."""
+    offset = (np.asarray(points_px, dtype=np.float64) - np.asarray(center_px)) / focal_px
+    radius = np.linalg.norm(offset, axis=-1)
+    theta = np.minimum(theta_rad(radius, kind), _STEEPEST_RAD)
+    across = np.where(radius > _TINY, np.sin(theta) / np.maximum(radius, _TINY), 1.0)
+    return np.concatenate([offset * across[..., None], np.cos(theta)[..., None]], axis=-1)
