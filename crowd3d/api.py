@@ -21,7 +21,6 @@ from crowd3d.picture.crops import Crops
 from crowd3d.picture.opening import translated_errors
 from crowd3d.picture.reading import Reading
 from crowd3d.pipeline.assemble import BODY, LEVEL, read_scene, to_scene
-from crowd3d.pipeline.find import find_people
 from crowd3d.pipeline.given_poses import people_of_poses
 from crowd3d.pipeline.networks import (
     build_detector,
@@ -31,6 +30,7 @@ from crowd3d.pipeline.networks import (
     choose_device,
 )
 from crowd3d.pipeline.run_key import run_of
+from crowd3d.pipeline.unrolled import find_everybody
 from crowd3d.progress import Progress, Reporter
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.known import KnownCamera
@@ -103,7 +103,7 @@ def reconstruct(
                 else:
                     with spread_over(ray) as spread:
                         detector = build_detector(chosen.detector, device, settings, spread)
-                        seen = find_people(reading, detector, known, settings)
+                        seen = find_everybody(reading, detector, known, settings)
                         origin, engine = detector.weights_hash[:16], detector.engine.facts
                         heads = detector.head_detector
                         detector.engine.rest()  # no network looks at the picture any more

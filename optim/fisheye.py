@@ -14,7 +14,7 @@ import numpy.typing as npt
 from optim.projection import FloatArray
 
 EQUIDISTANT, EQUISOLID = "fisheye", "fisheye-equisolid"
-PROJECTIONS = (EQUIDISTANT, EQUISOLID)
+KINDS = (EQUIDISTANT, EQUISOLID)
 _TINY = 1e-12
 _STEEPEST_RAD = math.radians(179.9)  # pixels beyond are taken as the point straight behind
 
@@ -39,7 +39,7 @@ def project(
 
     Args:
         points: (..., 3), any length unit; focal_px: pixels per radian at the principal point.
-        center_px: (2,) principal point; kind: one of `PROJECTIONS`.
+        center_px: (2,) principal point; kind: one of `KINDS`.
 
     Returns:
         (..., 2) pixels; NaN for the camera's own place and for points straight behind it.

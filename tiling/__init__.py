@@ -15,7 +15,7 @@ from tiling.merge import Merged, merge_detections, view_quality
 from tiling.planner import Tile, plan_tiles, scout_tiles
 from tiling.rows import geometric_rows, plan_rows
 from tiling.similarity import COCO_SIGMAS, box_iou
-from tiling.source import DEFAULT_MAX_PIXELS, ImageSource, open_image
+from tiling.source import DEFAULT_MAX_PIXELS, ImageSource, Picture, open_image
 
 __all__ = [
     "COCO_SIGMAS",
@@ -23,6 +23,7 @@ __all__ = [
     "Band",
     "ImageError",
     "ImageSource",
+    "Picture",
     "Journal",
     "JournalError",
     "MergeError",

@@ -8,7 +8,7 @@ import os
 import threading
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -52,6 +52,28 @@ def open_image(
     check_limits(file, header.width, header.height, max_pixels)
     to_srgb8(header, file)  # unsupported samples are refused now and not in the middle of a run
     return ImageSource(file, loader, header, max_memory_gb)
+
+
+class Picture(Protocol):
+    """Anything that is read like a picture: an `ImageSource`, or another view of one.
+
+    Attributes:
+        width, height: in pixels.
+    """
+
+    width: int
+    height: int
+
+    @property
+    def identity(self) -> str:
+        """As `ImageSource.identity`."""
+        ...
+
+    def read(
+        self, x: float, y: float, w: float, h: float, out_size: tuple[int, int] | None = None
+    ) -> Pixels:
+        """As `ImageSource.read`."""
+        ...
 
 
 class ImageSource:

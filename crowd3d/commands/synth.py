@@ -8,7 +8,7 @@ import click
 
 from crowd3d.commands.options import quiet_option
 from crowd3d.commands.terminal import progress_bars
-from optim.fisheye import PROJECTIONS as FISHEYES
+from optim.fisheye import KINDS as FISHEYES
 
 MINI = "largecrowd-mini"  # a data set rather than one picture; its sizes are its own
 # Size in pixels and people where they are not said; what is not named here is _PLAIN.

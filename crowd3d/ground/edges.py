@@ -11,7 +11,7 @@ import numpy.typing as npt
 from crowd3d.config import Config
 from crowd3d.scene.known import KnownCamera
 from optim import Lens, lens_from_edges
-from tiling import ImageSource
+from tiling import Picture
 
 FloatArray = npt.NDArray[np.float64]
 GrayImage = npt.NDArray[np.uint8]
@@ -42,7 +42,7 @@ class Structure:
 
 
 def find_structure(
-    source: ImageSource,
+    source: Picture,
     people_box_px: FloatArray,
     known: KnownCamera,
     config: Config,

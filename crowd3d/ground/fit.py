@@ -138,7 +138,7 @@ def fit_again(
     along which depth could be measured.
     """
     is_new = known.center_is_free or evidence.depths is not None
-    if fitted.camera.is_panorama or not is_new:
+    if not fitted.camera.is_perspective or not is_new:
         return fitted
     is_free = known.center_is_free
     return fit_camera(people, known, config, evidence, free_center=is_free) or fitted

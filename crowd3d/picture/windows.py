@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d.scene.camera import Camera
-from tiling import ImageSource, Tile
+from tiling import Picture, Tile
 
 FloatArray = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.uint8]
@@ -28,7 +28,7 @@ _MARGIN_PX = 2.0  # read around a region, so that interpolation has its neighbou
 class Flat:
     """Windows of a perspective picture."""
 
-    def read(self, source: ImageSource, tile: Tile) -> Pixels:
+    def read(self, source: Picture, tile: Tile) -> Pixels:
         """(out_h, out_w, 3) RGB of the tile."""
         return source.read(tile.x, tile.y, tile.side_w, tile.side_h, (tile.out_w, tile.out_h))
 
@@ -61,7 +61,7 @@ class Upright:
     camera: Camera
     up: tuple[float, float, float]
 
-    def read(self, source: ImageSource, tile: Tile) -> Pixels:
+    def read(self, source: Picture, tile: Tile) -> Pixels:
         """(out_h, out_w, 3) RGB as the virtual camera sees it."""
         u, v = np.meshgrid(np.arange(tile.out_w) + 0.5, np.arange(tile.out_h) + 0.5)
         places = self.to_picture(tile, np.stack([u, v], axis=-1))
@@ -118,14 +118,14 @@ FLAT = Flat()
 
 def windows(camera: Camera | None, up: npt.ArrayLike = (0.0, -1.0, 0.0)) -> Windows:
     """The kind of windows that a camera's picture needs; None stands for an unknown perspective camera."""
-    if camera is None or not camera.is_panorama:
+    if camera is None or camera.is_perspective:
         return FLAT
     x, y, z = (float(value) for value in np.asarray(up))
     return Upright(camera, (x, y, z))
 
 
 def _read_around(
-    source: ImageSource, turn_px: float | None, x: float, y: float, w: float, h: float, scale: float
+    source: Picture, turn_px: float | None, x: float, y: float, w: float, h: float, scale: float
 ) -> Pixels:
     """Read a region at a scale; in a whole turn, columns beyond one border come from the other end."""
     out_h = max(2, round(h * scale))

@@ -117,16 +117,18 @@ def read_scene(
 
 def _camera(seen: Seen, known: KnownCamera, config: Config) -> tuple[Fitted | None, list[str]]:
     """Camera and ground, assumed if people did not determine them; None without people. Also warnings."""
+    doubts = list(known.doubts)
     if seen.fitted is not None:
-        return seen.fitted, []
+        return seen.fitted, doubts
     if not len(seen.people):
         looked = f"; {seen.looked.in_words()}" if seen.looked is not None else ""
-        return None, [f"no people were found{looked}"]
+        return None, [*doubts, f"no people were found{looked}"]
     fitted = assume_camera(seen.people, known, config)
     view = f" with a field of view of {math.degrees(fitted.camera.fov_rad):.0f} degrees"
     return fitted, [
+        *doubts,
         f"the camera could not be determined from {len(seen.people)} people; a level camera"
-        f"{'' if known.camera else view} was assumed, and distances are rough"
+        f"{'' if known.camera else view} was assumed, and distances are rough",
     ]
 
 

@@ -117,7 +117,7 @@ def published_crops(
         vectors from the network's camera frame into the scene's.
     """
     camera = fitted.camera
-    if not camera.is_panorama:
+    if camera.is_perspective:
         boxes = box_of_pose(people.keypoints_px).extend((camera.width, camera.height))
         pixels = Crops(source).read(boxes, INPUT_PX)
         joints, amplitude = prompt(people.keypoints_px, boxes)

@@ -157,7 +157,7 @@ def pose_information(rotations: Tensor, fisher: Tensor) -> FloatArray:
 
 def _movable(covariance: FloatArray, camera: Camera) -> FloatArray:
     """The covariance with the focal length of a panorama fixed; there it says how many columns a turn has."""
-    keep = np.array([not camera.is_panorama, True, True, True])
+    keep = np.array([camera.is_perspective, True, True, True])
     return np.asarray(covariance * np.outer(keep, keep))
 
 

@@ -17,11 +17,11 @@ from optim import fisheye, panorama, projection
 MIN_FOV_RAD = math.radians(1.0)
 _MAX_FOV_RAD = {
     "perspective": math.radians(170.0),
-    panorama.CYLINDRICAL: math.radians(360.5),  # stitching programs round the width of a full turn
-    panorama.EQUIRECTANGULAR: math.radians(360.5),
-    **dict.fromkeys(fisheye.PROJECTIONS, math.radians(300.0)),
+    # Stitching programs round the width of a full turn.
+    **dict.fromkeys(panorama.KINDS, math.radians(360.5)),
+    **dict.fromkeys(fisheye.KINDS, math.radians(300.0)),
 }
-PROJECTIONS = (*panorama.PROJECTIONS, *fisheye.PROJECTIONS)
+PROJECTIONS = ("perspective", *panorama.KINDS, *fisheye.KINDS)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Camera:
                 f"a field of view of {fov_deg:g} degrees is not between 0 and {widest_deg}"
             )
         half_rad = math.radians(fov_deg) / 2
-        if projection in fisheye.PROJECTIONS:
+        if projection in fisheye.KINDS:
             focal_px = 0.5 * width / float(fisheye.radius_over_focal(half_rad, projection))
         else:
             focal_px = 0.5 * width / (math.tan(half_rad) if widest_deg == 180 else half_rad)
@@ -91,7 +91,7 @@ class Camera:
     @property
     def is_panorama(self) -> bool:
         """Whether columns are angles around a vertical axis."""
-        return self.projection in (panorama.CYLINDRICAL, panorama.EQUIRECTANGULAR)
+        return self.projection in panorama.KINDS
 
     @property
     def is_perspective(self) -> bool:

@@ -19,6 +19,7 @@ class KnownCamera:
         focal_prior: focal length in pixels and standard deviation of its logarithm, from the picture's EXIF;
             None if there is none.
         source: how the projection was decided, in words.
+        doubts: what was wrong with what the picture says of its camera, in words.
     """
 
     size_px: tuple[int, int]
@@ -27,6 +28,7 @@ class KnownCamera:
     center_is_known: bool = False
     focal_prior: tuple[float, float] | None = None
     source: str = "assumed"
+    doubts: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, camera: Camera, source: str = "given") -> KnownCamera:

@@ -298,14 +298,14 @@ def with_camera(
     """The preset with some of its camera's ranges narrowed to one value; ConfigError beyond the limits.
 
     Args:
-        projection: "perspective" or one of `optim.fisheye.PROJECTIONS`, whose usual field of view is 180 degrees.
+        projection: "perspective" or one of `optim.fisheye.KINDS`, whose usual field of view is 180 degrees.
     """
     limits = dict(_CAMERA_LIMITS)
-    if projection in fisheye.PROJECTIONS:
+    if projection in fisheye.KINDS:
         limits["fov_deg"] = _FISHEYE_FOV_DEG
         fov_deg = _USUAL_FISHEYE_FOV_DEG if fov_deg is None else fov_deg
     elif projection != "perspective":
-        known = ", ".join(("perspective", *fisheye.PROJECTIONS))
+        known = ", ".join(("perspective", *fisheye.KINDS))
         raise ConfigError(f"a {projection} picture cannot be rendered; use one of {known}")
     given = {"fov_deg": fov_deg, "height_m": height_m, "pitch_deg": pitch_deg, "roll_deg": roll_deg}
     fixed = {name: value for name, value in given.items() if value is not None}

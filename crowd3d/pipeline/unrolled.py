@@ -1,0 +1,113 @@
+"""Find the people of pictures in which they do not stand upright: of fisheyes, and of cameras that look steeply down.
+
+Such a picture is unrolled into a panorama around the vertical (`crowd3d.picture.unrolled`), people are found in
+that, and what was found goes back into the picture.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from crowd3d.config import Config
+from crowd3d.detect import selection
+from crowd3d.detect.detector import Detector
+from crowd3d.ground.fit import fit_camera
+from crowd3d.picture.reading import Reading
+from crowd3d.picture.unrolled import Unrolled, UnrolledPicture, lies_in_picture
+from crowd3d.pipeline.find import Seen, find_people
+from crowd3d.pipeline.search import Search
+from crowd3d.scene.camera import Camera
+from crowd3d.scene.fitted import Fitted
+from crowd3d.scene.known import KnownCamera
+
+FloatArray = npt.NDArray[np.float64]
+
+# How far a fisheye is taken to look down before anybody is found: level, in a corner of a room, from a ceiling.
+_PITCHES_DEG = (0.0, 45.0, 90.0)
+_ROUNDS = 3  # of unrolling about a better vertical
+_SAME_VERTICAL = math.cos(math.radians(8.0))
+
+
+def find_everybody(
+    reading: Reading,
+    detector: Detector,
+    known: KnownCamera,
+    config: Config,
+    fixed: Fitted | None = None,
+) -> Seen:
+    """`find_people`, for pictures in which people stand in any direction, too; arguments and errors as there."""
+    if known.camera is not None and not known.camera.is_perspective and not known.camera.is_panorama:
+        up = _vertical(reading, detector, known.camera, config) if fixed is None else fixed.normal
+        return _found_unrolled(reading, detector, Unrolled.of(known.camera, up), config, fixed)
+    seen = find_people(reading, detector, known, config, fixed)
+    fitted = seen.fitted
+    if fitted is None or not lies_in_picture(fitted.camera, fitted.planes[0]):
+        return seen
+    around = Unrolled.of(replace(fitted.camera, distortion=(0.0, 0.0)), fitted.normal)
+    upright = _found_unrolled(reading, detector, around, config, fixed)
+    if len(upright.people) < len(seen.people):
+        return seen
+    if fixed is None and known.camera is None:
+        again = fit_camera(upright.people.filter(upright.people.found_whole), known, config, seen.evidence)
+        upright = replace(upright, fitted=again or upright.fitted)
+    return upright
+
+
+def _vertical(
+    reading: Reading, detector: Detector, camera: Camera, config: Config
+) -> FloatArray:
+    """(3,) the direction up in a camera's frame, about which most people are found upright."""
+    ups = [np.array([0.0, -math.cos(p), -math.sin(p)]) for p in np.radians(_PITCHES_DEG)]
+    best: tuple[float, FloatArray] = (-1.0, ups[0])
+    for up in ups:
+        for _ in range(_ROUNDS):
+            evidence, better = _glanced(reading, detector, Unrolled.of(camera, up), config)
+            if evidence > best[0]:
+                best = evidence, better
+            if better @ up > _SAME_VERTICAL or evidence < best[0]:
+                break
+            up = better
+    return best[1]
+
+
+def _glanced(
+    reading: Reading, detector: Detector, around: Unrolled, config: Config
+) -> tuple[float, FloatArray]:
+    """How many people a first look finds upright, and the direction up that they tell."""
+    up = around.R_level_cam.T @ np.array([0.0, -1.0, 0.0])
+    known = KnownCamera.of(around.panorama)
+    search = Search.begin(_unrolled(reading, around), detector, known, config)
+    people = selection.scout_people(search.found, config, known.turn_px)
+    fitted = fit_camera(people, known, config)
+    if fitted is None:
+        return float(people.quality.sum()), up
+    share = float(str(fitted.report["share_explained"]))
+    return share * float(people.quality.sum()), around.R_level_cam.T @ fitted.normal
+
+
+def _found_unrolled(
+    reading: Reading,
+    detector: Detector,
+    around: Unrolled,
+    config: Config,
+    fixed: Fitted | None,
+) -> Seen:
+    """`find_people` in the panorama, and back in the picture."""
+    ground = None if fixed is None else around.fitted_in_panorama(fixed)
+    one_level = config.replace(max_planes=1)  # the borders of levels do not go back into the picture
+    known = KnownCamera.of(around.panorama)
+    seen = find_people(_unrolled(reading, around), detector, known, one_level, ground)
+    return replace(
+        seen,
+        people=around.people_in_picture(seen.people),
+        others=around.people_in_picture(seen.others),
+        fitted=None if seen.fitted is None else around.fitted_in_picture(seen.fitted),
+    )
+
+
+def _unrolled(reading: Reading, around: Unrolled) -> Reading:
+    return replace(reading, source=UnrolledPicture(reading.source, around))
