@@ -23,12 +23,14 @@ from crowd3d.pipeline.search import Search
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.known import KnownCamera
+from optim.ground.report import MIN_EXPLAINED
 
 FloatArray = npt.NDArray[np.float64]
 
-# How far a fisheye is taken to look down before anybody is found: level, in a corner of a room, from a ceiling.
-_PITCHES_DEG = (0.0, 45.0, 90.0)
+# How far a fisheye is taken to look down before anybody is found: from a corner of a room, a ceiling, level.
+_PITCHES_DEG = (45.0, 90.0, 0.0)
 _ROUNDS = 3  # of unrolling about a better vertical
+_SCOUTS = 40  # tiles of a first look
 _SAME_VERTICAL = math.cos(math.radians(8.0))
 
 
@@ -60,33 +62,36 @@ def find_everybody(
 def _vertical(
     reading: Reading, detector: Detector, camera: Camera, config: Config
 ) -> FloatArray:
-    """(3,) the direction up in a camera's frame, about which most people are found upright."""
-    ups = [np.array([0.0, -math.cos(p), -math.sin(p)]) for p in np.radians(_PITCHES_DEG)]
-    best: tuple[float, FloatArray] = (-1.0, ups[0])
-    for up in ups:
+    """(3,) the direction up in the frame of a fisheye, as the people tell who are found at a first look.
+
+    About a wrong vertical only some are found, those who happen to be upright. They tell a better one.
+    """
+    few = config.replace(scout_tiles=min(config.scout_tiles, _SCOUTS))
+    for pitch in np.radians(_PITCHES_DEG):
+        up = np.array([0.0, -math.cos(pitch), -math.sin(pitch)])
         for _ in range(_ROUNDS):
-            evidence, better = _glanced(reading, detector, Unrolled.of(camera, up), config)
-            if evidence > best[0]:
-                best = evidence, better
-            if better @ up > _SAME_VERTICAL or evidence < best[0]:
+            better = _told_vertical(reading, detector, Unrolled.of(camera, up), few)
+            if better is None:
                 break
-            up = better
-    return best[1]
+            is_same, up = float(better @ up) > _SAME_VERTICAL, better
+            if is_same:
+                return up
+        else:
+            return up
+    return np.array([0.0, -1.0, 0.0])
 
 
-def _glanced(
+def _told_vertical(
     reading: Reading, detector: Detector, around: Unrolled, config: Config
-) -> tuple[float, FloatArray]:
-    """How many people a first look finds upright, and the direction up that they tell."""
-    up = around.R_level_cam.T @ np.array([0.0, -1.0, 0.0])
+) -> FloatArray | None:
+    """The direction up that the people tell whom a first look finds; None if they tell none."""
     known = KnownCamera.of(around.panorama)
     search = Search.begin(_unrolled(reading, around), detector, known, config)
     people = selection.scout_people(search.found, config, known.turn_px)
     fitted = fit_camera(people, known, config)
-    if fitted is None:
-        return float(people.quality.sum()), up
-    share = float(str(fitted.report["share_explained"]))
-    return share * float(people.quality.sum()), around.R_level_cam.T @ fitted.normal
+    if fitted is None or float(str(fitted.report["share_explained"])) < MIN_EXPLAINED:
+        return None
+    return np.asarray(around.R_level_cam.T @ fitted.normal)
 
 
 def _found_unrolled(
