@@ -15,6 +15,7 @@ from crowd3d import config as configs
 from crowd3d.config import Config
 from crowd3d.data.keypoint_files import poses_of
 from crowd3d.errors import OutputError
+from crowd3d.ground.unsaid_panorama import panorama_doubt
 from crowd3d.models.ray_engine import spread_over
 from crowd3d.picture.camera_hint import CameraHint
 from crowd3d.picture.crops import Crops
@@ -107,6 +108,8 @@ def reconstruct(
                         origin, engine = detector.weights_hash[:16], detector.engine.facts
                         heads = detector.head_detector
                         detector.engine.rest()  # no network looks at the picture any more
+            if doubt := panorama_doubt(source, seen.people, known, settings):
+                known = replace(known, doubts=(*known.doubts, doubt))
             name = Path(image).name
             if reader is None:
                 with _timed(seconds, "lift"):

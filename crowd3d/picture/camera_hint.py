@@ -83,7 +83,10 @@ class CameraHint:
         if camera is None:
             is_flat = projection == "perspective"
             prior = focal_prior(exif, width, height) if exif and is_flat else None
-            return KnownCamera(size_px, None, projection, False, prior, source, doubts)
+            is_assumed = self.projection == AUTO and pano is None
+            return KnownCamera(
+                size_px, None, projection, False, prior, source, doubts, is_assumed
+            )
         is_sure = not camera.is_perspective
         return KnownCamera(size_px, camera, projection, is_sure, source=source, doubts=doubts)
 

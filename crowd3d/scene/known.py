@@ -19,6 +19,7 @@ class KnownCamera:
         focal_prior: focal length in pixels and standard deviation of its logarithm, from the picture's EXIF;
             None if there is none.
         source: how the projection was decided, in words.
+        projection_is_assumed: whether neither the user nor the picture says that it is perspective.
         doubts: what was wrong with what the picture says of its camera, in words.
     """
 
@@ -29,6 +30,7 @@ class KnownCamera:
     focal_prior: tuple[float, float] | None = None
     source: str = "assumed"
     doubts: tuple[str, ...] = ()
+    projection_is_assumed: bool = False
 
     @classmethod
     def of(cls, camera: Camera, source: str = "given") -> KnownCamera:

@@ -23,6 +23,8 @@ _LENSES = np.linspace(-0.14, 0.14, 29)  # k1, radii in half diagonals; stronger 
 _WORLD_PX, _WORLD_SHARE = 0.1, 3e-4  # what edges that count as straight are bent, and share of their length
 _CURVED = 0.02  # spread of the bends of other edges, in their lengths
 _STRAIGHT_PRIOR = 0.5  # share of the edges that are straight in the world
+_ANYTHING = 1e-6  # density of any other bend
+_LEAST_COS = 0.05  # of the angle to an edge's middle; no edge is so long
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def straightness(
     size = np.asarray(image_size, dtype=np.float64)
     center = np.array([size[0] / 2, size[1] / 2 if horizon_px is None else horizon_px])
     unit_px = float(np.hypot(*size) / 2)
-    edges = [edge for edge in map(checked_edge, edges_px) if len(edge) >= MIN_POINTS]
+    edges = [_Edge.of(edge) for edge in map(checked_edge, edges_px) if len(edge) >= MIN_POINTS]
 
     def of_lens(k1: float) -> float:
         def seen(edge: FloatArray) -> FloatArray:
@@ -72,7 +74,7 @@ def straightness(
             # As a perspective camera sees the edge that faces the column of its middle.
             facing = np.array([edge[:, 0].mean(), center[1]])
             rays = panorama.rays(edge, focal_px, facing, panorama.CYLINDRICAL)
-            return np.asarray(rays[:, :2] / np.maximum(rays[:, 2:], 0.05) * focal_px)
+            return np.asarray(rays[:, :2] / np.maximum(rays[:, 2:], _LEAST_COS) * focal_px)
 
         return _log_likelihood(edges, seen)
 
@@ -82,34 +84,51 @@ def straightness(
     return Straightness(cylinders[best] - lens, float(_FOVS_DEG[best]), len(edges))
 
 
-def _log_likelihood(
-    edges: Sequence[FloatArray], seen: Callable[[FloatArray], FloatArray]
-) -> float:
+@dataclass(frozen=True)
+class _Edge:
+    """One edge, and how its bend is measured: how far its middle is from its chord.
+
+    Attributes:
+        points_px: (M, 2); across: (2,) unit vector across the edge.
+        measure: (M,) weights whose sum with offsets across the edge is the bend; sd_px: of that.
+    """
+
+    points_px: FloatArray
+    across: FloatArray
+    measure: FloatArray
+    sd_px: float
+    length_px: float
+
+    @classmethod
+    def of(cls, points_px: FloatArray) -> _Edge:
+        chord = points_px[-1] - points_px[0]
+        length = max(float(np.linalg.norm(chord)), 1.0)
+        along = chord / length
+        across = np.array([-along[1], along[0]])
+        offset = points_px - points_px.mean(axis=0)
+        s = offset @ along / length
+        design = np.stack([np.ones_like(s), s, s**2], axis=1)
+        weight, noise_px = robust_weights(design, offset @ across)
+        inverse = np.linalg.pinv(design.T @ (weight[:, None] * design))
+        independent = max(length / BEND_CORRELATION_PX, 3.0) / len(s)
+        sd_px = noise_px * math.sqrt(float(inverse[2, 2]) / independent)
+        measure = (inverse @ (design.T * weight))[2]
+        return cls(points_px, across, measure / 4, sd_px / 4, length)
+
+    def bend_px(self, seen: Callable[[FloatArray], FloatArray]) -> float:
+        """Of the edge as something shows it, which hardly turns or enlarges it."""
+        return float(self.measure @ (seen(self.points_px) @ self.across))
+
+
+def _log_likelihood(edges: Sequence[_Edge], seen: Callable[[FloatArray], FloatArray]) -> float:
     """Of the bends of all edges as something shows them; most of them are straight, some are not."""
     total = 0.0
     for edge in edges:
-        bend, sd, length = _bend(seen(edge))
-        straight = _gauss(bend, math.hypot(sd, _WORLD_PX, _WORLD_SHARE * length))
-        curved = _gauss(bend, math.hypot(sd, _WORLD_PX, _CURVED * length))
-        total += math.log(_STRAIGHT_PRIOR * straight + (1 - _STRAIGHT_PRIOR) * curved + 1e-300)
+        bend_px, length = edge.bend_px(seen), edge.length_px
+        straight = _gauss(bend_px, math.hypot(edge.sd_px, _WORLD_PX, _WORLD_SHARE * length))
+        curved = _gauss(bend_px, math.hypot(edge.sd_px, _WORLD_PX, _CURVED * length))
+        total += math.log(_STRAIGHT_PRIOR * straight + (1 - _STRAIGHT_PRIOR) * curved + _ANYTHING)
     return total
-
-
-def _bend(points_px: FloatArray) -> tuple[float, float, float]:
-    """How far an edge (M, 2) is from its chord in the middle, the standard deviation of it, its length; pixels."""
-    chord = points_px[-1] - points_px[0]
-    length = max(float(np.linalg.norm(chord)), 1e-6)
-    along = chord / length
-    offset = points_px - points_px.mean(axis=0)
-    s = offset @ along / length
-    away = offset @ np.array([-along[1], along[0]])
-    design = np.stack([np.ones_like(s), s, s**2], axis=1)
-    weight, noise = robust_weights(design, away)
-    normal_matrix = design.T @ (weight[:, None] * design) + 1e-9 * np.eye(3)
-    curve = float(np.linalg.solve(normal_matrix, design.T @ (weight * away))[2])
-    independent = max(length / BEND_CORRELATION_PX, 3.0) / len(s)
-    sd = noise * math.sqrt(float(np.linalg.inv(normal_matrix)[2, 2]) / independent)
-    return curve / 4, sd / 4, length
 
 
 def _gauss(apart: float, sd: float) -> float:
