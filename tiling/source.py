@@ -55,14 +55,17 @@ def open_image(
 
 
 class Picture(Protocol):
-    """Anything that is read like a picture: an `ImageSource`, or another view of one.
+    """Anything that is read like a picture: an `ImageSource`, or another view of one."""
 
-    Attributes:
-        width, height: in pixels.
-    """
+    @property
+    def width(self) -> int:
+        """Columns."""
+        ...
 
-    width: int
-    height: int
+    @property
+    def height(self) -> int:
+        """Rows."""
+        ...
 
     @property
     def identity(self) -> str:

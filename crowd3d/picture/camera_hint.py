@@ -84,9 +84,7 @@ class CameraHint:
             is_flat = projection == "perspective"
             prior = focal_prior(exif, width, height) if exif and is_flat else None
             is_assumed = self.projection == AUTO and pano is None
-            return KnownCamera(
-                size_px, None, projection, False, prior, source, doubts, is_assumed
-            )
+            return KnownCamera(size_px, None, projection, False, prior, source, doubts, is_assumed)
         is_sure = not camera.is_perspective
         return KnownCamera(size_px, camera, projection, is_sure, source=source, doubts=doubts)
 

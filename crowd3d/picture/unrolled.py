@@ -1,9 +1,9 @@
 """Pictures in which people do not stand upright, as panoramas in which they do.
 
 A fisheye, or a camera that looks down steeply, shows people around the point below it, their heads outward.
-`Unrolled` is the same view as a Mercator panorama whose axis is the vertical. There everybody is upright, and as
-slender as in the picture, so that whatever finds people in panoramas finds these. What was found there goes back
-into the picture.
+`Unrolled` is the same view as a Mercator panorama whose axis is the vertical. There everybody is upright, and
+as slender as in the picture, so that whatever finds people in panoramas finds these. What was found there goes
+back into the picture.
 """
 
 from __future__ import annotations
@@ -31,10 +31,14 @@ from tiling import Picture
 FloatArray = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.uint8]
 
-_LOWEST_RAD = math.radians(84.0)  # below the horizon; who stands nearer to straight below is not seen
+_LOWEST_RAD = math.radians(
+    84.0
+)  # below the horizon; who stands nearer to straight below is not seen
 _HIGHEST_RAD = math.radians(45.0)  # above it
 _SAMPLES = 65  # along each side of a grid over the picture
-_SEAM_RAD = math.radians(10.0)  # a wider gap between bearings is no seam: the picture does not go all around
+_SEAM_RAD = math.radians(
+    10.0
+)  # a wider gap between bearings is no seam: the picture does not go all around
 _LEAN = math.tan(math.radians(60.0))  # of people in the picture, from which they lie
 _LYING_SHARE = 0.15  # of the ground in view, where they do
 _LEAST_COS = 1e-3
@@ -80,7 +84,7 @@ class Unrolled:
         return self.panorama.project(self.camera.rays(points_px) @ self.R_level_cam.T)
 
     def people_in_picture(self, people: Detections) -> Detections:
-        """People, or detections, of the panorama where they are in the picture; those it cannot show are left out."""
+        """People, or detections, of the panorama where they are in the picture; but those it cannot show."""
         left, top, right, bottom = people.box_px.T
         u, v = (left + right) / 2, (top + bottom) / 2
         sides = np.stack([left, v, u, top, right, v, u, bottom], axis=-1).reshape(-1, 4, 2)
@@ -95,15 +99,13 @@ class Unrolled:
         )
         if isinstance(moved, PeopleSeen):
             moved.looks_px = self._keypoints(moved.looks_px)
-        return moved.filter(np.isfinite(sides).all(axis=(1, 2)))
+        return moved.filter(np.asarray(np.isfinite(sides).all(axis=(1, 2))))
 
     def _keypoints(self, keypoints_px: FloatArray) -> FloatArray:
         """(..., 17, 3) with pixels in the picture; what it cannot show has score 0."""
         places = self.to_picture(keypoints_px[..., :2])
         seen = np.isfinite(places).all(axis=-1, keepdims=True)
-        return np.concatenate([places, keypoints_px[..., 2:]], axis=-1) * 1.0 if seen.all() else (
-            np.where(seen, np.concatenate([np.nan_to_num(places), keypoints_px[..., 2:]], axis=-1), 0.0)
-        )
+        return np.where(seen, np.concatenate([places, keypoints_px[..., 2:]], axis=-1), 0.0)
 
     def fitted_in_picture(self, fitted: Fitted) -> Fitted:
         """Camera and ground of the panorama, in the frame of the picture's camera."""
@@ -180,7 +182,7 @@ def lies_in_picture(camera: Camera, plane: Plane) -> bool:
 
 
 def _extent_rad(camera: Camera, R_level_cam: FloatArray) -> tuple[float, float, float, float]:
-    """Bearings of the left and right border of what is seen, and how far it goes below and above the horizon."""
+    """Bearings of the left and right border of what is seen; how far it goes below and above the horizon."""
     u, v = (np.linspace(0, side, _SAMPLES) for side in (camera.width, camera.height))
     rays = camera.rays(np.stack(np.meshgrid(u, v), axis=-1)).reshape(-1, 3) @ R_level_cam.T
     fall = np.arctan2(rays[:, 1], np.hypot(rays[:, 0], rays[:, 2]))

@@ -13,12 +13,10 @@ from crowd3d.ground.fit import Evidence, fit_again, fit_camera
 from crowd3d.pipeline.find import Seen
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.known import KnownCamera
-from tiling import ImageSource
+from tiling import Picture
 
 
-def people_of_poses(
-    found: Detections, source: ImageSource, known: KnownCamera, config: Config
-) -> Seen:
+def people_of_poses(found: Detections, source: Picture, known: KnownCamera, config: Config) -> Seen:
     """Fit camera and ground to the given people. All of them are kept, because the user chose them.
 
     Args:
@@ -40,7 +38,7 @@ def people_of_poses(
     return Seen(people, fitted, 0, len(people), 1, evidence=evidence)
 
 
-def _check_place(found: Detections, source: ImageSource) -> None:
+def _check_place(found: Detections, source: Picture) -> None:
     middle = found.middle_px
     size = np.array([source.width, source.height])
     outside = ((middle < 0) | (middle > size)).any(axis=1)

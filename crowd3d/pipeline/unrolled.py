@@ -1,4 +1,4 @@
-"""Find the people of pictures in which they do not stand upright: of fisheyes, and of cameras that look steeply down.
+"""Find the people of pictures in which they do not stand upright: of fisheyes, and of views steeply down.
 
 Such a picture is unrolled into a panorama around the vertical (`crowd3d.picture.unrolled`), people are found in
 that, and what was found goes back into the picture.
@@ -27,7 +27,7 @@ from optim.ground.report import MIN_EXPLAINED
 
 FloatArray = npt.NDArray[np.float64]
 
-# How far a fisheye is taken to look down before anybody is found: from a corner of a room, a ceiling, level.
+# How far a fisheye is taken to look down before anybody is found: from a corner, from a ceiling, not at all.
 _PITCHES_DEG = (45.0, 90.0, 0.0)
 _ROUNDS = 3  # of unrolling about a better vertical
 _SCOUTS = 40  # tiles of a first look
@@ -41,27 +41,30 @@ def find_everybody(
     config: Config,
     fixed: Fitted | None = None,
 ) -> Seen:
-    """`find_people`, for pictures in which people stand in any direction, too; arguments and errors as there."""
-    if known.camera is not None and not known.camera.is_perspective and not known.camera.is_panorama:
+    """`find_people` for pictures in which people stand in any direction; arguments and errors as there."""
+    if known.camera is not None and known.camera.is_fisheye:
         up = _vertical(reading, detector, known.camera, config) if fixed is None else fixed.normal
         return _found_unrolled(reading, detector, Unrolled.of(known.camera, up), config, fixed)
     seen = find_people(reading, detector, known, config, fixed)
-    fitted = seen.fitted
-    if fitted is None or not lies_in_picture(fitted.camera, fitted.planes[0]):
+    if seen.fitted is None or not lies_in_picture(seen.fitted.camera, seen.fitted.planes[0]):
         return seen
-    around = Unrolled.of(replace(fitted.camera, distortion=(0.0, 0.0)), fitted.normal)
+    camera = seen.fitted.camera
+    if fixed is None and not known.center_is_known:
+        # Those who happened to be upright are too few, and too near to each other, to tell it.
+        camera = replace(camera, center_px=(camera.width / 2, camera.height / 2))
+    around = Unrolled.of(camera, seen.fitted.normal)
     upright = _found_unrolled(reading, detector, around, config, fixed)
     if len(upright.people) < len(seen.people):
         return seen
     if fixed is None and known.camera is None:
-        again = fit_camera(upright.people.filter(upright.people.found_whole), known, config, seen.evidence)
-        upright = replace(upright, fitted=again or upright.fitted)
+        told = upright.people.filter(upright.people.found_whole)
+        upright = replace(
+            upright, fitted=fit_camera(told, known, config, seen.evidence) or upright.fitted
+        )
     return upright
 
 
-def _vertical(
-    reading: Reading, detector: Detector, camera: Camera, config: Config
-) -> FloatArray:
+def _vertical(reading: Reading, detector: Detector, camera: Camera, config: Config) -> FloatArray:
     """(3,) the direction up in the frame of a fisheye, as the people tell who are found at a first look.
 
     About a wrong vertical only some are found, those who happen to be upright. They tell a better one.
@@ -103,7 +106,9 @@ def _found_unrolled(
 ) -> Seen:
     """`find_people` in the panorama, and back in the picture."""
     ground = None if fixed is None else around.fitted_in_panorama(fixed)
-    one_level = config.replace(max_planes=1)  # the borders of levels do not go back into the picture
+    one_level = config.replace(
+        max_planes=1
+    )  # the borders of levels do not go back into the picture
     known = KnownCamera.of(around.panorama)
     seen = find_people(_unrolled(reading, around), detector, known, one_level, ground)
     return replace(

@@ -1,4 +1,4 @@
-"""`Camera`: the one camera of a scene, perspective, panorama or fisheye. Most other code works on its rays only."""
+"""`Camera`: the one camera of a scene, of any projection. Most other code works on its rays only."""
 
 from __future__ import annotations
 
@@ -99,6 +99,11 @@ class Camera:
         return self.projection == "perspective"
 
     @property
+    def is_fisheye(self) -> bool:
+        """Whether the distance from the principal point tells the angle to the optical axis."""
+        return self.projection in fisheye.KINDS
+
+    @property
     def turn_px(self) -> float | None:
         """Number of columns of a whole turn, if the picture shows one and its left and right border meet."""
         turn = 2 * math.pi * self.focal_px
@@ -109,7 +114,7 @@ class Camera:
         """Horizontal field of view in radians."""
         if self.is_panorama:
             return self.width / self.focal_px
-        if not self.is_perspective:
+        if self.is_fisheye:
             return 2 * float(fisheye.theta_rad(self.width / 2 / self.focal_px, self.projection))
         return 2 * math.atan2(self.width / 2, self.focal_px)
 
@@ -135,7 +140,7 @@ class Camera:
             turn = 2 * math.pi * self.focal_px
             pixels[..., 0] -= turn * np.floor((pixels[..., 0] - self.width / 2) / turn + 0.5)
             return pixels
-        if not self.is_perspective:
+        if self.is_fisheye:
             return fisheye.project(points_m, self.focal_px, self.center_px, self.projection)
         return projection.project(points_m, self.focal_px, self.center_px, self.distortion)
 
@@ -143,7 +148,7 @@ class Camera:
         """(..., 2) pixels -> (..., 3) unit vectors in the camera frame, the inverse of `project`."""
         if self.is_panorama:
             return panorama.rays(points_px, self.focal_px, self.center_px, self.projection)
-        if not self.is_perspective:
+        if self.is_fisheye:
             return fisheye.rays(points_px, self.focal_px, self.center_px, self.projection)
         return projection.rays(points_px, self.focal_px, self.center_px, self.distortion)
 

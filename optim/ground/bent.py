@@ -1,8 +1,8 @@
-"""Is a picture a panorama that does not say so? Straight edges tell: a lens bends those that stand as much as those
-that lie, a panorama only those that lie.
+"""Is a picture a panorama that does not say so? Straight edges tell.
 
-Every edge is looked at through each of some lenses and cylinders. Through the right one the straight edges of the
-world are straight; the others, arcs and kerbs, are curved through all of them and decide nothing.
+A lens bends edges that stand as much as those that lie, a panorama only those that lie. Every edge is looked at
+through each of some lenses and cylinders. Through the right one the straight edges of the world are straight;
+the others, arcs and kerbs, are curved through all of them and decide nothing.
 """
 
 from __future__ import annotations
@@ -19,8 +19,13 @@ from optim.projection import FloatArray
 
 # Fields of view of the cylinders; narrower ones bend edges no more than a lens may.
 _FOVS_DEG = np.arange(50.0, 361.0, 10.0)
-_LENSES = np.linspace(-0.14, 0.14, 29)  # k1, radii in half diagonals; stronger ones fold the picture
-_WORLD_PX, _WORLD_SHARE = 0.1, 3e-4  # what edges that count as straight are bent, and share of their length
+_LENSES = np.linspace(
+    -0.14, 0.14, 29
+)  # k1, radii in half diagonals; stronger ones fold the picture
+_WORLD_PX, _WORLD_SHARE = (
+    0.1,
+    3e-4,
+)  # what edges that count as straight are bent, and share of their length
 _CURVED = 0.02  # spread of the bends of other edges, in their lengths
 _STRAIGHT_PRIOR = 0.5  # share of the edges that are straight in the world
 _ANYTHING = 1e-6  # density of any other bend

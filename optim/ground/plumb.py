@@ -22,7 +22,9 @@ _PRIOR_SD = 0.03
 _WORLD_SD = 0.01  # what kerbs and walls that count as straight are bent, in the same unit
 _CURVED_SD = 0.3  # and what curved edges would vote for
 _ANYTHING = 1e-6  # density of votes beyond, as those of arcs
-BEND_CORRELATION_PX = 8.0  # errors of an edge's points are shared by neighbours at about this distance
+BEND_CORRELATION_PX = (
+    8.0  # errors of an edge's points are shared by neighbours at about this distance
+)
 MIN_POINTS = 16
 _PROBE = 0.02
 _GRID = np.linspace(-0.25, 0.25, 2001)

@@ -133,7 +133,7 @@ def test_hints():
         CameraHint(fov_deg=180.0).resolve(100, 50)
     with pytest.raises(CameraError, match="not supported; use one of auto"):
         CameraHint(projection="pinhole").resolve(100, 50)
-    with pytest.raises(CameraError, match="give it with --fov .* --focal-px or --camera"):
+    with pytest.raises(CameraError, match=r"give it with --fov .* --focal-px or --camera"):
         CameraHint(projection="fisheye").resolve(100, 50)
 
 
@@ -190,7 +190,10 @@ def gpano(prefix: str = "GPano", uri: str = "http://ns.google.com/photos/1.0/pan
 def test_a_projection_alone_is_a_whole_sphere_or_says_what_is_missing():
     alone = gpano(ProjectionType="equirectangular")
     known = CameraHint().resolve(4000, 2000, alone)
-    assert known.camera.turn_px == pytest.approx(4000) and known.camera.center_px == (2000.0, 1000.0)
+    assert known.camera.turn_px == pytest.approx(4000) and known.camera.center_px == (
+        2000.0,
+        1000.0,
+    )
     with pytest.raises(CameraError, match=r"FullPanoWidthPixels.*3000 x 1000 px.*--fov"):
         CameraHint().resolve(3000, 1000, alone)
     # Of a cylinder any part may be shown; people tell which.
@@ -228,7 +231,12 @@ def test_a_crop_that_is_larger_than_the_sphere_keeps_its_horizon():
     assert camera.turn_px == pytest.approx(4100) and camera.center_px == (2050.0, 1020.0)
 
 
-SIZES = ("FullPanoWidthPixels", "FullPanoHeightPixels", "CroppedAreaImageWidthPixels", "CroppedAreaTopPixels")
+SIZES = (
+    "FullPanoWidthPixels",
+    "FullPanoHeightPixels",
+    "CroppedAreaImageWidthPixels",
+    "CroppedAreaTopPixels",
+)
 
 
 @pytest.mark.parametrize("value", ["1e9", "1e300", "-1e300", "inf", "nan", "", "wide", "0x10"])
@@ -239,7 +247,10 @@ def test_impossible_sizes_are_ignored_with_a_word(name, value):
     known = CameraHint().resolve(4000, 2000, packet)
     assert known.camera == Camera.from_fov(4000, 2000, 360, "equirectangular")
     assert name in known.doubts[0] and "ignored" in known.doubts[0]
-    assert CameraHint().resolve(4000, 2000, gpano(ProjectionType="equirectangular", **right)).doubts == ()
+    assert (
+        CameraHint().resolve(4000, 2000, gpano(ProjectionType="equirectangular", **right)).doubts
+        == ()
+    )
 
 
 @given(

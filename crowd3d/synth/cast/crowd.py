@@ -161,7 +161,7 @@ class _Reach(NamedTuple):
         return cls(world.view, near, far, preset.depth_power, width * share)
 
     def anywhere(self, rng: Rng) -> tuple[float, float]:
-        """A place: its distance follows the power law, its bearing is even; evenly all around if that is seen."""
+        """A place: its distance follows the power law, its bearing is even; or evenly all around."""
         if self.view.sees_around:
             distance = math.sqrt(rng.uniform(self.near_m**2, self.far_m**2))
             bearing = rng.uniform(-math.pi, math.pi)
