@@ -46,7 +46,9 @@ def test_people_stand_upright_wherever_they_are(camera: Camera, up: np.ndarray):
     away = np.linalg.norm(foot_m + 5.0 * up, axis=1)
     foot_m = foot_m[(away > 1.0) & (away < 60.0)]
     assert len(foot_m) > 100
-    foot, head = (around.panorama.project(p @ around.R_level_cam.T) for p in (foot_m, foot_m + 1.7 * up))
+    foot, head = (
+        around.panorama.project(p @ around.R_level_cam.T) for p in (foot_m, foot_m + 1.7 * up)
+    )
     np.testing.assert_allclose(foot[:, 0], head[:, 0], atol=1e-6)
     assert (head[:, 1] < foot[:, 1]).all()
     assert (foot >= -1).all() and (foot <= (around.panorama.width + 1, np.inf)).all()
@@ -86,7 +88,9 @@ def test_every_pixel_of_the_panorama_shows_its_ray(sky: Path, scale: float):
         pixels = unrolled.read(0, 0, width, height, size)
         beyond = unrolled.read(-50, -50, 40, 40)
         assert unrolled.identity != source.identity
-        assert unrolled.identity != UnrolledPicture(source, Unrolled.of(FISHEYE, up_of(60))).identity
+        assert (
+            unrolled.identity != UnrolledPicture(source, Unrolled.of(FISHEYE, up_of(60))).identity
+        )
     assert (beyond == 114).all()
     u, v = ((np.arange(n) + 0.5) / scale for n in size)
     places = np.stack(np.meshgrid(u, v), axis=-1)

@@ -31,7 +31,10 @@ def _around(camera: Camera, plane: Plane, n: int, away_m: tuple[float, float]) -
     out = np.cos(bearing)[:, None] * one + np.sin(bearing)[:, None] * other
     aside = np.cross(out, plane.normal)
     tall = rng.normal(1.7, 0.06, n)[:, None, None]
-    shape = np.nan_to_num(HEIGHT_FRACTION, nan=0.94)[:, None] * plane.normal + SIDES[:, None] * aside[:, None]
+    shape = (
+        np.nan_to_num(HEIGHT_FRACTION, nan=0.94)[:, None] * plane.normal
+        + SIDES[:, None] * aside[:, None]
+    )
     joints = (away[:, None] * out - plane.offset_m * plane.normal)[:, None] + tall * shape
     pixels = camera.project(joints)
     inside = ((pixels > 0) & (pixels < (camera.width, camera.height))).all(axis=(1, 2))

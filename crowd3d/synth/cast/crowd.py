@@ -136,7 +136,8 @@ class _Reach(NamedTuple):
         if preset.density is None:
             return cls(world.view, world.near_m, world.reach_m, preset.depth_power)
         if world.view.sees_around:
-            radius = math.sqrt(count / float(rng.uniform(*preset.density)) / math.pi)
+            area_m2 = count / float(rng.uniform(*preset.density))
+            radius = math.sqrt(world.near_m**2 + area_m2 / math.pi)
             return cls(world.view, world.near_m, min(radius, world.reach_m), preset.depth_power)
         camera, height = world.view.camera, world.view.height_m
         near = world.near_m
