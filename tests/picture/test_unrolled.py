@@ -1,4 +1,4 @@
-"""Fisheyes and steep views are unrolled so that everybody stands, and what is found goes back into the picture."""
+"""Fisheyes and steep views are unrolled so that everybody stands; what is found goes back into the picture."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Everybody is found around the point below a fisheye, whose direction nobody tells, and below a steep camera."""
+"""Everybody is found around the point below a fisheye that looks anywhere, and below a steep camera."""
 
 from collections.abc import Iterator, Sequence
 
@@ -21,7 +21,7 @@ UPRIGHT = np.cos(np.radians(35))  # nobody who leans more is found
 
 
 def _around(camera: Camera, plane: Plane, n: int, away_m: tuple[float, float]) -> np.ndarray:
-    """(N, 17, 3) joints of people on all sides of the point below a camera, in its frame, all in the picture."""
+    """(N, 17, 3) joints of people around the point below a camera, in its frame, all in the picture."""
     rng = np.random.default_rng(3)
     one = np.cross(plane.normal, [1.0, 0.0, 0.0])
     one /= np.linalg.norm(one)
