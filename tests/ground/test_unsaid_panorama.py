@@ -40,7 +40,7 @@ def street(camera: Camera) -> np.ndarray:
     return picture
 
 
-def people(camera: Camera, pitch_deg: float, n: int = 40) -> Detections:
+def people(camera: Camera, pitch_deg: float, n: int = 60) -> Detections:
     """People on the ground 4 m below a camera that looks down by an angle."""
     rng = np.random.default_rng(5)
     normal = normal_from_pitch_roll(np.radians(pitch_deg), 0.0)
