@@ -112,7 +112,7 @@ def test_a_fisheye_that_looks_anywhere(run, kind: str, pitch_deg: float):
     assert _share(eyes, seen.people) > 0.9
     assert seen.fitted is not None and seen.fitted.camera == camera
     assert np.degrees(np.arccos(min(1.0, seen.fitted.normal @ plane.normal))) < 0.7
-    assert seen.fitted.planes[0].offset_m == pytest.approx(4.0, rel=0.03)
+    assert seen.fitted.planes[0].offset_m == pytest.approx(4.0, rel=0.05)
 
 
 def test_a_known_ground_stays_as_it_is(run):
@@ -134,5 +134,5 @@ def test_below_a_steep_camera_nobody_has_to_stand_upright_in_the_picture(run):
     assert len(eyes.people) < 0.6 * len(eyes.joints)  # as many a flat look can find
     seen = run(eyes, KnownCamera((SIZE, SIZE), camera))
     assert _share(eyes, seen.people) > 0.9
-    assert seen.fitted.planes[0].offset_m == pytest.approx(12.0, rel=0.03)
+    assert seen.fitted.planes[0].offset_m == pytest.approx(12.0, rel=0.05)
     assert np.degrees(np.arccos(min(1.0, seen.fitted.normal @ plane.normal))) < 0.7
