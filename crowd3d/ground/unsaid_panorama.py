@@ -38,9 +38,8 @@ def panorama_doubt(
         return None
     width, height = known.size_px
     told = _told_by_people(people, known, config)
-    edges = optim.straightness(
-        long_edges(source, people.box_px), known.size_px, horizon_px=told.horizon_px
-    )
+    found = long_edges(source, people.box_px) if config.straight_edges else []
+    edges = optim.straightness(found, known.size_px, horizon_px=told.horizon_px)
     log_odds = edges.log_odds + told.log_odds
     is_wide = width > _WIDE * height
     if log_odds > _CLEAR and (is_wide or edges.log_odds > _EDGES_AGREE):

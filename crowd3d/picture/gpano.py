@@ -17,9 +17,7 @@ _BINDING = re.compile(
 _USUAL_PREFIX = b"GPano"
 _MOST_PREFIXES = 8
 _LARGEST_PX = 1e7  # no picture is larger
-_LARGEST_CROP = (
-    1.5  # in full widths; a crop that is a little wider than a turn shows some of it twice
-)
+_LARGEST_CROP = 1.5  # in full widths; one that is a little wider than a turn shows some of it twice
 # How far rows may be from the horizon: a crop may go beyond the poles, and a cylinder never reaches them.
 _FARTHEST_RAD, _FARTHEST_TANGENT = math.radians(135.0), math.tan(math.radians(86.0))
 _ASK = "give --projection and --fov"

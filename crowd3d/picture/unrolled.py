@@ -31,14 +31,13 @@ from tiling import Picture
 FloatArray = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.uint8]
 
-_LOWEST_RAD = math.radians(
-    84.0
-)  # below the horizon; who stands nearer to straight below is not seen
-_HIGHEST_RAD = math.radians(45.0)  # above it
+# How far a panorama goes below and above the horizon. Who stands nearer to straight below is not seen.
+_LOWEST_RAD, _HIGHEST_RAD = math.radians(84.0), math.radians(45.0)
 _SAMPLES = 65  # along each side of a grid over the picture
 _SEAM_RAD = math.radians(
     10.0
-)  # a wider gap between bearings is no seam: the picture does not go all around
+)  # a picture with a wider gap between its bearings does not go all around
+_SAME_RAY = math.cos(math.radians(0.5))
 _LEAN = math.tan(math.radians(60.0))  # of people in the picture, from which they lie
 _LYING_SHARE = 0.15  # of the ground in view, where they do
 _LEAST_COS = 1e-3
@@ -77,7 +76,13 @@ class Unrolled:
 
     def to_picture(self, points_px: FloatArray) -> FloatArray:
         """(..., 2) pixels of the panorama -> pixels of the picture; NaN for what its camera cannot see."""
-        return self.camera.project(self.panorama.rays(points_px) @ self.R_level_cam)
+        rays = self.panorama.rays(points_px) @ self.R_level_cam
+        places = self.camera.project(rays)
+        if any(self.camera.distortion):
+            # Beyond its border a lens model may fold back into the picture.
+            is_there = np.sum(self.camera.rays(places) * rays, axis=-1) > _SAME_RAY
+            places = np.where(is_there[..., None], places, np.nan)
+        return places
 
     def to_panorama(self, points_px: FloatArray) -> FloatArray:
         """(..., 2) pixels of the picture -> pixels of the panorama."""

@@ -1,8 +1,8 @@
 """Windows: the pixels of a tile that a network is shown, and the way back to picture pixels.
 
-From a perspective picture, a tile is cut as it is (`Flat`). From a panorama, a tile is shown as a virtual
-perspective camera would see it (`Upright`). That camera looks along the tile's central ray, has no roll against
-gravity and has the tile's scale. So the network never sees the bending of a panorama.
+From a perspective picture, a tile is cut as it is (`Flat`). From a panorama or a fisheye, a tile is shown as a
+virtual perspective camera would see it (`Upright`). That camera looks along the tile's central ray, has no roll
+against gravity and has the tile's scale. So the network never sees the bending of such a picture.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tiling import Picture, Tile
 FloatArray = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.uint8]
 
+_PLUMB = 1e-6  # sine of the angle to the vertical
 _MARGIN_PX = 2.0  # read around a region, so that interpolation has its neighbours
 
 
@@ -52,10 +53,10 @@ class Flat:
 
 @dataclass(frozen=True)
 class Upright:
-    """Windows of a panorama.
+    """Windows of a panorama, or of a fisheye picture.
 
     Attributes:
-        camera: camera of the panorama; up: (3,) unit vector against gravity, camera frame.
+        camera: of the picture; up: (3,) unit vector against gravity, camera frame.
     """
 
     camera: Camera
@@ -104,6 +105,8 @@ class Upright:
         center = np.array([tile.x + tile.side_w / 2, tile.y + tile.side_h / 2])
         forward = self.camera.rays(center)
         right = np.cross(forward, self.up)
+        if np.linalg.norm(right) < _PLUMB:  # straight up or down every direction is as good
+            right = np.array([1.0, 0.0, 0.0]) - forward[0] * forward
         right /= max(float(np.linalg.norm(right)), 1e-9)
         down = np.cross(forward, right)
         # The angle of one picture pixel, measured up and down at the centre.
