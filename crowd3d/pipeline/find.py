@@ -40,6 +40,7 @@ class Seen:
         evidence: what else the camera was fitted to.
         others: people who are clearly seen, but do not agree with camera and ground.
         looked: what of the picture was looked at; None if nobody was searched.
+        is_unrolled: whether people were found in a panorama into which the picture was unrolled.
     """
 
     people: Detections
@@ -51,6 +52,7 @@ class Seen:
     evidence: Evidence = NOTHING_ELSE
     others: Detections = field(default_factory=Detections.empty)
     looked: Looked | None = None
+    is_unrolled: bool = False
 
     @property
     def was_fitted(self) -> bool:

@@ -113,6 +113,7 @@ def _found_unrolled(
     seen = find_people(_unrolled(reading, around), detector, known, one_level, ground)
     return replace(
         seen,
+        is_unrolled=True,
         people=around.people_in_picture(seen.people),
         others=around.people_in_picture(seen.others),
         fitted=None if seen.fitted is None else around.fitted_in_picture(seen.fitted),
