@@ -134,5 +134,6 @@ def test_below_a_steep_camera_nobody_has_to_stand_upright_in_the_picture(run):
     assert len(eyes.people) < 0.6 * len(eyes.joints)  # as many a flat look can find
     seen = run(eyes, KnownCamera((SIZE, SIZE), camera))
     assert _share(eyes, seen.people) > 0.9
-    assert seen.fitted.planes[0].offset_m == pytest.approx(12.0, rel=0.05)
+    # These eyes do not lengthen people as the network does.
+    assert seen.fitted.planes[0].offset_m == pytest.approx(12.0, rel=0.08)
     assert np.degrees(np.arccos(min(1.0, seen.fitted.normal @ plane.normal))) < 0.7
