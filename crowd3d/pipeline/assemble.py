@@ -65,6 +65,8 @@ def to_scene(
     if seen.is_unrolled and seen.was_fitted:
         fitted = scaled_by_bodies(people, fitted, config)
         people = lift_people(seen.people, fitted, body, lifter, config, crops, depths)
+        if known.camera is None:
+            warnings.append(_from_above(fitted))
     stands = np.isin(np.arange(len(seen.people)), people.id)
     groups = {_OTHERS: seen.others, _NO_GROUND: seen.people.filter(~stands)}
     if config.refine_crops != "none" and crops is not None:
@@ -205,6 +207,14 @@ def _diagnostics(seen: Seen, fitted: Fitted | None, warnings: Sequence[str]) -> 
         ),
         "versions": {"crowd3d": __version__, "torch": torch.__version__, "numpy": np.__version__},
     }
+
+
+def _from_above(fitted: Fitted) -> str:
+    return (
+        "the camera looks steeply down, and people seen from above hardly tell its field of view "
+        f"({math.degrees(fitted.camera.fov_rad):.0f} degrees fit best); give --fov or --focal-px, or distances "
+        "are rough"
+    )
 
 
 def doubts(fitted: Fitted, n_people: int, known: KnownCamera) -> list[str]:
