@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import tiling
@@ -16,13 +16,13 @@ from crowd3d import config as configs
 from crowd3d.config import Config
 from crowd3d.data.poses.reading import poses_of_picture
 from crowd3d.files.atomic import refused
+from crowd3d.ground.unsaid_panorama import panorama_doubt
 from crowd3d.models.ray_engine import spread_over
 from crowd3d.picture.camera_hint import CameraHint
 from crowd3d.picture.crops import Crops
 from crowd3d.picture.opening import opened, pixel_doubts
 from crowd3d.picture.reading import Reading
 from crowd3d.pipeline.assemble import BODY, LEVEL, read_scene, to_scene
-from crowd3d.pipeline.find import find_people
 from crowd3d.pipeline.given_poses import people_of_poses
 from crowd3d.pipeline.networks import (
     build_detector,
@@ -32,6 +32,7 @@ from crowd3d.pipeline.networks import (
     choose_device,
 )
 from crowd3d.pipeline.run_key import run_of
+from crowd3d.pipeline.unrolled import find_everybody
 from crowd3d.progress import Progress, Reporter
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.known import KnownCamera
@@ -104,10 +105,12 @@ def reconstruct(
                 else:
                     with spread_over(ray) as spread:
                         detector = build_detector(chosen.detector, device, settings, spread)
-                        seen = find_people(reading, detector, known, settings)
+                        seen = find_everybody(reading, detector, known, settings)
                         origin, engine = detector.weights_hash[:16], detector.engine.facts
                         heads = detector.head_detector
                         detector.engine.rest()  # no network looks at the picture any more
+            if doubt := panorama_doubt(source, seen.people, known, settings):
+                known = replace(known, notes=(*known.notes, doubt))
             name = Path(image).name
             if reader is None:
                 with _timed(seconds, "lift"):

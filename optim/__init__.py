@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from optim import anthropometry as anthropometry
     from optim import errors as errors
+    from optim import fisheye as fisheye
     from optim import geometry as geometry
     from optim import panorama as panorama
     from optim import projection as projection
     from optim import rotation as rotation
     from optim.errors import BadInput, FitFailed, NotEnoughPeople, OptimError
+    from optim.ground.bent import Straightness, straightness
     from optim.ground.ground_camera import GroundCameraFit, fit_ground_camera
     from optim.ground.panorama_fit import fit_panorama
     from optim.ground.plumb import Lens, lens_from_edges
@@ -33,15 +35,17 @@ _HOMES = {
     "Placement": "optim.place.placement",
     "RefineNoise": "optim.refine.scene",
     "RefinedScene": "optim.refine.scene",
+    "Straightness": "optim.ground.bent",
     "fit_ground_camera": "optim.ground.ground_camera",
     "fit_panorama": "optim.ground.panorama_fit",
     "fit_with_free_center": "optim.ground.principal_point",
     "lens_from_edges": "optim.ground.plumb",
     "place_people": "optim.place.placement",
     "refine_scene": "optim.refine.scene",
+    "straightness": "optim.ground.bent",
 }
 # What `import optim` alone gives as `optim.NAME`.
-_MODULES = ("anthropometry", "errors", "geometry", "panorama", "projection", "rotation")
+_MODULES = ("anthropometry", "errors", "fisheye", "geometry", "panorama", "projection", "rotation")
 __all__ = [
     "BadInput",
     "FitFailed",
@@ -52,12 +56,14 @@ __all__ = [
     "Placement",
     "RefineNoise",
     "RefinedScene",
+    "Straightness",
     "fit_ground_camera",
     "fit_panorama",
     "fit_with_free_center",
     "lens_from_edges",
     "place_people",
     "refine_scene",
+    "straightness",
 ]
 
 if not TYPE_CHECKING:  # a type checker shall still tell misspelt names

@@ -1,11 +1,8 @@
-"""How real lenses bend a picture, and back: the models of OpenCV, in focal lengths from the principal point.
+"""How real lenses bend a perspective picture, and back, in focal lengths from the principal point.
 
-`brown`: radial, tangential and thin-prism terms on the tangents x / z, y / z (Brown 1966; OpenCV's calib3d
-documentation has the formulas), coefficients in OpenCV's order: k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4;
-those left out at the end are 0.
-
-`fisheye`: a polynomial of the angle from the axis (Kannala & Brandt 2006), k1, k2, k3, k4. It sees beyond 90
-degrees.
+Radial, tangential and thin-prism terms on the tangents x / z, y / z (Brown 1966; OpenCV's calib3d documentation
+has the formulas), coefficients in OpenCV's order: k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4; those left
+out at the end are 0. Fisheyes have a module of their own, `optim.fisheye`.
 
 A polynomial that was fitted to part of a picture may fold back outside it. From the radius where it is nearly
 flat on, it is continued as a straight line. So both directions are defined everywhere, and inverse to each
@@ -23,9 +20,7 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
-BROWN, FISHEYE = "brown", "fisheye"
-LENSES = (BROWN, FISHEYE)
-COUNTS = {BROWN: (2, 4, 5, 8, 12), FISHEYE: (4,)}  # of coefficients
+COUNTS = (2, 4, 5, 8, 12)  # of coefficients
 NONE = (0.0, 0.0)  # a lens that does not bend
 
 MIN_DEPTH = 1e-9  # points nearer the principal plane than this have no pixel
@@ -39,77 +34,49 @@ _TINY = 1e-12
 _POWERS = (2, 4, 1, 1, 6, 2, 4, 6, 1, 3, 1, 3)
 
 
-def is_ideal(coefficients: tuple[float, ...], lens: str = BROWN) -> bool:
-    """Whether a lens maps straight edges to straight edges."""
-    return lens == BROWN and not any(coefficients)
-
-
-def for_focal(
-    coefficients: tuple[float, ...], ratio: float, lens: str = BROWN
-) -> tuple[float, ...]:
-    """Coefficients that bend the same pixels alike after the focal length grew by `ratio`.
-
-    For a fisheye there are none; its coefficients stay.
-    """
-    if lens == FISHEYE:
-        return coefficients
+def for_focal(coefficients: tuple[float, ...], ratio: float) -> tuple[float, ...]:
+    """Coefficients that bend the same pixels alike after the focal length grew by `ratio`."""
     return tuple(c * ratio**power for c, power in zip(coefficients, _POWERS, strict=False))
 
 
-def to_picture(
-    points: FloatArray, coefficients: tuple[float, ...], lens: str = BROWN
-) -> FloatArray:
+def to_picture(points: FloatArray, coefficients: tuple[float, ...]) -> FloatArray:
     """Where points of the camera frame are seen.
 
     Args:
         points: (..., 3), any unit of length.
 
     Returns:
-        (..., 2) focal lengths from the principal point; NaN for points that the lens cannot see.
+        (..., 2) focal lengths from the principal point; NaN for points that are not in front of the camera.
     """
-    if lens == FISHEYE:
-        across = np.linalg.norm(points[..., :2], axis=-1, keepdims=True)
-        angle = np.arctan2(across, points[..., 2:])
-        curve = _curve(coefficients, lens)
-        # On the axis the direction does not matter; a point at the camera itself has none.
-        seen = points[..., :2] / np.maximum(across, _TINY) * curve.seen(angle)
-        at_camera = np.linalg.norm(points, axis=-1, keepdims=True) < _TINY
-        return np.asarray(np.where(at_camera, np.nan, seen))
     depth = np.where(points[..., 2:] > MIN_DEPTH, points[..., 2:], np.nan)
     tangents = points[..., :2] / depth
     if not any(coefficients):
         return np.asarray(tangents)
-    curve = _curve(coefficients, lens)
+    curve = _curve(coefficients)
     radius = np.linalg.norm(tangents, axis=-1, keepdims=True)
     seen = tangents * (curve.seen(radius) / np.maximum(radius, _TINY))
     return np.asarray(seen + _shift(tangents, radius, curve.limit, coefficients))
 
 
-def to_rays(seen: FloatArray, coefficients: tuple[float, ...], lens: str = BROWN) -> FloatArray:
+def to_rays(seen: FloatArray, coefficients: tuple[float, ...]) -> FloatArray:
     """Unit directions (..., 3) in the camera frame, the inverse of `to_picture`.
 
     Args:
         seen: (..., 2) focal lengths from the principal point.
     """
-    if lens == FISHEYE:
-        radius = np.linalg.norm(seen, axis=-1, keepdims=True)
-        angle = _curve(coefficients, lens).true(radius)
-        across = seen / np.maximum(radius, _TINY) * np.sin(angle)
-        return np.concatenate([across, np.cos(angle)], axis=-1)
     tangents = _tangents(seen, coefficients) if any(coefficients) else seen
     rays = np.concatenate([tangents, np.ones_like(tangents[..., :1])], axis=-1)
     return np.asarray(rays / np.linalg.norm(rays, axis=-1, keepdims=True))
 
 
-def angle_of(radius: float, coefficients: tuple[float, ...], lens: str = BROWN) -> float:
+def angle_of(radius: float, coefficients: tuple[float, ...]) -> float:
     """Angle in radians from the axis of what is seen at a radius in focal lengths, without tangential terms."""
-    true = float(_curve(coefficients, lens).true(np.array(radius)))
-    return true if lens == FISHEYE else math.atan(true)
+    return math.atan(float(_curve(coefficients).true(np.array(radius))))
 
 
-def reach(coefficients: tuple[float, ...], lens: str = BROWN) -> float:
+def reach(coefficients: tuple[float, ...]) -> float:
     """Radius in the picture, in focal lengths, up to which the model itself holds; infinite for most lenses."""
-    return _curve(coefficients, lens).seen_limit
+    return _curve(coefficients).seen_limit
 
 
 def _tangents(seen: FloatArray, coefficients: tuple[float, ...]) -> FloatArray:
@@ -118,7 +85,7 @@ def _tangents(seen: FloatArray, coefficients: tuple[float, ...]) -> FloatArray:
     Without the tangential terms it is one radius for each point. They are small: what they shift is taken
     away, and found again from the result, until nothing moves.
     """
-    curve = _curve(coefficients, BROWN)
+    curve = _curve(coefficients)
 
     def straightened(bent: FloatArray) -> FloatArray:
         radius = np.linalg.norm(bent, axis=-1, keepdims=True)
@@ -159,7 +126,7 @@ def _shift(
 
 
 @dataclass(frozen=True)
-class _Curve:
+class Curve:
     """The seen radius as a function of the true one, r N(r^2) / D(r^2), growing without end.
 
     Attributes:
@@ -209,20 +176,26 @@ class _Curve:
         return np.asarray(inside * over / under + _MIN_SLOPE * beyond), np.asarray(slope)
 
 
-@lru_cache(maxsize=256)
-def _curve(coefficients: tuple[float, ...], lens: str) -> _Curve:
-    if lens == FISHEYE:
-        curve, end = _Curve((1.0, *coefficients), (1.0,)), math.pi
-    else:
-        k1, k2, _, _, k3, k4, k5, k6 = (*coefficients, *[0.0] * 8)[:8]
-        curve, end = _Curve((1.0, k1, k2, k3), (1.0, k4, k5, k6)), math.inf
+def curve_of(over: tuple[float, ...], under: tuple[float, ...], end: float = math.inf) -> Curve:
+    """A curve of these coefficients that grows everywhere.
+
+    Args:
+        over, under: as of `Curve`. end: largest true radius for which they are meant.
+    """
+    curve = Curve(over, under)
     flat = _first_flat(curve)
     if flat < end:
         return replace(curve, limit=flat, seen_limit=float(curve.seen(np.array(flat))))
     return replace(curve, limit=end)
 
 
-def _first_flat(curve: _Curve) -> float:
+@lru_cache(maxsize=256)
+def _curve(coefficients: tuple[float, ...]) -> Curve:
+    k1, k2, _, _, k3, k4, k5, k6 = (*coefficients, *[0.0] * 8)[:8]
+    return curve_of((1.0, k1, k2, k3), (1.0, k4, k5, k6))
+
+
+def _first_flat(curve: Curve) -> float:
     """The radius where the slope falls to `_MIN_SLOPE`, or shortly before it is infinite."""
     over, under = np.array(curve.over), np.array(curve.under)
     mul = np.polynomial.polynomial.polymul

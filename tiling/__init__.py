@@ -15,7 +15,7 @@ from tiling.merge import Merged, merge_detections, view_quality
 from tiling.planner import Tile, plan_tiles, scout_tiles
 from tiling.rows import geometric_rows, plan_rows
 from tiling.similarity import COCO_SIGMAS, box_iou
-from tiling.source import DEFAULT_MAX_PIXELS, ImageSource, open_image
+from tiling.source import DEFAULT_MAX_PIXELS, ImageSource, Picture, open_image, thumbnail
 
 __all__ = [
     "COCO_SIGMAS",
@@ -27,6 +27,7 @@ __all__ = [
     "JournalError",
     "MergeError",
     "Merged",
+    "Picture",
     "PlanError",
     "ResourceError",
     "Tile",
@@ -42,6 +43,7 @@ __all__ = [
     "record_key",
     "scout_tiles",
     "suppress_fragments",
+    "thumbnail",
     "view_quality",
     "without_pairs",
 ]

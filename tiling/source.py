@@ -8,7 +8,7 @@ import os
 import threading
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -63,6 +63,42 @@ def open_image(
         header, file.path, file.first
     )  # unsupported samples are refused now, not in the middle of a run
     return ImageSource(file, header, max_memory_gb, damaged=damaged)
+
+
+class Picture(Protocol):
+    """Anything that is read like a picture: an `ImageSource`, or another view of one."""
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """As `ImageSource.identity`."""
+        ...
+
+    def read(
+        self, x: float, y: float, w: float, h: float, out_size: tuple[int, int] | None = None
+    ) -> Pixels:
+        """As `ImageSource.read`."""
+        ...
+
+    def check_unchanged(self) -> None:
+        """As `ImageSource.check_unchanged`."""
+        ...
+
+
+def thumbnail(picture: Picture, max_side: int) -> Pixels:
+    """A whole picture, its longer side `max_side` px or less; never enlarged."""
+    scale = min(1.0, max_side / max(picture.width, picture.height))
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    return picture.read(0, 0, picture.width, picture.height, size)
 
 
 class ImageSource:
@@ -203,9 +239,7 @@ class ImageSource:
 
     def thumbnail(self, max_side: int) -> Pixels:
         """The whole picture, its longer side `max_side` px or less; never enlarged."""
-        scale = min(1.0, max_side / max(self.width, self.height))
-        size = max(1, round(self.width * scale)), max(1, round(self.height * scale))
-        return self.read(0, 0, self.width, self.height, size)
+        return thumbnail(self, max_side)
 
     def _read_stored(
         self, x: float, y: float, w: float, h: float, out_w: int, out_h: int

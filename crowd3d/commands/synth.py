@@ -9,6 +9,7 @@ import click
 
 from crowd3d.commands.options import quiet_option
 from crowd3d.commands.terminal import progress_bars
+from optim.fisheye import KINDS as FISHEYES
 
 MINI = "largecrowd-mini"  # a data set rather than one picture; its sizes are its own
 # Size in pixels and people where they are not said; what is not named here is _PLAIN.
@@ -60,10 +61,22 @@ def _size(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int
     show_default=True,
     help="plaza, street, festival, platform, gigapixel, ...; or largecrowd-mini, a folder of two scenes.",
 )
-@click.option("--fov", "fov_deg", type=float, help="Horizontal field of view, 15 to 110 degrees.")
+@click.option(
+    "--projection",
+    type=click.Choice(["perspective", *FISHEYES]),
+    default="perspective",
+    show_default=True,
+    help="Of the camera.",
+)
+@click.option(
+    "--fov",
+    "fov_deg",
+    type=float,
+    help="Horizontal field of view, 15 to 110 degrees; of a fisheye 60 to 220, usually 180.",
+)
 @click.option("--height", "height_m", type=float, help="Height of the camera, 1.2 to 60 metres.")
 @click.option(
-    "--pitch", "pitch_deg", type=float, help="Downward tilt of the camera, -5 to 60 degrees."
+    "--pitch", "pitch_deg", type=float, help="Downward tilt of the camera, -5 to 90 degrees."
 )
 @click.option("--roll", "roll_deg", type=float, help="Roll of the camera in degrees.")
 @click.option("--segmentation", is_flag=True, help="Write segmentation.png, who is in each pixel.")
@@ -90,6 +103,7 @@ def synth(
     motion: Path | None,
     rasterizer: str,
     quiet: bool,
+    projection: str,
     **camera: float | None,
 ) -> None:
     """Render a photograph of a crowd, with its exact truth.
@@ -110,7 +124,7 @@ def synth(
             seed=seed,
             size=size,
             n_people=usual_people if people is None else people,
-            preset_name=with_camera(preset_of(preset), **camera),
+            preset_name=with_camera(preset_of(preset), projection=projection, **camera),
             segmentation=segmentation,
             rasterizer=rasterizer,
             motion=motion,

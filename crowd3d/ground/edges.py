@@ -11,7 +11,7 @@ import numpy.typing as npt
 from crowd3d.config import Config
 from crowd3d.scene.known import KnownCamera
 from optim import Lens, lens_from_edges
-from tiling import ImageSource
+from tiling import Picture, thumbnail
 
 FloatArray = npt.NDArray[np.float64]
 GrayImage = npt.NDArray[np.uint8]
@@ -42,7 +42,7 @@ class Structure:
 
 
 def find_structure(
-    source: ImageSource,
+    source: Picture,
     people_box_px: FloatArray,
     known: KnownCamera,
     config: Config,
@@ -62,19 +62,43 @@ def find_structure(
     """
     if not config.straight_edges or known.projection != "perspective":
         return None
-    scale = min(1.0, _LONGEST_SIDE_PX / max(source.width, source.height))
-    size = (round(source.width * scale), round(source.height * scale))
-    picture = source.read(0, 0, source.width, source.height, size)
-    gray = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-    segments = _segments(gray)
-    middle_px = (segments[:, :2] + segments[:, 2:]) / (2 * scale)
-    segments = segments[~_on_people(middle_px, people_box_px)]
-    length = np.linalg.norm(segments[:, 2:] - segments[:, :2], axis=1)
+    gray, scale = _reduced(source)
+    segments = _segments_beside(gray, scale, people_box_px)
     if known.center_is_known:
         return Structure(segments / scale, None)
-    long = segments[length > _MIN_EDGE_LENGTH * max(size)]
-    edges = [edge / scale for segment in long if (edge := _traced(gray, segment)) is not None]
+    edges = _long_edges(gray, scale, segments)
     return Structure(segments / scale, lens_from_edges(edges, (source.width, source.height)))
+
+
+def long_edges(source: Picture, people_box_px: FloatArray) -> list[FloatArray]:
+    """Points (M_i, 2) along each long edge of a picture that is not on a person, in its pixels.
+
+    Args:
+        people_box_px: (N, 4) xyxy.
+    """
+    gray, scale = _reduced(source)
+    return _long_edges(gray, scale, _segments_beside(gray, scale, people_box_px))
+
+
+def _reduced(source: Picture) -> tuple[GrayImage, float]:
+    """The picture as the detector of segments sees it, and its scale."""
+    scale = min(1.0, _LONGEST_SIDE_PX / max(source.width, source.height))
+    picture = thumbnail(source, _LONGEST_SIDE_PX)
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), dtype=np.uint8), scale
+
+
+def _segments_beside(gray: GrayImage, scale: float, people_box_px: FloatArray) -> FloatArray:
+    """(M, 4) segments of the reduced picture that are not on people (N, 4)."""
+    segments = _segments(gray)
+    middle_px = (segments[:, :2] + segments[:, 2:]) / (2 * scale)
+    return segments[~_on_people(middle_px, people_box_px)]
+
+
+def _long_edges(gray: GrayImage, scale: float, segments: FloatArray) -> list[FloatArray]:
+    """Points along the long ones of the segments, in pixels of the full picture."""
+    length = np.linalg.norm(segments[:, 2:] - segments[:, :2], axis=1)
+    long = segments[length > _MIN_EDGE_LENGTH * max(gray.shape)]
+    return [edge / scale for segment in long if (edge := _traced(gray, segment)) is not None]
 
 
 def _segments(gray: GrayImage) -> FloatArray:

@@ -84,7 +84,7 @@ def _lift_part(
     lifted = lift_poses(people, fitted, body, lifter, config, crops)
     rotations, fisher = lifted.rotations, lifted.fisher
     stood = stand_on(plane, people, rotations, lifted.betas, fitted, body, config)
-    if depths is not None and depths.is_new and not fitted.camera.is_panorama:
+    if depths is not None and depths.is_new and fitted.camera.is_perspective:
         stood = replace(stood, placed=_weighed(stood.placed, plane, depths, fitted))
     everybody = People(
         id=np.arange(len(people)),

@@ -30,7 +30,7 @@ def posterior_of_crops(people: Detections, camera: Camera, crops: Crops, body: B
         ModelError: the weights are not installed.
     """
     fisher = torch.zeros(len(people), N_JOINTS, 3, 3)
-    if camera.is_panorama or len(people) == 0:
+    if not camera.is_perspective or len(people) == 0:
         return fisher
     boxes, rows = boxes_of_people(people.box_px, crops.size_px)
 

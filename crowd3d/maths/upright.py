@@ -43,7 +43,7 @@ def to_upright(
     forward = torch.tensor([0.0, 0, 1], dtype=rays.dtype, device=rays.device)
     nobody = central.norm(dim=-1, keepdim=True) < 1e-6
     central = torch.nn.functional.normalize(torch.where(nobody, forward, central), dim=-1)
-    R_upright_cam = _gravity_axes(central, up)
+    R_upright_cam = gravity_axes(central, up)
     elevation = torch.asin((-central * up).sum(-1).clamp(-1, 1))
     right = R_upright_cam[:, 0]
     down = torch.linalg.cross(central, right)
@@ -53,7 +53,7 @@ def to_upright(
     return torch.cat([uv, scores[..., None]], dim=-1), elevation, R_upright_cam
 
 
-def _gravity_axes(central: Tensor, up: Tensor) -> Tensor:
+def gravity_axes(central: Tensor, up: Tensor) -> Tensor:
     """(N, 3, 3) rows x right, y down, z ahead on the level; for a plumb view any direction does."""
     level = central - (central * up).sum(-1, keepdim=True) * up
     for spare in ((0.0, 0.0, 1.0), (0.0, -1.0, 0.0)):

@@ -14,7 +14,7 @@ from crowd3d.picture.windows import FLAT
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.plane import Plane
 from crowd3d.scene.standing import standing_height_px
-from tiling import ImageSource, Tile, plan_tiles
+from tiling import Picture, Tile, plan_tiles
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -26,7 +26,7 @@ _OVERLAP = (0.55, 1.05)
 _BORDER_SHARE = 0.01
 
 
-def plan_patches(source: ImageSource, camera: Camera, plane: Plane, config: Config) -> list[Tile]:
+def plan_patches(source: Picture, camera: Camera, plane: Plane, config: Config) -> list[Tile]:
     """Plan patches of 512 px in which people who stand on the ground are about half as tall as the patch."""
     return plan_tiles(
         source.width,

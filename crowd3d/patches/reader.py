@@ -162,7 +162,7 @@ class PatchReader:
 
 def check_camera(camera: Camera) -> None:
     """Raise CameraError unless the camera is perspective and without distortion."""
-    if camera.is_panorama:
+    if not camera.is_perspective:
         raise CameraError(
             f"crowd3dnet reads perspective pictures, not {camera.projection} ones; leave out --model"
         )

@@ -12,6 +12,7 @@ from crowd3d.picture import camera_files, gpano
 from crowd3d.picture.exif import focal_prior
 from crowd3d.scene.camera import PROJECTIONS, Camera
 from crowd3d.scene.known import NOTHING_KNOWN, KnownCamera, KnownGround
+from optim import fisheye
 
 AUTO = "auto"
 
@@ -102,24 +103,41 @@ class CameraHint:
             projection, source = pano.projection, "the picture's GPano metadata"
         else:
             projection, source = "perspective", "assumed: the picture has no GPano metadata"
+        camera: Camera | None = None
+        notes: tuple[str, ...] = ()
         if self.focal_px is not None:
             camera = _from_focal(self.focal_px, width, height, projection)
         elif self.fov_deg is not None:
             camera = Camera.from_fov(width, height, self.fov_deg, projection)
         elif pano is not None and pano.projection == projection != "perspective":
-            camera = gpano.camera(pano, width, height)
+            camera, notes = gpano.camera(pano, width, height), pano.doubts
         elif projection == "equirectangular":
-            if abs(width - 2 * height) > 0.01 * width:
+            if not gpano.is_whole_sphere(width, height):
                 raise CameraError(
                     f"an equirectangular picture of {width} x {height} px is not a whole sphere "
                     "(twice as wide as high); give its field of view with --fov"
                 )
             camera = Camera.from_fov(width, height, 360.0, projection)
-        else:
+        elif projection in fisheye.KINDS:
+            raise CameraError(
+                f"a {projection} picture does not tell its field of view; give it with --fov (across the "
+                "picture's width, in degrees), --focal-px or --camera"
+            )
+        if camera is None:
             is_flat = projection == "perspective"
             prior = focal_prior(exif, width, height, model) if is_flat else None
-            return KnownCamera(size_px, None, projection, False, prior, source)
-        return KnownCamera(size_px, camera, projection, camera.is_panorama, source=source)
+            is_assumed = self.projection == AUTO and pano is None
+            return KnownCamera(
+                size_px,
+                None,
+                projection,
+                focal_prior=prior,
+                source=source,
+                notes=notes,
+                projection_is_assumed=is_assumed,
+            )
+        is_sure = not camera.is_perspective
+        return KnownCamera(size_px, camera, projection, is_sure, source=source, notes=notes)
 
     def _from_file(self, path: Path, width: int, height: int) -> KnownCamera:
         found = camera_files.read(path)

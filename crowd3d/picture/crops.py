@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from crowd3d.errors import DataError
 from crowd3d.maths.box import Box
-from tiling import ImageSource
+from tiling import Picture
 
 _BATCH = 16
 _IMAGENET_MEAN, _IMAGENET_SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -29,7 +29,7 @@ class Crops:
         device: torch device on which the networks run.
     """
 
-    source: ImageSource
+    source: Picture
     device: str = "cpu"
 
     @property

@@ -18,7 +18,7 @@ from crowd3d.models.crowdnet_s import CROP_H, CROP_W
 from crowd3d.picture.windows import Pixels, Upright
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.people import People
-from tiling import ImageSource, Tile
+from tiling import Picture, Tile
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -96,14 +96,14 @@ def window_of(fitted: Fitted, plane: int) -> PersonWindow:
     return PersonWindow(fitted.camera, (x, y, z))
 
 
-def read_crops(source: ImageSource, people: People, fitted: Fitted) -> tuple[Pixels, list[Tile]]:
+def read_crops(source: Picture, people: People, fitted: Fitted) -> tuple[Pixels, list[Tile]]:
     """Pixels (N, H, W, 3) RGB of everybody's window, and the tiles that say where the windows lie."""
     tiles = [tile_of_pose(row) for row in people.keypoints_px]
     return read_windows(source, people.plane, tiles, fitted), tiles
 
 
 def read_windows(
-    source: ImageSource, plane: npt.NDArray[np.int64], tiles: Sequence[Tile], fitted: Fitted
+    source: Picture, plane: npt.NDArray[np.int64], tiles: Sequence[Tile], fitted: Fitted
 ) -> Pixels:
     """Pixels (N, H, W, 3) RGB of given windows, each around a person on the plane with index `plane` (N,)."""
     views = [window_of(fitted, k) for k in plane]

@@ -19,7 +19,7 @@ from crowd3d.models.engine import Answer, Arrays, Engine, Runner
 from crowd3d.picture.windows import Pixels, Windows
 from crowd3d.progress import Progress, Reporter
 from crowd3d.version import __version__
-from tiling import ImageSource, Journal, Tile, record_key
+from tiling import Journal, Picture, Tile, record_key
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Reading:
         journal: keeps finished batches, so that a restarted run does not compute them again; or None.
     """
 
-    source: ImageSource
+    source: Picture
     report: Reporter = field(default_factory=lambda: Progress(enabled=False))
     journal: Journal | None = None
 

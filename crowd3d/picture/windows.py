@@ -1,8 +1,8 @@
 """Windows: the pixels of a tile that a network is shown, and the way back to picture pixels.
 
-From a perspective picture, a tile is cut as it is (`Flat`). From a panorama, a tile is shown as a virtual
-perspective camera would see it (`Upright`). That camera looks along the tile's central ray, has no roll against
-gravity and has the tile's scale. So the network never sees the bending of a panorama.
+From a perspective picture, a tile is cut as it is (`Flat`). From a panorama or a fisheye, a tile is shown as a
+virtual perspective camera would see it (`Upright`). That camera looks along the tile's central ray, has no roll
+against gravity and has the tile's scale. So the network never sees the bending of such a picture.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d.scene.camera import Camera
-from tiling import ImageSource, Tile
+from tiling import Picture, Tile
 
 FloatArray = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.uint8]
 
+_PLUMB = 1e-6  # sine of the angle to the vertical
 _MARGIN_PX = 2.0  # read around a region, so that interpolation has its neighbours
 
 
@@ -28,7 +29,7 @@ _MARGIN_PX = 2.0  # read around a region, so that interpolation has its neighbou
 class Flat:
     """Windows of a perspective picture."""
 
-    def read(self, source: ImageSource, tile: Tile) -> Pixels:
+    def read(self, source: Picture, tile: Tile) -> Pixels:
         """(out_h, out_w, 3) RGB of the tile."""
         return source.read(tile.x, tile.y, tile.side_w, tile.side_h, (tile.out_w, tile.out_h))
 
@@ -52,16 +53,16 @@ class Flat:
 
 @dataclass(frozen=True)
 class Upright:
-    """Windows of a panorama.
+    """Windows of a panorama, or of a fisheye picture.
 
     Attributes:
-        camera: camera of the panorama; up: (3,) unit vector against gravity, camera frame.
+        camera: of the picture; up: (3,) unit vector against gravity, camera frame.
     """
 
     camera: Camera
     up: tuple[float, float, float]
 
-    def read(self, source: ImageSource, tile: Tile) -> Pixels:
+    def read(self, source: Picture, tile: Tile) -> Pixels:
         """(out_h, out_w, 3) RGB as the virtual camera sees it."""
         u, v = np.meshgrid(np.arange(tile.out_w) + 0.5, np.arange(tile.out_h) + 0.5)
         places = self.to_picture(tile, np.stack([u, v], axis=-1))
@@ -104,6 +105,8 @@ class Upright:
         center = np.array([tile.x + tile.side_w / 2, tile.y + tile.side_h / 2])
         forward = self.camera.rays(center)
         right = np.cross(forward, self.up)
+        if np.linalg.norm(right) < _PLUMB:  # straight up or down every direction is as good
+            right = np.array([1.0, 0.0, 0.0]) - forward[0] * forward
         right /= max(float(np.linalg.norm(right)), 1e-9)
         down = np.cross(forward, right)
         # The angle of one picture pixel, measured up and down at the centre.
@@ -118,14 +121,14 @@ FLAT = Flat()
 
 def windows(camera: Camera | None, up: npt.ArrayLike = (0.0, -1.0, 0.0)) -> Windows:
     """The kind of windows that a camera's picture needs; None stands for an unknown perspective camera."""
-    if camera is None or not camera.is_panorama:
+    if camera is None or camera.is_perspective:
         return FLAT
     x, y, z = (float(value) for value in np.asarray(up))
     return Upright(camera, (x, y, z))
 
 
 def _read_around(
-    source: ImageSource, turn_px: float | None, x: float, y: float, w: float, h: float, scale: float
+    source: Picture, turn_px: float | None, x: float, y: float, w: float, h: float, scale: float
 ) -> Pixels:
     """Read a region at a scale; in a whole turn, columns beyond one border come from the other end."""
     out_h = max(2, round(h * scale))

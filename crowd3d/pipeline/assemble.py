@@ -16,13 +16,14 @@ from crowd3d.config import Config
 from crowd3d.ground.fit import assume_camera, fit_again, typical_camera
 from crowd3d.lift.depths import Depths
 from crowd3d.lift.people import estimated_depths, lift_people, lift_without_place
+from crowd3d.lift.scale import scaled_by_bodies
 from crowd3d.patches import reader as patch_reader
 from crowd3d.patches.reader import PatchReader
 from crowd3d.picture.crops import Crops
 from crowd3d.picture.reading import Reading
 from crowd3d.pipeline.find import Seen
 from crowd3d.pipeline.networks import check_crops
-from crowd3d.pipeline.self_check import contradictions, doubts
+from crowd3d.pipeline.self_check import contradictions, doubts, doubts_of_steep_view
 from crowd3d.refine.crops import refine_crops
 from crowd3d.refine.whole_scene import refine_people
 from crowd3d.scene.detections import Detections
@@ -62,6 +63,11 @@ def to_scene(
     body, lifter = bodies.load(BODY, LEVEL), lift.load()
     fitted, depths = _with_depths(fitted, seen, known, config, crops)
     people = lift_people(seen.people, fitted, body, lifter, config, crops, depths)
+    if seen.is_unrolled and seen.was_fitted:
+        if known.ground.height_m is None:
+            fitted = scaled_by_bodies(people, fitted, config)
+            people = lift_people(seen.people, fitted, body, lifter, config, crops, depths)
+        warnings += doubts_of_steep_view(fitted.camera, known)
     stands = np.isin(np.arange(len(seen.people)), people.id)
     groups = {_OTHERS: seen.others, _NO_GROUND: seen.people.filter(~stands)}
     if config.refine_crops != "none" and crops is not None:

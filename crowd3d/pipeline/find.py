@@ -23,6 +23,7 @@ from crowd3d.scene.fitted import FEW_PEOPLE, Fitted
 from crowd3d.scene.known import KnownCamera
 from crowd3d.scene.standing import on_levels, person_height_px
 from optim.ground.report import MIN_EXPLAINED
+from tiling import thumbnail
 
 # Another round is not needed once predicted heights change by less than this fraction.
 _SETTLED = 0.10
@@ -44,6 +45,7 @@ class Seen:
         looked: what of the picture was looked at; None if nobody was searched.
         warnings: what is doubtful about the people, or why nobody was found, in words.
         as_found: the people before somebody looked closer, to whom cameras are fitted; rows as in `people`.
+        is_unrolled: whether people were found in a panorama into which the picture was unrolled.
     """
 
     people: Detections
@@ -57,6 +59,7 @@ class Seen:
     looked: Looked | None = None
     warnings: tuple[str, ...] = ()
     as_found: Detections = field(default_factory=Detections.empty)
+    is_unrolled: bool = False
 
     @property
     def was_fitted(self) -> bool:
@@ -123,7 +126,7 @@ def _seen(
         people = settle_sides(people, search.reading, search.known, fitted, search.config, engine)
     why: tuple[str, ...] = ()
     if not len(people) and not len(others):
-        picture = search.reading.source.thumbnail(_JUDGED_PX)
+        picture = thumbnail(search.reading.source, _JUDGED_PX)
         config = search.config
         why = nobody.reasons(found, picture, config.min_person_px, config.min_probability)
     return Seen(

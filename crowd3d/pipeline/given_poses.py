@@ -13,12 +13,10 @@ from crowd3d.ground.edges import find_structure
 from crowd3d.ground.fit import Evidence, fit_again, fit_camera, given_ground
 from crowd3d.pipeline.find import Seen
 from crowd3d.scene.known import KnownCamera
-from tiling import ImageSource
+from tiling import Picture
 
 
-def people_of_poses(
-    given: GivenPoses, source: ImageSource, known: KnownCamera, config: Config
-) -> Seen:
+def people_of_poses(given: GivenPoses, source: Picture, known: KnownCamera, config: Config) -> Seen:
     """Fit camera and ground to the given people. Everybody in the picture is kept, because the user chose them.
 
     Args:

@@ -105,10 +105,21 @@ def doubts_of_fit(fitted: Fitted, n_people: int, known: KnownCamera) -> list[str
     return found
 
 
+def doubts_of_steep_view(camera: Camera, known: KnownCamera) -> list[str]:
+    """What is doubtful about a camera that looks down so steeply that people lie in the picture."""
+    if known.camera is not None:
+        return []
+    return [
+        "the camera looks steeply down, and people seen from above hardly tell its field of view "
+        f"({math.degrees(camera.fov_rad):.0f} degrees fit best); give --fov or --focal-px, or distances are "
+        "rough"
+    ]
+
+
 def _of_camera(camera: Camera, planes: Sequence[Plane]) -> list[str]:
     found = []
     fov_deg = math.degrees(camera.fov_rad)
-    if not camera.is_panorama and fov_deg > _WIDE_FOV_DEG:
+    if camera.is_perspective and fov_deg > _WIDE_FOV_DEG:
         found.append(
             f"the field of view of {fov_deg:.0f} degrees is wider than ordinary lenses have: if the picture "
             "is from a fisheye lens or stitched, give --projection"

@@ -25,7 +25,7 @@ from crowd3d.picture.crops import Crops
 from crowd3d.picture.windows import Pixels
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.people import People
-from tiling import ImageSource
+from tiling import Picture
 
 _BATCH = 64
 # Concentration given to rotations of a network that does not say how sure it is: about 8 degrees.
@@ -46,7 +46,7 @@ class Answer(NamedTuple):
 Expert = Callable[[People], Answer]
 
 
-def expert(name: str, source: ImageSource, fitted: Fitted, body: BodyModel) -> Expert:
+def expert(name: str, source: Picture, fitted: Fitted, body: BodyModel) -> Expert:
     """Load a network by name, for people of one picture.
 
     Args:
@@ -64,7 +64,7 @@ def expert(name: str, source: ImageSource, fitted: Fitted, body: BodyModel) -> E
     raise ConfigError(f"no crop network is called {name!r}; known: crowdnet-s, 3dcrowdnet")
 
 
-def _crowdnet_s(source: ImageSource, fitted: Fitted, body: BodyModel) -> Expert:
+def _crowdnet_s(source: Picture, fitted: Fitted, body: BodyModel) -> Expert:
     trunk = cast(Crowd3dS, models.shared("crowd3d-s")).trunk
     network = cast(CrowdNetS, models.shared("crowdnet-s"))
 
@@ -84,7 +84,7 @@ def _crowdnet_s(source: ImageSource, fitted: Fitted, body: BodyModel) -> Expert:
     return answer
 
 
-def _crowdnet3d(source: ImageSource, fitted: Fitted) -> Expert:
+def _crowdnet3d(source: Picture, fitted: Fitted) -> Expert:
     network = cast(CrowdNet3D, models.shared("3dcrowdnet"))
     decoder = cast(PoseDecoder, models.shared("vposer"))
 
@@ -105,7 +105,7 @@ def _crowdnet3d(source: ImageSource, fitted: Fitted) -> Expert:
 
 
 def published_crops(
-    source: ImageSource, people: People, fitted: Fitted
+    source: Picture, people: People, fitted: Fitted
 ) -> tuple[Pixels, Tensor, Tensor, Tensor]:
     """Input of 3DCrowdNet in its published form, and the rotation of its camera against the scene's.
 
@@ -117,7 +117,7 @@ def published_crops(
         vectors from the network's camera frame into the scene's.
     """
     camera = fitted.camera
-    if not camera.is_panorama:
+    if camera.is_perspective:
         boxes = box_of_pose(people.keypoints_px).extend((camera.width, camera.height))
         pixels = Crops(source).read(boxes, INPUT_PX)
         joints, amplitude = prompt(people.keypoints_px, boxes)

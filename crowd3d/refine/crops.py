@@ -29,7 +29,7 @@ from crowd3d.refine.crop_networks import Answer, Expert, expert
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.people import People
 from crowd3d.scene.plane import Plane
-from tiling import COCO_SIGMAS, ImageSource
+from tiling import COCO_SIGMAS, Picture
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -62,7 +62,7 @@ class Judged:
 
 def refine_crops(
     people: People,
-    source: ImageSource,
+    source: Picture,
     fitted: Fitted,
     body: BodyModel,
     config: Config,

@@ -158,7 +158,7 @@ def pose_information(rotations: Tensor, fisher: Tensor) -> FloatArray:
 
 def _movable(covariance: FloatArray, camera: Camera) -> FloatArray:
     """The covariance with the focal length of a panorama fixed; there it says how many columns a turn has."""
-    keep = np.array([not camera.is_panorama, True, True, True])
+    keep = np.array([camera.is_perspective, True, True, True])
     return np.asarray(covariance * np.outer(keep, keep))
 
 
@@ -167,7 +167,7 @@ def _moved_camera(camera: Camera, fit: optim.RefinedScene) -> Camera:
     u, v = camera.focal_px * fit.center_shift + camera.center_px
     focal_px = camera.focal_px * float(np.exp(fit.log_focal))
     # The distortion in pixels stays the same; coefficients refer to radii in focal lengths, so they change.
-    bend = lenses.for_focal(camera.distortion, focal_px / camera.focal_px, camera.lens)
+    bend = lenses.for_focal(camera.distortion, focal_px / camera.focal_px)
     return replace(camera, focal_px=focal_px, center_px=(float(u), float(v)), distortion=bend)
 
 

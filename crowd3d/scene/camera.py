@@ -1,4 +1,4 @@
-"""`Camera`: the one camera of a scene, perspective or panorama. Most other code works on its rays only."""
+"""`Camera`: the one camera of a scene, of any projection. Most other code works on its rays only."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ import numpy.typing as npt
 
 from crowd3d.errors import CameraError, nearest_name
 from crowd3d.files import strict_json
+from optim import fisheye, panorama, projection
 from optim import lens as lenses
-from optim import panorama, projection
 
 MIN_FOV_RAD = math.radians(1.0)
 _MAX_FOV_RAD = {
     "perspective": math.radians(170.0),
-    panorama.CYLINDRICAL: math.radians(360.5),  # stitching programs round the width of a full turn
-    panorama.EQUIRECTANGULAR: math.radians(360.5),
+    # Stitching programs round the width of a full turn.
+    **dict.fromkeys(panorama.KINDS, math.radians(360.5)),
+    **dict.fromkeys(fisheye.KINDS, math.radians(300.0)),
 }
-_WIDEST_FISHEYE_RAD = math.radians(300.0)
-PROJECTIONS = panorama.PROJECTIONS
-LENSES = lenses.LENSES
+PERSPECTIVE = "perspective"
+PROJECTIONS = (PERSPECTIVE, *panorama.KINDS, *fisheye.KINDS)
+# Of coefficients of distortion, where there are any.
+COUNTS = {PERSPECTIVE: lenses.COUNTS, **dict.fromkeys(panorama.KINDS, ()), **fisheye.COUNTS}
 MEMBERS = (  # of `Camera.to_dict`
     *("projection", "width", "height", "focal_px", "center_px"),
-    *("distortion", "lens", "pixel_aspect"),
+    *("distortion", "pixel_aspect"),
 )
 
 
@@ -39,12 +41,12 @@ class Camera:
 
     Attributes:
         width, height: of the picture in pixels.
-        focal_px: focal length; for panoramas, the pixels per radian around the camera's y axis.
+        focal_px: focal length; for panoramas, the pixels per radian around the camera's y axis; for fisheyes,
+            the pixels per radian at the principal point.
         center_px: (u, v) principal point.
         distortion: coefficients of a perspective picture's lens, in OpenCV's order: k1, k2, then p1, p2, k3,
             k4, k5, k6, s1, s2, s3, s4 (2, 4, 5, 8 or 12 of them); of a fisheye k1, k2, k3, k4.
         projection: one of PROJECTIONS.
-        lens: model of a perspective picture's lens, "brown" or "fisheye", see `optim.lens`.
         pixel_aspect: fy / fx, focal length down the picture over `focal_px`, which is that across it.
 
     Raises:
@@ -57,7 +59,6 @@ class Camera:
     center_px: tuple[float, float]
     distortion: tuple[float, ...] = lenses.NONE
     projection: str = "perspective"
-    lens: str = lenses.BROWN
     pixel_aspect: float = 1.0
 
     def __post_init__(self) -> None:
@@ -69,9 +70,8 @@ class Camera:
                 f"projection {self.projection!r} is not supported; use one of {', '.join(PROJECTIONS)}"
             )
         self._check_lens()
-        is_fisheye = self.lens == lenses.FISHEYE
-        widest_rad = _WIDEST_FISHEYE_RAD if is_fisheye else _MAX_FOV_RAD[self.projection]
-        fov_rad = self.fov_rad if is_fisheye else self._ideal_fov_rad
+        widest_rad = _MAX_FOV_RAD[self.projection]
+        fov_rad = self.fov_rad if self.is_fisheye else self._ideal_fov_rad
         if not (self.focal_px > 0 and MIN_FOV_RAD <= fov_rad <= widest_rad):
             raise CameraError(
                 f"a focal length of {self.focal_px:.6g} px on a {self.width} px wide picture is a field of "
@@ -80,17 +80,16 @@ class Camera:
             )
 
     def _check_lens(self) -> None:
-        if self.lens not in LENSES:
-            raise CameraError(f"lens {self.lens!r} is not known; use one of {', '.join(LENSES)}")
-        if not self.has_ideal_lens and self.is_panorama:
+        if self.is_panorama and not self.has_ideal_lens:
             raise CameraError(
-                f"a {self.projection} picture has no lens: leave out distortion, lens and pixel_aspect"
+                f"a {self.projection} picture has no lens: leave out distortion and pixel_aspect"
             )
-        counts = lenses.COUNTS[self.lens]
-        if len(self.distortion) not in counts:
-            wanted = " or ".join(str(count) for count in counts)
+        counts = COUNTS[self.projection]
+        if any(self.distortion) and len(self.distortion) not in counts:
+            wanted = " or ".join(map(str, counts)) if counts else "no"
             raise CameraError(
-                f"a {self.lens} lens has {wanted} coefficients of distortion, not {len(self.distortion)}"
+                f"a {self.projection} picture has {wanted} coefficients of distortion, not "
+                f"{len(self.distortion)}"
             )
         if not 0.2 <= self.pixel_aspect <= 5.0:
             raise CameraError(
@@ -113,18 +112,31 @@ class Camera:
                 f"a field of view of {fov_deg:g} degrees is not between 0 and {widest_deg}"
             )
         half_rad = math.radians(fov_deg) / 2
-        focal_px = 0.5 * width / (math.tan(half_rad) if widest_deg == 180 else half_rad)
+        if projection in fisheye.KINDS:
+            focal_px = 0.5 * width / float(fisheye.radius_over_focal(half_rad, projection))
+        else:
+            focal_px = 0.5 * width / (math.tan(half_rad) if widest_deg == 180 else half_rad)
         return cls(width, height, focal_px, (width / 2, height / 2), projection=projection)
 
     @property
     def is_panorama(self) -> bool:
-        """Whether columns are angles, so that points behind the camera can be seen."""
-        return self.projection != "perspective"
+        """Whether columns are angles around a vertical axis."""
+        return self.projection in panorama.KINDS
+
+    @property
+    def is_perspective(self) -> bool:
+        """Whether straight lines are straight in the picture, lens distortion aside."""
+        return self.projection == "perspective"
+
+    @property
+    def is_fisheye(self) -> bool:
+        """Whether the distance from the principal point tells the angle to the optical axis."""
+        return self.projection in fisheye.KINDS
 
     @property
     def has_ideal_lens(self) -> bool:
         """Whether a perspective picture has straight edges straight, and square pixels."""
-        return lenses.is_ideal(self.distortion, self.lens) and self.pixel_aspect == 1.0
+        return not any(self.distortion) and self.pixel_aspect == 1.0
 
     @property
     def turn_px(self) -> float | None:
@@ -135,15 +147,20 @@ class Camera:
     @property
     def fov_rad(self) -> float:
         """Horizontal field of view in radians, as the lens shows it."""
-        if self.is_panorama or lenses.is_ideal(self.distortion, self.lens) or self.focal_px <= 0:
+        if not any(self.distortion) or self.focal_px <= 0:
             return self._ideal_fov_rad
-        return 2 * lenses.angle_of(self.width / 2 / self.focal_px, self.distortion, self.lens)
+        half = self.width / 2 / self.focal_px
+        if self.is_fisheye:
+            return 2 * float(fisheye.theta_rad(half, self.projection, self.distortion))
+        return 2 * lenses.angle_of(half, self.distortion)
 
     @property
     def _ideal_fov_rad(self) -> float:
         """The field of view of the same focal length without a lens that bends."""
         if self.is_panorama:
             return self.width / self.focal_px
+        if self.is_fisheye:
+            return 2 * float(fisheye.theta_rad(self.width / 2 / self.focal_px, self.projection))
         return 2 * math.atan2(self.width / 2, self.focal_px)
 
     @property
@@ -155,7 +172,7 @@ class Camera:
     def K(self) -> npt.NDArray[np.float64]:
         """(3, 3) intrinsic matrix for other tools, without the distortion.
 
-        For a panorama, the matrix of the perspective camera that agrees with it near its centre.
+        For a panorama or a fisheye, the matrix of the perspective camera that agrees with it near its centre.
         """
         cx, cy = self.center_px
         fx, fy = self.focal_px, self.focal_px * self.pixel_aspect
@@ -164,46 +181,41 @@ class Camera:
     def project(self, points_m: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """(..., 3) points in metres -> (..., 2) pixels; NaN for points that a perspective camera cannot see.
 
-        For a panorama, the pixels are within half a turn of the picture's middle.
+        For a panorama, the pixels are within half a turn of the picture's middle. A fisheye has pixels, often
+        outside of the picture, for all points that are not straight behind it.
         """
         if self.is_panorama:
             pixels = panorama.project(points_m, self.focal_px, self.center_px, self.projection)
             turn = 2 * math.pi * self.focal_px
             pixels[..., 0] -= turn * np.floor((pixels[..., 0] - self.width / 2) / turn + 0.5)
             return pixels
-        return projection.project(
-            points_m,
-            self.focal_px,
-            self.center_px,
-            self.distortion,
-            lens=self.lens,
-            pixel_aspect=self.pixel_aspect,
-        )
+        shared = (self.focal_px, self.center_px)
+        if self.is_fisheye:
+            return fisheye.project(points_m, *shared, self.projection, **self._lens)
+        return projection.project(points_m, *shared, **self._lens)
 
     def rays(self, points_px: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """(..., 2) pixels -> (..., 3) unit vectors in the camera frame, the inverse of `project`."""
         if self.is_panorama:
             return panorama.rays(points_px, self.focal_px, self.center_px, self.projection)
-        return projection.rays(
-            points_px,
-            self.focal_px,
-            self.center_px,
-            self.distortion,
-            lens=self.lens,
-            pixel_aspect=self.pixel_aspect,
-        )
+        shared = (self.focal_px, self.center_px)
+        if self.is_fisheye:
+            return fisheye.rays(points_px, *shared, self.projection, **self._lens)
+        return projection.rays(points_px, *shared, **self._lens)
+
+    @property
+    def _lens(self) -> dict[str, Any]:
+        return {"distortion": self.distortion, "pixel_aspect": self.pixel_aspect}
 
     def straight_px(self, points_px: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """(..., 2) pixels of a perspective picture -> where a lens that does not bend would show the same.
 
         With square pixels, and the same focal length and principal point; NaN where it would show nothing.
         """
-        ideal = replace(self, distortion=lenses.NONE, lens=lenses.BROWN, pixel_aspect=1.0)
-        return (
-            np.asarray(points_px, np.float64)
-            if ideal == self
-            else ideal.project(self.rays(points_px))
-        )
+        if self.has_ideal_lens:
+            return np.asarray(points_px, np.float64)
+        ideal = replace(self, distortion=lenses.NONE, pixel_aspect=1.0)
+        return ideal.project(self.rays(points_px))
 
     def scaled(self, width: int, height: int) -> Camera:
         """The camera of the same picture at another size.
@@ -239,7 +251,7 @@ class Camera:
         return points
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; lens and pixel_aspect only where they are not those of most cameras."""
+        """Plain values for JSON; pixel_aspect only where it is not that of most cameras."""
         values = {
             "projection": self.projection,
             "width": self.width,
@@ -248,8 +260,6 @@ class Camera:
             "center_px": list(self.center_px),
             "distortion": list(self.distortion),
         }
-        if self.lens != lenses.BROWN:
-            values["lens"] = self.lens
         if self.pixel_aspect != 1.0:
             values["pixel_aspect"] = self.pixel_aspect
         return values
@@ -272,7 +282,6 @@ class Camera:
                 (center[0], center[1]),
                 _numbers(values.get("distortion", lenses.NONE), "distortion"),
                 str(values.get("projection", "perspective")),
-                str(values.get("lens", lenses.BROWN)),
                 float(values.get("pixel_aspect", 1.0)),
             )
         except KeyError as error:

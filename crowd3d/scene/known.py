@@ -123,7 +123,8 @@ class KnownCamera:
             None if there is none.
         source: how the projection was decided, in words.
         ground: what is known of gravity and height.
-        notes: what was done to the given values, in words, for the warnings of the result.
+        notes: what was wrong with what was given or the picture says, and what was done about it, in words.
+        projection_is_assumed: whether neither the user nor the picture says that it is perspective.
     """
 
     size_px: tuple[int, int]
@@ -134,6 +135,7 @@ class KnownCamera:
     source: str = "assumed"
     ground: KnownGround = NOTHING_KNOWN
     notes: tuple[str, ...] = ()
+    projection_is_assumed: bool = False
 
     @classmethod
     def of(cls, camera: Camera, source: str = "given") -> KnownCamera:

@@ -24,6 +24,8 @@ _SHOULDERS, _HIPS = [5, 6], [11, 12]
 # How far the seen size may differ from that of a standing adult at the same place; tuned on photographs.
 # Standard deviations of the logarithm: children and seated people are smaller, nobody is much taller.
 _SMALLER_SD, _TALLER_SD = 0.30, 0.22
+_THICKNESS = 0.15  # from front to back, as a fraction of the stature
+_STEEPEST_SINE = 0.99  # beyond, there is no height to compare
 # Allowed `SizeEvidence.visible`. A box with a smaller ratio shows only a body part.
 _VISIBLE_RANGE = (0.30, 1.25)
 # Weight of the agreement of a torso alone; that of a whole person has weight 1.
@@ -66,14 +68,25 @@ def size_evidence(
     def from_bottom(plane: Plane) -> FloatArray:
         return person_height_px(camera, plane, bottom, stature_m)
 
-    expected_from_top = on_levels(planes, bottom, from_top)
+    thick = _thickness(camera.rays(bottom), planes[0].normal)
+    expected_from_top = thick * on_levels(planes, bottom, from_top)
     points = detections.keypoints_px[..., :2]
     torso_px = np.linalg.norm(points[:, _SHOULDERS].mean(1) - points[:, _HIPS].mean(1), axis=1)
     return SizeEvidence(
-        whole=height_px / on_levels(planes, bottom, from_bottom),
+        whole=height_px / (thick * on_levels(planes, bottom, from_bottom)),
         visible=height_px / expected_from_top,
-        torso=torso_px / (_TORSO_LENGTH * expected_from_top),
+        torso=torso_px * thick / (_TORSO_LENGTH * expected_from_top),
     )
+
+
+def _thickness(rays: FloatArray, normal: FloatArray) -> FloatArray:
+    """(N,) how much longer than a stick a body is in the picture, whose feet are seen along rays (N, 3).
+
+    Seen from above, what it is from front to back adds to the little that is left of its height. Below 45
+    degrees that is within what people differ.
+    """
+    sine = np.clip(-(rays @ normal), 0.0, _STEEPEST_SINE)
+    return np.asarray(1 + _THICKNESS * np.maximum(sine / np.sqrt(1 - sine**2) - 1, 0.0))
 
 
 def agreement_of(detections: Detections, fitted: Fitted, stature_m: float) -> FloatArray:

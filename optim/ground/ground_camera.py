@@ -87,7 +87,6 @@ def fit_ground_camera(
     gravity: npt.ArrayLike | None = None,
     offset_m: float | None = None,
     distortion: tuple[float, ...] = (0.0, 0.0),
-    lens_model: str = lenses.BROWN,
     pixel_aspect: float = 1.0,
     distortion_unit_px: float | None = None,
     lean_shrinkage: tuple[float, float] = (0.0, 0.0),
@@ -119,7 +118,7 @@ def fit_ground_camera(
         gravity: (3,) direction of gravity (down) in the camera frame; used exactly if given.
         offset_m: height of the camera above the ground; used exactly if given. Then the scene's size follows
             from it and not from the people's stature, of which only the spread counts.
-        distortion, lens_model, pixel_aspect: as distortion, lens and pixel_aspect in `projection.project`.
+        distortion, pixel_aspect: of the lens, see `optim.lens` and `optim.fisheye`.
         distortion_unit_px: what it measures radii in; focal lengths, which must then be given, if None.
         lean_shrinkage: share of people's lean that the detector takes off, and how well that is
             known (standard deviation); 0 for exact keypoints.
@@ -131,7 +130,7 @@ def fit_ground_camera(
         repeats: how often each person is among the rows on average, where frames of one static camera
             were joined: the same walker leans and measures the same in all of them.
         max_planes: how many parallel levels of ground to look for; one is never split by noise.
-        projection: "perspective", "cylindrical" or "equirectangular"; of the last two `focal_px` is the
+        projection: "perspective", or of `optim.panorama` or `optim.fisheye`; of these `focal_px` is the
             pixels per radian and must be given (`fit_panorama` finds it).
         grade_sd: of the ground's height above its plane over the distance, before people tell.
 
@@ -155,7 +154,6 @@ def fit_ground_camera(
         distortion_unit_px,
         grade_sd,
         offset_m,
-        lens_model,
         pixel_aspect,
     )
     if (keypoints is None) == (boxes_px is None):
@@ -189,9 +187,9 @@ def _measured(
 
     total, levels, sticks = people(given)
     weight = density_weights(sticks)
-    if not given.has_ideal_lens:
+    if given.projection == "perspective" and not given.has_ideal_lens:
         # Density is that of the picture as it is, so that the costs of different lenses compare.
-        as_it_is = replace(given, distortion=lenses.NONE, lens=lenses.BROWN, pixel_aspect=1.0)
+        as_it_is = replace(given, distortion=lenses.NONE, pixel_aspect=1.0)
         _, _, seen = people(as_it_is)
         by_person = np.ones(total)
         by_person[seen.index] = density_weights(seen)
@@ -245,5 +243,7 @@ def _result(fit: Fitter) -> GroundCameraFit:
 
 
 def _in_focal_lengths(given: Given, focal_px: float) -> tuple[float, ...]:
+    if given.projection != "perspective":
+        return given.distortion
     ratio = focal_px / (given.distortion_unit_px or given.focal_guess_px)
-    return lenses.for_focal(given.distortion, ratio, given.lens)
+    return lenses.for_focal(given.distortion, ratio)

@@ -10,12 +10,12 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from optim import anthropometry as body
+from optim import fisheye, panorama, projection
 from optim import lens as lenses
-from optim import projection
 from optim.errors import BadInput, NotEnoughPeople
 from optim.geometry import normal_from_pitch_roll, pitch_roll_from_normal
 from optim.ground.lean import with_lean_restored
-from optim.ground.own_views import in_own_views
+from optim.ground.own_views import PROJECTIONS, in_own_views
 from optim.ground.residuals import View
 from optim.ground.solver import Prior
 from optim.ground.sticks import (
@@ -26,7 +26,6 @@ from optim.ground.sticks import (
     sticks_from_levels,
     usable_people,
 )
-from optim.panorama import PROJECTIONS
 from optim.projection import FloatArray
 
 # What is assumed of cameras before any person is seen; so broad that a few dozen overrule it.
@@ -55,7 +54,6 @@ class Given:
     normal: FloatArray | None
     offset_m: float | None
     distortion: tuple[float, ...]
-    lens: str
     pixel_aspect: float
     distortion_unit_px: float | None
     stature_m: float
@@ -73,7 +71,7 @@ class Given:
 
     @property
     def has_ideal_lens(self) -> bool:
-        return lenses.is_ideal(self.distortion, self.lens) and self.pixel_aspect == 1.0
+        return not any(self.distortion) and self.pixel_aspect == 1.0
 
     @property
     def focal_guess_px(self) -> float:
@@ -98,7 +96,6 @@ def checked(
     distortion_unit_px: float | None = None,
     grade_sd: float = body.GROUND_GRADE_SD,
     offset_m: float | None = None,
-    lens: str = lenses.BROWN,
     pixel_aspect: float = 1.0,
 ) -> Given:
     """The caller's values in one piece; raises BadInput naming the first that cannot be."""
@@ -119,8 +116,11 @@ def checked(
         normal = -down / length
     if offset_m is not None and not (math.isfinite(offset_m) and offset_m > 0):
         raise BadInput(f"offset_m must be a height above the ground, not {offset_m!r}")
-    if lens not in lenses.LENSES or len(distortion) not in lenses.COUNTS[lens]:
-        raise BadInput(f"{len(distortion)} coefficients of distortion are none of a {lens!r} lens")
+    if kind not in PROJECTIONS:
+        raise BadInput(f"projection must be one of {', '.join(PROJECTIONS)}, not {kind!r}")
+    counts = fisheye.COUNTS.get(kind, lenses.COUNTS)
+    if any(distortion) and len(distortion) not in counts:
+        raise BadInput(f"{len(distortion)} coefficients of distortion are none of a {kind} picture")
     bend = _vector(distortion, len(distortion), "distortion must be finite coefficients")
     if not (math.isfinite(pixel_aspect) and pixel_aspect > 0):
         raise BadInput(f"pixel_aspect must be positive, not {pixel_aspect!r}")
@@ -143,14 +143,12 @@ def checked(
         raise BadInput(f"repeats must be at least 1, not {repeats!r}")
     if not 0 < grade_sd < 1:
         raise BadInput(f"grade_sd must be between 0 and 1, not {grade_sd!r}")
-    if kind not in PROJECTIONS:
-        raise BadInput(f"projection must be one of {', '.join(PROJECTIONS)}, not {kind!r}")
-    is_ideal = lenses.is_ideal(tuple(bend), lens) and pixel_aspect == 1.0
-    if kind != "perspective" and (focal_px is None or not is_ideal):
+    if kind != "perspective" and focal_px is None:
         raise BadInput(
-            f"a {kind} picture needs its pixels per radian as focal_px, and no distortion; "
-            "`fit_panorama` finds them"
+            f"a {kind} picture needs its pixels per radian as focal_px; `fit_panorama` finds them"
         )
+    if kind in panorama.KINDS and (bend.any() or pixel_aspect != 1.0):
+        raise BadInput(f"a {kind} picture has no lens: neither distortion nor pixel_aspect")
     return Given(
         size_px=(float(size[0]), float(size[1])),
         center_px=center,
@@ -159,7 +157,6 @@ def checked(
         normal=normal,
         offset_m=None if offset_m is None else float(offset_m),
         distortion=tuple(float(k) for k in bend),
-        lens=lens,
         pixel_aspect=float(pixel_aspect),
         distortion_unit_px=distortion_unit_px,
         stature_m=stature,
@@ -198,7 +195,12 @@ def measure_keypoints(keypoints: npt.ArrayLike, given: Given) -> tuple[int, Leve
         points[..., :2] = undistorted(points[..., :2], given)
     else:
         points, views = in_own_views(
-            points, given.focal_guess_px, given.center_px, given.projection
+            points,
+            given.focal_guess_px,
+            given.center_px,
+            given.projection,
+            given.distortion,
+            given.pixel_aspect,
         )
     levels = replace(levels_from_keypoints(points), views=views)
     index = np.flatnonzero(usable_people(levels))
@@ -238,7 +240,6 @@ def undistorted(points_px: FloatArray, given: Given) -> FloatArray:
         unit_px,
         given.center_px,
         given.distortion,
-        lens=given.lens,
         pixel_aspect=given.pixel_aspect,
     )
     depth = np.where(ray[..., 2:] > _FLATTEST, ray[..., 2:], np.nan)

@@ -22,8 +22,10 @@ _PRIOR_SD = 0.03
 _WORLD_SD = 0.01  # what kerbs and walls that count as straight are bent, in the same unit
 _CURVED_SD = 0.3  # and what curved edges would vote for
 _ANYTHING = 1e-6  # density of votes beyond, as those of arcs
-_CORRELATION_PX = 8.0  # errors of an edge's points are shared by neighbours at about this distance
-_MIN_POINTS = 16
+BEND_CORRELATION_PX = (
+    8.0  # errors of an edge's points are shared by neighbours at about this distance
+)
+MIN_POINTS = 16
 _PROBE = 0.02
 _GRID = np.linspace(-0.25, 0.25, 2001)
 _ROUNDS = 30
@@ -66,13 +68,13 @@ def lens_from_edges(edges_px: Sequence[FloatArray], image_size: tuple[float, flo
     if size.shape != (2,) or not np.all(size > 0):
         raise BadInput(f"image_size must be two positive numbers, not {image_size!r}")
     unit_px = float(np.hypot(*size) / 2)
-    votes = [_vote(_checked(edge), size / 2, unit_px) for edge in edges_px]
+    votes = [_vote(checked_edge(edge), size / 2, unit_px) for edge in edges_px]
     known = np.array([v for v in votes if v is not None]).reshape(-1, 2)
     k1, sd, count = _mode(known[:, 0], known[:, 1])
     return Lens(k1, sd, unit_px, count)
 
 
-def _checked(edge_px: FloatArray) -> FloatArray:
+def checked_edge(edge_px: FloatArray) -> FloatArray:
     edge = np.asarray(edge_px, dtype=np.float64)
     if edge.ndim != 2 or edge.shape[1] != 2 or not np.isfinite(edge).all():
         raise BadInput(f"an edge must be (M, 2) finite pixels, not {edge.shape}")
@@ -81,11 +83,11 @@ def _checked(edge_px: FloatArray) -> FloatArray:
 
 def _vote(edge_px: FloatArray, center_px: FloatArray, unit_px: float) -> tuple[float, float] | None:
     """The k1 that makes one edge straight, and its standard deviation; None if it cannot say."""
-    if len(edge_px) < _MIN_POINTS:
+    if len(edge_px) < MIN_POINTS:
         return None
     chord = edge_px[-1] - edge_px[0]
     length = float(np.linalg.norm(chord))
-    if length < _MIN_POINTS:
+    if length < MIN_POINTS:
         return None
     along = chord / length
     across = np.array([-along[1], along[0]])
@@ -99,20 +101,20 @@ def _vote(edge_px: FloatArray, center_px: FloatArray, unit_px: float) -> tuple[f
         return np.asarray((straight - middle) @ across)
 
     seen = offsets(0.0)
-    weight, noise_px = _robust_weights(design, seen)
+    weight, noise_px = robust_weights(design, seen)
     normal_matrix = design.T @ (weight[:, None] * design)
     if np.linalg.cond(normal_matrix) > 1e8:
         return None
     solve = np.linalg.solve(normal_matrix, design.T * weight)[2]
     slope = float(solve @ (offsets(_PROBE) - offsets(-_PROBE))) / (2 * _PROBE)
-    independent = max(length / _CORRELATION_PX, 3.0) / len(s)
+    independent = max(length / BEND_CORRELATION_PX, 3.0) / len(s)
     sd_px = noise_px * np.sqrt(np.linalg.inv(normal_matrix)[2, 2] / independent)
     if abs(slope) < 1e-6 or sd_px / abs(slope) > 10 * _CURVED_SD:
         return None
     return float(-(solve @ seen) / slope), float(sd_px / abs(slope))
 
 
-def _robust_weights(design: FloatArray, seen: FloatArray) -> tuple[FloatArray, float]:
+def robust_weights(design: FloatArray, seen: FloatArray) -> tuple[FloatArray, float]:
     """Weights (M,) of a parabola through points some of which lie on another edge; their spread."""
     weight, noise = np.ones(len(seen)), 1.0
     for _ in range(4):

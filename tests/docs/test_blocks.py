@@ -99,7 +99,14 @@ def folder(
 ) -> Path:
     """A folder with the files that the pages name."""
     picture = small_picture.read_bytes()
-    for name in ("panorama.jpg", "pano.jpg", "stands.jpg", "photos/a/b.jpg", "photos/c.jpg"):
+    for name in (
+        "panorama.jpg",
+        "pano.jpg",
+        "ceiling.jpg",
+        "stands.jpg",
+        "photos/a/b.jpg",
+        "photos/c.jpg",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(picture)
     for name in ("MOCAP", "CLIPS", "SMPL_NEUTRAL.pkl", "base_69.pkl", "adapted.safetensors"):

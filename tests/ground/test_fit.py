@@ -14,6 +14,8 @@ from crowd3d.ground.fit import fit_camera, given_ground
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.known import KnownCamera, KnownGround
+from crowd3d.scene.plane import Plane
+from optim.anthropometry import HEIGHT_FRACTION
 
 
 def _detections(keypoints: np.ndarray) -> Detections:
@@ -75,3 +77,30 @@ def test_what_is_known_of_the_focal_length_is_used():
     prior = (world.focal_px, 0.03)
     fitted = fit_camera(people, replace(_unknown(world), focal_prior=prior), Config())
     assert fitted.camera.focal_px == pytest.approx(world.focal_px, rel=0.1)
+
+
+def test_who_is_seen_from_above_is_shortened_or_left_out():
+    """A Mercator panorama from 6 m up: legs of people below 30 degrees stay, and nobody from above tells."""
+    camera = Camera(3600, 2400, 600.0, (1800.0, 300.0), projection="mercator")
+    level = Plane(np.array([0.0, -1.0, 0.0]), 6.0)
+    away = np.concatenate([np.full(20, 14.0), np.full(20, 4.0), np.full(10, 1.0)])
+    bearing = np.linspace(-2.5, 2.5, len(away))
+    foot = np.stack([away * np.sin(bearing), np.full(50, 6.0), away * np.cos(bearing)], axis=1)
+    height = np.nan_to_num(HEIGHT_FRACTION, nan=0.94)
+    exact = camera.project(foot[:, None] - 1.7 * height[:, None] * [0.0, 1.0, 0.0])
+    keypoints = np.concatenate([exact, np.full((50, 17, 1), 0.7)], axis=2)
+    known = KnownCamera.of(camera)
+    far, near, above = slice(0, 20), slice(20, 40), slice(40, 50)
+    seen = keypoints.copy()
+    # As the network sees those from 56 degrees above.
+    shoulders = seen[near, 5:7, 1].mean(axis=1)[:, None]
+    seen[near, 11:, 1] = shoulders + (seen[near, 11:, 1] - shoulders) / 0.96
+    seen[above, 11:, 1] += 60.0
+    alone = fit_camera(_detections(seen[far]), known, Config())
+    assert alone.planes[0].offset_m == pytest.approx(level.offset_m, rel=0.01)
+    both = fit_camera(_detections(seen), known, Config())
+    assert both.planes[0].offset_m == pytest.approx(level.offset_m, rel=0.01)
+    assert both.normal @ level.normal > 0.99999
+    assert both.report["left_out"]["too few joints seen"] == list(range(40, 50))
+    # Where nobody else is, those from above have to do.
+    assert fit_camera(_detections(keypoints[above]), known, Config()) is not None

@@ -7,11 +7,9 @@ import pytest
 from helpers.ground import SCENES, World, terrace
 
 import optim
-from optim import lens as lenses
 from optim.projection import project, rays
 
 FIVE = (-0.28, 0.08, 0.002, -0.001, -0.01)
-FISHEYE = (0.02, -0.01, 0.001, 0.0)
 KNOWN = ("focal_px", "gravity", "offset_m")
 
 
@@ -81,43 +79,17 @@ def test_of_several_levels_one_has_the_known_height(height):
     assert (fit.plane_index[:first] == (height != 9.0)).mean() > 0.9
 
 
-@pytest.mark.parametrize(
-    ("distortion", "lens"), [(FIVE, {}), (FISHEYE, {"lens": lenses.FISHEYE, "pixel_aspect": 1.02})]
-)
-def test_any_lens_is_taken_away_before_the_fit(distortion, lens):
+def test_any_lens_is_taken_away_before_the_fit():
     world = World(fov=75)
     people = world.crowd(80, 6)
     straight = world.fit(people, focal_px=world.focal_px)
-    model = {"lens_model" if name == "lens" else name: value for name, value in lens.items()}
-    fit = world.fit(
-        _through(world, people, distortion, **lens),
-        focal_px=world.focal_px,
-        distortion=distortion,
-        **model,
-    )
+    seen = _through(world, people, FIVE, pixel_aspect=1.02)
+    fit = world.fit(seen, focal_px=world.focal_px, distortion=FIVE, pixel_aspect=1.02)
     np.testing.assert_allclose(fit.normal, straight.normal, atol=1e-6)
     np.testing.assert_allclose(fit.offset_m, straight.offset_m, rtol=1e-6)
-    assert fit.distortion == distortion
-    ignored = world.fit(_through(world, people, distortion, **lens), focal_px=world.focal_px)
+    assert fit.distortion == FIVE
+    ignored = world.fit(seen, focal_px=world.focal_px)
     assert np.arccos(ignored.normal @ straight.normal) > np.deg2rad(0.5)
-
-
-def test_people_beyond_the_plane_of_a_fisheye_are_left_out():
-    """At 100 degrees from the axis there is no place on a plane picture; the others decide."""
-    world = World(fov=75)
-    people = world.crowd(60, 6)
-    straight = world.fit(people, focal_px=world.focal_px)
-    seen = _through(world, people, FISHEYE, lens=lenses.FISHEYE)
-    behind = seen[:1].copy()
-    behind[..., 0] = world.center_px[0] + 1.75 * world.focal_px + np.arange(17)
-    fit = world.fit(
-        np.concatenate([seen, behind]),
-        focal_px=world.focal_px,
-        distortion=FISHEYE,
-        lens_model=lenses.FISHEYE,
-    )
-    assert not fit.inlier[-1] and fit.plane_index[-1] == -1
-    np.testing.assert_allclose(fit.offset_m, straight.offset_m, rtol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -127,9 +99,12 @@ def test_people_beyond_the_plane_of_a_fisheye_are_left_out():
         ({"offset_m": float("nan")}, "offset_m must be a height"),
         ({"distortion": (0.1, 0.1, 0.1)}, "3 coefficients of distortion are none"),
         ({"distortion": (0.1, float("inf"))}, "finite coefficients"),
-        ({"lens_model": "prism"}, "none of a 'prism' lens"),
+        (
+            {"projection": "fisheye-equisolid", "focal_px": 900.0, "distortion": (0.1,) * 4},
+            "4 coefficients",
+        ),
         ({"pixel_aspect": 0.0}, "pixel_aspect must be positive"),
-        ({"projection": "cylindrical", "focal_px": 900.0, "pixel_aspect": 1.1}, "no distortion"),
+        ({"projection": "cylindrical", "focal_px": 900.0, "pixel_aspect": 1.1}, "has no lens"),
     ],
 )
 def test_impossible_values_are_refused(options, message):

@@ -121,4 +121,4 @@ def test_what_panoramas_cannot_use_is_refused() -> None:
             keypoints, SIZE, focal_px=focal, lines_px=np.zeros((1, 4)), **common
         )
     with pytest.raises(BadInput, match="projection must be one of"):
-        optim.fit_ground_camera(keypoints, SIZE, projection="fisheye")
+        optim.fit_ground_camera(keypoints, SIZE, projection="pinhole")

@@ -59,7 +59,7 @@ def test_its_fisheye_too(tmp_path):
     coefficients = [0.05, -0.01, 0.002, 0.0]
     path = _stored(tmp_path / "fisheye.yml", coefficients, fisheye_model=1)
     camera = CameraHint(camera_json=path).resolve(*SIZE).camera
-    assert camera.lens == "fisheye"
+    assert camera.projection == "fisheye"
     points = np.random.default_rng(0).uniform([-9, -9, 2], [9, 9, 9], (50, 1, 3))
     theirs = cv2.fisheye.projectPoints(points, np.zeros(3), np.zeros(3), K, np.array(coefficients))[
         0
@@ -81,7 +81,7 @@ def test_ros_and_plain_names_are_read(resolved):
     bent = resolved(
         ros.replace("plumb_bob", "equidistant").replace(", -0.01]", "]"), "l.yaml"
     ).camera
-    assert bent.lens == "fisheye" and bent.distortion == tuple(FIVE[:4])
+    assert bent.projection == "fisheye" and bent.distortion == tuple(FIVE[:4])
 
 
 COLMAP = """# Camera list with one line of data per camera:
@@ -92,27 +92,27 @@ COLMAP = """# Camera list with one line of data per camera:
 
 
 @pytest.mark.parametrize(
-    ("line", "distortion", "lens", "aspect"),
+    ("line", "distortion", "projection", "aspect"),
     [
-        ("SIMPLE_PINHOLE 1280 720 1000 640 360", (0.0, 0.0), "brown", 1.0),
-        ("PINHOLE 1280 720 1000 1010 640 360", (0.0, 0.0), "brown", 1.01),
-        ("SIMPLE_RADIAL 1280 720 1000 640 360 0.1", (0.1, 0.0), "brown", 1.0),
-        ("RADIAL 1280 720 1000 640 360 0.1 0.01", (0.1, 0.01), "brown", 1.0),
-        ("OPENCV 1280 720 1000 1010 640 360 .1 .01 .001 .002", (0.1, 0.01, 0.001, 0.002), "brown", 1.01),
+        ("SIMPLE_PINHOLE 1280 720 1000 640 360", (0.0, 0.0), "perspective", 1.0),
+        ("PINHOLE 1280 720 1000 1010 640 360", (0.0, 0.0), "perspective", 1.01),
+        ("SIMPLE_RADIAL 1280 720 1000 640 360 0.1", (0.1, 0.0), "perspective", 1.0),
+        ("RADIAL 1280 720 1000 640 360 0.1 0.01", (0.1, 0.01), "perspective", 1.0),
+        ("OPENCV 1280 720 1000 1010 640 360 .1 .01 .001 .002", (0.1, 0.01, 0.001, 0.002), "perspective", 1.01),
         (
             "FULL_OPENCV 1280 720 1000 1010 640 360 .1 .01 .001 .002 .003 .004 .005 .006",
             (0.1, 0.01, 0.001, 0.002, 0.003, 0.004, 0.005, 0.006),
-            "brown",
+            "perspective",
             1.01,
         ),
         ("SIMPLE_RADIAL_FISHEYE 1280 720 1000 640 360 .1", (0.1, 0.0, 0.0, 0.0), "fisheye", 1.0),
         ("OPENCV_FISHEYE 1280 720 1000 1010 640 360 .1 .2 0 0", (0.1, 0.2, 0.0, 0.0), "fisheye", 1.01),
     ],
 )  # fmt: skip
-def test_colmaps_models(resolved, line, distortion, lens, aspect):
+def test_colmaps_models(resolved, line, distortion, projection, aspect):
     camera = resolved(COLMAP.format(line), "cameras.txt").camera
     assert (camera.focal_px, camera.center_px) == (1000.0, (640.0, 360.0))
-    assert (camera.distortion, camera.lens) == (distortion, lens)
+    assert (camera.distortion, camera.projection) == (distortion, projection)
     assert camera.pixel_aspect == pytest.approx(aspect)
 
 
@@ -138,10 +138,12 @@ KALIBR = """cam0:
 """
 
 
-@pytest.mark.parametrize(("model", "lens"), [("radtan", "brown"), ("equidistant", "fisheye")])
-def test_kalibrs_camchain(resolved, model, lens):
+@pytest.mark.parametrize(
+    ("model", "projection"), [("radtan", "perspective"), ("equidistant", "fisheye")]
+)
+def test_kalibrs_camchain(resolved, model, projection):
     camera = resolved(KALIBR.format(model), "camchain.yaml").camera
-    assert camera.lens == lens and camera.distortion == (-0.28, 0.07, 0.0002, 2e-05)
+    assert camera.projection == projection and camera.distortion == (-0.28, 0.07, 0.0002, 2e-05)
     assert camera.center_px == (645.0, 356.0) and camera.focal_px == 1000.0
 
 
@@ -245,8 +247,8 @@ def test_a_pose_gives_the_ground_of_its_world(resolved):
         (OWN | {"height_m": "high"}, "must be a number"),
         (OWN | {"distortion": [1, 2, 3]}, "2 or 4 or 5 or 8 or 12 coefficients"),
         (OWN | {"distortion": 1}, "must be a list"),
-        (OWN | {"lens": "fisheye", "distortion": [0, 0]}, "fisheye lens has 4"),
-        (OWN | {"lens": "prism"}, "lens 'prism' is not known"),
+        (OWN | {"projection": "fisheye", "distortion": [0.1, 0]}, "fisheye picture has 4"),
+        (OWN | {"lens": "prism"}, "unknown 'lens'"),
         (OWN | {"pixel_aspect": 0}, "check fx and fy"),
         (OWN | {"projection": "cylindrical", "pixel_aspect": 1.1}, "has no lens"),
         ({"K": K.tolist(), "R": np.eye(3).tolist()}, r"tells a pose \(R\)"),

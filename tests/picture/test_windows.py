@@ -41,7 +41,9 @@ def test_every_pixel_of_a_window_shows_its_ray(sky: Path, x: float, y: float) ->
     np.testing.assert_allclose(pixels, 127.5 + 120 * rays, atol=2.5)
 
 
-@pytest.mark.parametrize("kind", ["cylindrical", "equirectangular"])
+@pytest.mark.parametrize(
+    "kind", ["cylindrical", "equirectangular", "mercator", "fisheye", "fisheye-equisolid"]
+)
 def test_windows_are_perspective_and_upright(kind: str) -> None:
     camera = Camera.from_fov(3000, 700, 200, kind)
     up = np.array([0.1, -0.98, -0.15])
@@ -56,6 +58,14 @@ def test_windows_are_perspective_and_upright(kind: str) -> None:
     nearest = grid.reshape(-1, 2)[np.linalg.norm(seen[:, None] - where, axis=-1).argmin(axis=1)]
     np.testing.assert_allclose(nearest[:, 0], 48.0, atol=0.6)
     np.testing.assert_allclose(view.to_picture(tile, np.array([48.0, 48.0])), [2400.0, 480.0])
+
+
+def test_a_window_straight_below_a_fisheye_is_a_window():
+    ceiling = Camera.from_fov(1000, 1000, 180, "fisheye")
+    view = windows(ceiling, (0.0, 0.0, -1.0))
+    places = view.to_picture(_tile(400.0, 400.0, 200.0), np.array([[48.0, 48.0], [58.0, 48.0]]))
+    np.testing.assert_allclose(places[0], [500.0, 500.0], atol=1e-6)
+    assert np.linalg.norm(places[1] - places[0]) == pytest.approx(10 / 96 * 200, rel=0.01)
 
 
 def test_a_window_has_the_scale_of_its_tile() -> None:

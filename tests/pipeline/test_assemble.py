@@ -52,6 +52,18 @@ def test_the_reasons_name_who_and_where(scene):
     assert second.startswith("2 people have no place") and "no ground" in second
 
 
+def test_an_unknown_lens_that_looks_steeply_down_is_doubted():
+    seen = Seen(CROWD, FITTED, 9, 50, 1, is_unrolled=True)
+    unknown = to_scene("picture.jpg", seen, KnownCamera(SIZE), Config())
+    assert any("looks steeply down" in said and "--fov" in said for said in _warnings(unknown))
+    known = to_scene("picture.jpg", seen, KnownCamera(SIZE, CAMERA), Config())
+    assert not any("looks steeply down" in said for said in _warnings(known))
+
+
+def _warnings(scene: Scene) -> list[str]:
+    return scene.diagnostics["warnings"]
+
+
 def test_such_a_scene_is_saved_and_loaded(scene, tmp_path):
     scene.save(tmp_path)
     again = Scene.load(tmp_path)

@@ -111,7 +111,8 @@ def test_dictionary_round_trip():
         ('{"width": 10, "height": 10, "focal_px": "x"}', "malformed"),
         ('{"width": 10, "height": 10, "focal_px": NaN}', "NaN is no JSON number"),
         ('{"width": 10, "height": 10, "focal_px": 1e9}', "field of view"),
-        ('{"width": 10, "height": 10, "focal_px": 9, "projection": "fisheye"}', "fisheye"),
+        ('{"width": 10, "height": 10, "focal_px": 9, "projection": "pinhole"}', "pinhole"),
+        ('{"width": 10, "height": 10, "focal_px": 1, "projection": "fisheye"}', "field of view"),
     ],
 )
 def test_malformed_camera_files(tmp_path, content, message):
@@ -131,6 +132,8 @@ def test_hints():
     with pytest.raises(CameraError, match="between 0 and 180"):
         CameraHint(fov_deg=180.0).resolve(100, 50)
     with pytest.raises(CameraError, match="not supported; use one of auto"):
+        CameraHint(projection="pinhole").resolve(100, 50)
+    with pytest.raises(CameraError, match=r"give it with --fov .* --focal-px or --camera"):
         CameraHint(projection="fisheye").resolve(100, 50)
 
 
@@ -175,7 +178,7 @@ def test_pictures_that_say_they_are_panoramas():
     )
     assert CameraHint().resolve(2000, 500, elements).projection == "cylindrical"
     assert CameraHint(projection="perspective").resolve(2000, 500, XMP).camera is None
-    for broken in (b"GPano:", XMP.replace(b"8000", b"many"), XMP.replace(b"equirect", b"fish")):
+    for broken in (b"GPano:", XMP.replace(b"equirect", b"fish")):
         assert CameraHint().resolve(2000, 500, broken).projection == "perspective"
     with pytest.raises(CameraError, match="metadata cannot be right"):
         CameraHint().resolve(2000, 500, XMP.replace(b"8000", b"1000"))
@@ -183,7 +186,7 @@ def test_pictures_that_say_they_are_panoramas():
 
 BENT = (
     Camera(2000, 1400, 1500.0, (1010.0, 690.0), (-0.28, 0.08, 0.001, -0.0007, -0.01), pixel_aspect=1.01),
-    Camera(2000, 1400, 600.0, (1010.0, 690.0), (0.02, 0.01, 0.0, 0.0), lens="fisheye"),
+    Camera(2000, 1400, 600.0, (1010.0, 690.0), (0.02, 0.01, 0.0, 0.0), "fisheye"),
 )  # fmt: skip
 
 
@@ -213,11 +216,97 @@ def test_straightened_pixels_are_those_of_a_plain_camera():
 
 
 def test_a_fisheye_may_see_more_than_half_of_everything():
-    wide = Camera(
-        2000, 2000, 2000 / math.radians(220), (1000.0, 1000.0), (0.0,) * 4, lens="fisheye"
-    )
+    wide = Camera(2000, 2000, 2000 / math.radians(220), (1000.0, 1000.0), (0.0,) * 4, "fisheye")
     assert math.degrees(wide.fov_rad) == pytest.approx(220)
     np.testing.assert_allclose(wide.project([1.0, 0.0, 0.0]), [1000 + 2000 * 90 / 220, 1000])
     assert wide.rays([0.0, 1000.0])[2] < 0
     with pytest.raises(CameraError, match="field of view"):
-        Camera(2000, 2000, 2000 / math.radians(320), (1000.0, 1000.0), (0.0,) * 4, lens="fisheye")
+        Camera(2000, 2000, 2000 / math.radians(320), (1000.0, 1000.0), (0.0,) * 4, "fisheye")
+
+
+def gpano(prefix: str = "GPano", uri: str = "http://ns.google.com/photos/1.0/panorama/", **entries):
+    """An XMP packet with entries under a prefix."""
+    said = " ".join(f"{prefix}:{name}='{value}'" for name, value in entries.items())
+    return f"<rdf:Description xmlns:{prefix}='{uri}' {said}/>".encode()
+
+
+def test_a_projection_alone_is_a_whole_sphere_or_says_what_is_missing():
+    alone = gpano(ProjectionType="equirectangular")
+    known = CameraHint().resolve(4000, 2000, alone)
+    assert known.camera.turn_px == pytest.approx(4000) and known.camera.center_px == (
+        2000.0,
+        1000.0,
+    )
+    with pytest.raises(CameraError, match=r"FullPanoWidthPixels.*3000 x 1000 px.*--fov"):
+        CameraHint().resolve(3000, 1000, alone)
+    # Of a cylinder any part may be shown; people tell which.
+    cylinder = CameraHint().resolve(3000, 1000, gpano(ProjectionType="Cylindrical"))
+    assert cylinder.projection == "cylindrical" and cylinder.camera is None
+    # A user who knows better is believed.
+    assert CameraHint(fov_deg=70.0).resolve(3000, 1000, alone).camera.fov_rad == pytest.approx(
+        math.radians(70)
+    )
+    assert CameraHint(projection="perspective").resolve(3000, 1000, alone).camera is None
+
+
+def test_any_prefix_of_the_namespace_is_read_and_no_other():
+    said = {"ProjectionType": "equirectangular"}
+    assert CameraHint().resolve(4000, 2000, gpano("pano", **said)).camera is not None
+    assert CameraHint().resolve(4000, 2000, gpano("g.x-1", **said)).camera is not None
+    other = gpano("pano", "http://example.com/", **said)
+    assert CameraHint().resolve(4000, 2000, other).projection == "perspective"
+    assert CameraHint().resolve(4000, 2000, gpano("xGPano", "u", **said)).camera is None
+
+
+def test_a_crop_that_is_larger_than_the_sphere_keeps_its_horizon():
+    sphere = {"ProjectionType": "equirectangular", "FullPanoWidthPixels": 4000}
+    above = gpano(**sphere, FullPanoHeightPixels=2000, CroppedAreaTopPixels=-100)
+    camera = CameraHint().resolve(4000, 2200, above).camera
+    assert camera.center_px == (2000.0, 1100.0) and camera.turn_px == pytest.approx(4000)
+    wider = gpano(
+        **sphere,
+        FullPanoHeightPixels=2000,
+        CroppedAreaTopPixels=-20,
+        CroppedAreaLeftPixels=-50,
+        CroppedAreaImageWidthPixels=4100,
+    )
+    camera = CameraHint().resolve(4100, 2000, wider).camera
+    assert camera.turn_px == pytest.approx(4100) and camera.center_px == (2050.0, 1020.0)
+
+
+SIZES = (
+    "FullPanoWidthPixels",
+    "FullPanoHeightPixels",
+    "CroppedAreaImageWidthPixels",
+    "CroppedAreaTopPixels",
+)
+
+
+@pytest.mark.parametrize("value", ["1e9", "1e300", "-1e300", "inf", "nan", "", "wide", "0x10"])
+@pytest.mark.parametrize("name", SIZES)
+def test_impossible_sizes_are_ignored_with_a_word(name, value):
+    right = dict(zip(SIZES, (4000, 2000, 4000, 0), strict=True))
+    packet = gpano(ProjectionType="equirectangular", **(right | {name: value}))
+    known = CameraHint().resolve(4000, 2000, packet)
+    assert known.camera == Camera.from_fov(4000, 2000, 360, "equirectangular")
+    assert name in known.notes[0] and "ignored" in known.notes[0]
+    assert (
+        CameraHint().resolve(4000, 2000, gpano(ProjectionType="equirectangular", **right)).notes
+        == ()
+    )
+
+
+@given(
+    st.sampled_from(["cylindrical", "equirectangular"]),
+    st.tuples(*[st.one_of(st.none(), st.floats(), st.integers(-10_000, 10**9))] * 4),
+)
+def test_no_numbers_break_the_camera_of_a_panorama(kind, values):
+    said = {name: value for name, value in zip(SIZES, values, strict=True) if value is not None}
+    try:
+        known = CameraHint().resolve(4000, 2000, gpano(ProjectionType=kind, **said))
+    except CameraError as error:
+        assert "--projection and --fov" in str(error)
+    else:
+        camera = known.camera
+        assert camera is None or abs(camera.rays([2000.0, 1000.0])[1]) <= 1.0
+        assert camera is None or np.isfinite(camera.project([0.0, 0.0, 1.0])).all()

@@ -9,20 +9,21 @@ from crowd3d.errors import CameraError
 from crowd3d.picture.camera_files.intrinsics import Intrinsics
 from crowd3d.picture.camera_files.numbers import numbers
 from crowd3d.picture.camera_files.opencv import size_of
-from optim import lens as lenses
+from crowd3d.scene.camera import COUNTS, PERSPECTIVE
+from optim.fisheye import EQUIDISTANT
 
 KIND = "COLMAP"
-# Name -> (how many focal lengths, lens, how many coefficients); cx, cy follow the focal lengths.
+# Name -> (how many focal lengths, projection, how many coefficients); cx, cy follow the focal lengths.
 _MODELS = {
-    "SIMPLE_PINHOLE": (1, lenses.BROWN, 0),
-    "PINHOLE": (2, lenses.BROWN, 0),
-    "SIMPLE_RADIAL": (1, lenses.BROWN, 1),
-    "RADIAL": (1, lenses.BROWN, 2),
-    "OPENCV": (2, lenses.BROWN, 4),
-    "FULL_OPENCV": (2, lenses.BROWN, 8),
-    "SIMPLE_RADIAL_FISHEYE": (1, lenses.FISHEYE, 1),
-    "RADIAL_FISHEYE": (1, lenses.FISHEYE, 2),
-    "OPENCV_FISHEYE": (2, lenses.FISHEYE, 4),
+    "SIMPLE_PINHOLE": (1, PERSPECTIVE, 0),
+    "PINHOLE": (2, PERSPECTIVE, 0),
+    "SIMPLE_RADIAL": (1, PERSPECTIVE, 1),
+    "RADIAL": (1, PERSPECTIVE, 2),
+    "OPENCV": (2, PERSPECTIVE, 4),
+    "FULL_OPENCV": (2, PERSPECTIVE, 8),
+    "SIMPLE_RADIAL_FISHEYE": (1, EQUIDISTANT, 1),
+    "RADIAL_FISHEYE": (1, EQUIDISTANT, 2),
+    "OPENCV_FISHEYE": (2, EQUIDISTANT, 4),
 }
 
 
@@ -54,17 +55,17 @@ def _camera(words: list[str]) -> Intrinsics:
         values = [float(word) for word in words[2:]]
     except ValueError:
         raise CameraError(f"camera {name}: a parameter is not a number") from None
-    n_focal, lens, n_bend = _MODELS[model]
+    n_focal, projection, n_bend = _MODELS[model]
     numbers(values, f"camera {name}: {model} with width and height", 2 + n_focal + 2 + n_bend)
     focal, center = values[2 : 2 + n_focal], values[2 + n_focal : 4 + n_focal]
     bend = values[4 + n_focal :]
-    wanted = next(count for count in lenses.COUNTS[lens] if count >= n_bend)
+    wanted = next(count for count in COUNTS[projection] if count >= n_bend)
     return Intrinsics(
         KIND,
         (focal[0], focal[-1]),
         (center[0], center[1]),
         size_of(values[:2]),
         (*bend, *[0.0] * (wanted - n_bend)),
-        lens,
+        projection,
         name=f"camera {name}",
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from crowd3d.errors import CameraError
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.known import NOTHING_KNOWN, KnownGround
+from optim import fisheye
 from optim import lens as lenses
 
 _LARGEST_SKEW = 1e-3  # of K[0, 1] over the focal length, below which it is rounding
@@ -24,7 +25,7 @@ class Intrinsics:
         kind: the format, in words.
         focal_px: fx and fy. center_px: principal point, from the picture's top-left corner.
         size_px: width and height it was made for; None if the file does not tell.
-        distortion, lens, projection: as of `Camera`.
+        distortion, projection: as of `Camera`.
         ground: what the file tells of gravity and height.
         name: of the camera in the file, where there may be several.
     """
@@ -34,7 +35,6 @@ class Intrinsics:
     center_px: tuple[float, float]
     size_px: tuple[int, int] | None = None
     distortion: tuple[float, ...] = lenses.NONE
-    lens: str = lenses.BROWN
     projection: str = "perspective"
     ground: KnownGround = NOTHING_KNOWN
     name: str = ""
@@ -60,7 +60,6 @@ class Intrinsics:
             camera.center_px,
             (camera.width, camera.height),
             camera.distortion,
-            camera.lens,
             camera.projection,
         )
 
@@ -79,9 +78,7 @@ class Intrinsics:
         fx, fy = self.focal_px
         if not (math.isfinite(fx) and fx > 0):
             raise CameraError(f"a focal length of {fx} px is not positive")
-        camera = Camera(
-            *size_px, fx, self.center_px, self.distortion, self.projection, self.lens, fy / fx
-        )
+        camera = Camera(*size_px, fx, self.center_px, self.distortion, self.projection, fy / fx)
         notes: tuple[str, ...] = ()
         if self.size_px is None:
             notes = (
@@ -134,7 +131,8 @@ def _same_shape(made_for: tuple[int, int], picture: tuple[int, int]) -> bool:
 
 def _where_the_lens_ends(camera: Camera) -> tuple[str, ...]:
     """A note if the lens's polynomial folds back inside the picture."""
-    reach_px = camera.focal_px * lenses.reach(camera.distortion, camera.lens)
+    reach = fisheye.reach if camera.is_fisheye else lenses.reach
+    reach_px = camera.focal_px * reach(camera.distortion)
     u, v = camera.center_px
     far_px = math.hypot(max(u, camera.width - u), max(v, camera.height - v))
     if reach_px >= far_px:

@@ -15,15 +15,16 @@ from crowd3d.errors import CameraError
 from crowd3d.picture.camera_files.intrinsics import Intrinsics
 from crowd3d.picture.camera_files.numbers import numbers
 from crowd3d.picture.camera_files.opencv import of_count, size_of
-from optim import lens as lenses
+from crowd3d.scene.camera import PERSPECTIVE
+from optim.fisheye import EQUIDISTANT
 
 KIND = "Kalibr"
 _NAME = re.compile(r"cam\d+")
-_LENSES = {
-    "radtan": lenses.BROWN,
-    "equidistant": lenses.FISHEYE,
-    "equi": lenses.FISHEYE,
-    "none": lenses.BROWN,
+_PROJECTIONS = {
+    "radtan": PERSPECTIVE,
+    "equidistant": EQUIDISTANT,
+    "equi": EQUIDISTANT,
+    "none": PERSPECTIVE,
 }
 
 
@@ -42,20 +43,25 @@ def read(values: Mapping[str, Any]) -> list[Intrinsics]:
 
 def _camera(name: str, said: Mapping[str, Any]) -> Intrinsics:
     model, bend = said.get("camera_model"), said.get("distortion_model", "none")
-    if model != "pinhole" or bend not in _LENSES:
+    if model != "pinhole" or bend not in _PROJECTIONS:
         raise CameraError(
             f"{name} is Kalibr's {model}-{bend}, which is not read; calibrate with pinhole-radtan or "
             "pinhole-equi"
         )
     fu, fv, u, v = numbers(said.get("intrinsics"), f"{name}: intrinsics", 4)
-    lens = _LENSES[bend]
+    projection = _PROJECTIONS[bend]
     coefficients = (
         ()
         if bend == "none"
         else numbers(said.get("distortion_coeffs"), f"{name}: distortion_coeffs", 4)
     )
     found = Intrinsics(
-        KIND, (fu, fv), (u, v), name=name, lens=lens, distortion=of_count(coefficients, lens)
+        KIND,
+        (fu, fv),
+        (u, v),
+        name=name,
+        projection=projection,
+        distortion=of_count(coefficients, projection),
     )
     if said.get("resolution") is not None:
         found = replace(found, size_px=size_of(said["resolution"]))

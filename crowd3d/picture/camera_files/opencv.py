@@ -13,7 +13,9 @@ from typing import Any
 from crowd3d.errors import CameraError
 from crowd3d.picture.camera_files.intrinsics import Intrinsics
 from crowd3d.picture.camera_files.numbers import numbers
-from optim import lens as lenses
+from crowd3d.scene.camera import COUNTS, PERSPECTIVE
+from optim.fisheye import EQUIDISTANT
+from optim.lens import NONE
 
 KIND = "OpenCV"
 MATRIX = (
@@ -45,40 +47,40 @@ def read(values: Mapping[str, Any]) -> Intrinsics:
                 "give --gravity and --camera-height instead"
             )
     found = Intrinsics.of_matrix(KIND, numbers(_first(values, MATRIX), "the camera matrix", 9))
-    lens = _lens(values)
+    projection = _projection(values)
     coefficients = _first(values, _COEFFICIENTS)
     return replace(
         found.from_first_pixels_middle(),
         distortion=of_count(
-            () if coefficients is None else numbers(coefficients, "distortion"), lens
+            () if coefficients is None else numbers(coefficients, "distortion"), projection
         ),
-        lens=lens,
+        projection=projection,
         size_px=_size(values),
     )
 
 
-def of_count(coefficients: tuple[float, ...], lens: str) -> tuple[float, ...]:
+def of_count(coefficients: tuple[float, ...], projection: str) -> tuple[float, ...]:
     """As many coefficients as a `Camera` has: OpenCV may leave all out, or add zeros. Raises CameraError."""
-    if lens == lenses.BROWN and len(coefficients) == _TILTED and not any(coefficients[12:]):
+    if projection == PERSPECTIVE and len(coefficients) == _TILTED and not any(coefficients[12:]):
         coefficients = coefficients[:12]
     if not coefficients:
-        return (0.0,) * 4 if lens == lenses.FISHEYE else lenses.NONE
-    if len(coefficients) not in lenses.COUNTS[lens]:
-        wanted = ", ".join(map(str, lenses.COUNTS[lens]))
+        return NONE
+    if len(coefficients) not in COUNTS[projection]:
+        wanted = " or ".join(map(str, COUNTS[projection]))
         raise CameraError(
-            f"has {len(coefficients)} coefficients of distortion; a {lens} lens has one of {wanted}"
+            f"has {len(coefficients)} coefficients of distortion; a {projection} picture has {wanted}"
         )
     return coefficients
 
 
-def _lens(values: Mapping[str, Any]) -> str:
+def _projection(values: Mapping[str, Any]) -> str:
     said = {str(values[name]).lower() for name in _MODELS if values.get(name) is not None}
     if unknown := said - {*_BROWN, *_FISHEYE}:
         raise CameraError(
             f"the model {min(unknown)!r} is not read; OpenCV's pinhole and fisheye models are"
         )
     is_fisheye = any(values.get(flag) not in (None, 0, False) for flag in _FLAGS)
-    return lenses.FISHEYE if is_fisheye or said & set(_FISHEYE) else lenses.BROWN
+    return EQUIDISTANT if is_fisheye or said & set(_FISHEYE) else PERSPECTIVE
 
 
 def _size(values: Mapping[str, Any]) -> tuple[int, int] | None:

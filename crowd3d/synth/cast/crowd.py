@@ -135,6 +135,10 @@ class _Reach(NamedTuple):
         """All the view; or, for a crowd of a density, as much of it as `count` people fill, somewhere in it."""
         if preset.density is None:
             return cls(world.view, world.near_m, world.reach_m, preset.depth_power)
+        if world.view.sees_around:
+            area_m2 = count / float(rng.uniform(*preset.density))
+            radius = math.sqrt(world.near_m**2 + area_m2 / math.pi)
+            return cls(world.view, world.near_m, min(radius, world.reach_m), preset.depth_power)
         camera, height = world.view.camera, world.view.height_m
         near = world.near_m
         below = world.view.rays([camera.width / 2, camera.height * (1 + preset.overflow)])
@@ -158,7 +162,11 @@ class _Reach(NamedTuple):
         return cls(world.view, near, far, preset.depth_power, width * share)
 
     def anywhere(self, rng: Rng) -> tuple[float, float]:
-        """A place: its distance follows the power law, its bearing is even."""
+        """A place: its distance follows the power law, its bearing is even; or evenly all around."""
+        if self.view.sees_around:
+            distance = math.sqrt(rng.uniform(self.near_m**2, self.far_m**2))
+            bearing = rng.uniform(-math.pi, math.pi)
+            return distance * math.sin(bearing), -distance * math.cos(bearing)
         low, high = (end ** (self.power + 1) for end in (self.near_m, self.far_m))
         distance = (low + (high - low) * rng.random()) ** (1 / (self.power + 1))
         half = math.tan(self.view.camera.fov_rad / 2) * (distance + 0.5 * self.view.height_m)

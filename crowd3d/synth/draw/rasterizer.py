@@ -61,6 +61,10 @@ class PyTorch3D:
     def first(self, mesh: TileMesh, view: View, area: Area, wanted: BoolArray) -> Hits:
         import torch
 
+        if not view.camera.is_perspective:
+            raise ConfigError(
+                f"PyTorch3D cannot rasterise a {view.camera.projection} picture; use embree"
+            )
         x, y, w, h = area
         in_camera = view.to_camera(mesh.vertices)
         # PyTorch3D's camera looks along +z too, but its x points left and its y up.

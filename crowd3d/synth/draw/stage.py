@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -24,6 +25,8 @@ _CLOTH_M = 0.22  # bags, hats and skirts reach so far beyond the body
 _FULL_LEVEL_PX = 110.0  # taller people get the fine body
 _OUTLINE_RAYS = 1 << 18
 _NEAREST_M = 0.15  # hulls with a corner nearer than this (or behind the camera) cover everything
+_STRAIGHT_STEPS = 7  # points on each line between two corners, which a fisheye bends
+_FARTHEST_OFF_AXIS = math.cos(math.radians(150.0))  # beyond, the outline goes round the picture
 
 
 @dataclass
@@ -43,12 +46,26 @@ class TileMesh:
 def _hulls(world: World, corners_m: FloatArray) -> list[npt.NDArray[np.float32] | None]:
     """Convex hulls (K, 2) of the projections of (N, 8, 3) corners; None where one is behind the camera."""
     in_camera = world.view.to_camera(corners_m)
+    if world.view.camera.is_perspective:
+        ahead = in_camera[..., 2].min(axis=1) > _NEAREST_M
+    else:
+        in_camera = _lines_between(in_camera)
+        away = np.linalg.norm(in_camera, axis=-1)
+        ahead = (away > _NEAREST_M) & (in_camera[..., 2] > _FARTHEST_OFF_AXIS * away)
+        ahead = ahead.all(axis=1)
     pixels = world.view.camera.project(in_camera)
-    ahead = in_camera[..., 2].min(axis=1) > _NEAREST_M
     return [
         cv2.convexHull(p.astype(np.float32))[:, 0] if ok else None
         for p, ok in zip(pixels, ahead, strict=True)
     ]
+
+
+def _lines_between(corners_m: FloatArray) -> FloatArray:
+    """(N, 8, 3) -> (N, P, 3) points on the lines between every two corners, of which outlines are made."""
+    one, other = np.triu_indices(corners_m.shape[1], k=1)
+    share = np.linspace(0.0, 1.0, _STRAIGHT_STEPS)[:, None]
+    start, end = corners_m[:, one, None], corners_m[:, other, None]
+    return np.asarray((start + share * (end - start)).reshape(len(corners_m), -1, 3))
 
 
 def _box_corners(low: FloatArray, high: FloatArray) -> FloatArray:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, replace
+from typing import Any
 
 from crowd3d.errors import ConfigError
+from optim import fisheye
 
 Range = tuple[float, float]
 
@@ -37,6 +39,7 @@ class Preset:
         together: share of people who face one way, as towards a stage.
         raised: share of those who stand with an arm or both in the air.
         umbrellas, phones, prams: shares of people with one.
+        projection: of the camera, one of `crowd3d.scene.camera.PROJECTIONS` that is no panorama.
     """
 
     fov_deg: Range = (50.0, 75.0)
@@ -66,6 +69,7 @@ class Preset:
     umbrellas: float = 0.0
     phones: float = 0.0
     prams: float = 0.0
+    projection: str = "perspective"
 
 
 PRESETS: dict[str, Preset] = {
@@ -275,24 +279,39 @@ def preset(name: str) -> Preset:
 _CAMERA_LIMITS: dict[str, Range] = {
     "fov_deg": (15.0, 110.0),
     "height_m": (1.2, 60.0),
-    "pitch_deg": (-5.0, 60.0),
+    "pitch_deg": (-5.0, 90.0),
     "roll_deg": (-30.0, 30.0),
 }
+_FISHEYE_FOV_DEG = (60.0, 220.0)
+_USUAL_FISHEYE_FOV_DEG = 180.0
 
 
 def with_camera(
     chosen: Preset,
     *,
+    projection: str = "perspective",
     fov_deg: float | None = None,
     height_m: float | None = None,
     pitch_deg: float | None = None,
     roll_deg: float | None = None,
 ) -> Preset:
-    """The preset with some of its camera's ranges narrowed to one value; ConfigError beyond the limits."""
+    """The preset with some of its camera's ranges narrowed to one value; ConfigError beyond the limits.
+
+    Args:
+        projection: "perspective" or one of `optim.fisheye.KINDS`, whose usual field of view is 180 degrees.
+    """
+    limits = dict(_CAMERA_LIMITS)
+    if projection in fisheye.KINDS:
+        limits["fov_deg"] = _FISHEYE_FOV_DEG
+        fov_deg = _USUAL_FISHEYE_FOV_DEG if fov_deg is None else fov_deg
+    elif projection != "perspective":
+        known = ", ".join(("perspective", *fisheye.KINDS))
+        raise ConfigError(f"a {projection} picture cannot be rendered; use one of {known}")
     given = {"fov_deg": fov_deg, "height_m": height_m, "pitch_deg": pitch_deg, "roll_deg": roll_deg}
     fixed = {name: value for name, value in given.items() if value is not None}
     for name, value in fixed.items():
-        low, high = _CAMERA_LIMITS[name]
+        low, high = limits[name]
         if not low <= value <= high:
             raise ConfigError(f"{name} must be from {low:g} to {high:g}, not {value:g}")
-    return replace(chosen, **{name: (value, value) for name, value in fixed.items()})  # type: ignore[arg-type]
+    ranges: dict[str, Any] = {name: (value, value) for name, value in fixed.items()}
+    return replace(chosen, projection=projection, **ranges)

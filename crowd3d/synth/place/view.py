@@ -50,6 +50,7 @@ class Level:
 
 
 GROUND = Level()
+_STEEP_RAD = math.radians(60.5)  # a camera that looks down so steeply has people all around it
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,11 @@ class View:
         return cls(camera, roll @ level, height_m)
 
     @property
+    def sees_around(self) -> bool:
+        """Whether people are on all sides of the point below the camera, rather than ahead of it."""
+        return not self.camera.is_perspective or bool(-self.rotation[2, 1] > math.sin(_STEEP_RAD))
+
+    @property
     def eye_m(self) -> FloatArray:
         """(3,) the camera in the ground frame."""
         return np.array([0.0, self.height_m, 0.0])
@@ -98,6 +104,18 @@ class View:
         """A level's plane in the camera frame."""
         normal = level.normal
         return Plane(self.rotation @ normal, float(normal @ self.eye_m + level.offset_m))
+
+
+def farthest_ground_m(view: View) -> float:
+    """Horizontal distance of the farthest ground at the picture's border; infinite where it shows the sky."""
+    width, height = view.camera.width, view.camera.height
+    along = np.linspace(0.0, 1.0, 33)
+    sides = [[along, 0 * along + end] for end in (0.0, 1.0)]
+    border = np.concatenate([np.stack(pair[::step], axis=1) for pair in sides for step in (1, -1)])
+    rays = view.rays(border * (width, height))
+    if (rays[:, 1] > -1e-3).any():
+        return math.inf
+    return float((view.height_m * np.hypot(rays[:, 0], rays[:, 2]) / -rays[:, 1]).max())
 
 
 def ground_distance_m(view: View, ray: FloatArray) -> float:

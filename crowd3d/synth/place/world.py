@@ -13,13 +13,15 @@ from crowd3d.synth.place.boxes import BOX_FACES, BUILDING, KERB, PARASOL, POST, 
 from crowd3d.synth.place.light import Light, sample_light
 from crowd3d.synth.place.presets import Preset
 from crowd3d.synth.place.terrain import level_boxes, sample_levels
-from crowd3d.synth.place.view import Level, View, ground_distance_m
+from crowd3d.synth.place.view import Level, View, farthest_ground_m, ground_distance_m
 
 FloatArray = npt.NDArray[np.float64]
 Rng = np.random.Generator
 
 PERSON_M = 1.7
 _MIN_REACH_M = 2.0
+_NEAREST_AROUND_M = 0.6  # of people to the point below a camera that sees all around
+_WIDEST_HALF_RAD = math.radians(55.0)  # of a view that buildings ahead have to fill
 
 
 @dataclass
@@ -57,7 +59,8 @@ class World:
 
 def sample_view(rng: Rng, size: tuple[int, int], preset: Preset) -> View:
     """A camera of the preset, for a picture of (width, height)."""
-    camera = Camera.from_fov(size[0], size[1], float(rng.uniform(*preset.fov_deg)))
+    fov_deg = float(rng.uniform(*preset.fov_deg))
+    camera = Camera.from_fov(size[0], size[1], fov_deg, preset.projection)
     angles = (float(rng.uniform(*r)) for r in (preset.height_m, preset.pitch_deg, preset.roll_deg))
     return View.of_angles(camera, *angles)
 
@@ -65,6 +68,9 @@ def sample_view(rng: Rng, size: tuple[int, int], preset: Preset) -> View:
 def ground_reach_m(view: View, person_px: float) -> tuple[float, float]:
     """Distances between which people stand: from the lower edge of the view to where they are too small."""
     camera = view.camera
+    if view.sees_around:
+        far = min(camera.focal_px * PERSON_M / person_px, farthest_ground_m(view))
+        return _NEAREST_AROUND_M, max(far, _MIN_REACH_M)
     low = view.rays([camera.width / 2, camera.height - 1.0])
     near = ground_distance_m(view, low) if low[1] < 0 else 4.0
     far = camera.focal_px * PERSON_M / person_px
@@ -136,7 +142,7 @@ def sample_boxes(
     rng: Rng, view: View, preset: Preset, near_m: float, reach_m: float
 ) -> tuple[Boxes, list[Level]]:
     """Terrain, buildings behind and beside the crowd, kerbs, street furniture; and the terrain's planes."""
-    half_width = reach_m * math.tan(view.camera.fov_rad / 2) * 1.3 + 10
+    half_width = reach_m * math.tan(min(view.camera.fov_rad / 2, _WIDEST_HALF_RAD)) * 1.3 + 10
     levels = sample_levels(rng, preset.terrain, near_m, reach_m)
     ends = [-v.front_z if math.isinf(v.back_z) else -v.back_z for v in levels]
     wall = max(reach_m * preset.front + 4, max(ends) + 6)
