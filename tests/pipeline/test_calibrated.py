@@ -16,6 +16,7 @@ from crowd3d import Camera, CameraHint, Plane, Scene
 from crowd3d.cli import main
 from crowd3d.config import Config
 from crowd3d.data.keypoint_export import write_poses
+from crowd3d.data.poses.given import GivenPoses
 from crowd3d.ground.fit import assume_camera
 from crowd3d.pipeline import search
 from crowd3d.pipeline.assemble import to_scene
@@ -72,7 +73,7 @@ def bent() -> tuple[Detections, Detections]:
 def test_all_given_is_honoured_exactly(bent):
     straight, people = bent
     known = replace(KnownCamera.of(LENS), ground=GROUND)
-    seen = people_of_poses(people, SOURCE, known, CONFIG)
+    seen = people_of_poses(GivenPoses(people), SOURCE, known, CONFIG)
     scene = to_scene("crowd.jpg", seen, known, CONFIG)
     assert scene.camera == LENS and scene.planes[0].offset_m == HEIGHT_M
     np.testing.assert_array_equal(scene.planes[0].normal, -np.array(GROUND.gravity))
@@ -82,7 +83,7 @@ def test_all_given_is_honoured_exactly(bent):
     assert np.median(off) < 0.008 and off.max() < 0.012
     # So it is not where the lens is not honoured.
     ignored = replace(KnownCamera.of(replace(LENS, distortion=(0.0, 0.0))), ground=GROUND)
-    seen = people_of_poses(people, SOURCE, ignored, CONFIG)
+    seen = people_of_poses(GivenPoses(people), SOURCE, ignored, CONFIG)
     assert _off(to_scene("crowd.jpg", seen, ignored, CONFIG), straight).max() > 0.02
 
 
@@ -91,7 +92,7 @@ def test_of_camera_gravity_and_height_the_missing_are_fitted(bent):
     held = KnownCamera.of(LENS)
     for known in (held, replace(held, ground=KnownGround(height_m=HEIGHT_M)),
                   replace(held, ground=KnownGround(GROUND.gravity))):  # fmt: skip
-        seen = people_of_poses(people, SOURCE, known, CONFIG)
+        seen = people_of_poses(GivenPoses(people), SOURCE, known, CONFIG)
         assert seen.fitted.camera == LENS
         plane, sd = seen.fitted.planes[0], np.sqrt(np.diag(seen.fitted.covariance))
         if known.ground.gravity is None:
@@ -105,7 +106,7 @@ def test_of_camera_gravity_and_height_the_missing_are_fitted(bent):
 def test_gravity_and_height_alone_give_the_focal_length():
     people = _in_order(standing(40))
     known = KnownCamera(SIZE, ground=GROUND)
-    seen = people_of_poses(people, SOURCE, known, CONFIG)
+    seen = people_of_poses(GivenPoses(people), SOURCE, known, CONFIG)
     assert seen.fitted.camera.focal_px == pytest.approx(CAMERA.focal_px, rel=0.06)
     assert seen.fitted.planes[0].offset_m == HEIGHT_M
     assert 0.001 < np.sqrt(seen.fitted.covariance[0, 0]) < 0.1
@@ -115,11 +116,12 @@ def test_gravity_and_height_alone_give_the_focal_length():
 def test_a_wrong_height_is_said(bent):
     _, people = bent
     known = replace(KnownCamera.of(LENS), ground=KnownGround(GROUND.gravity, 3.3 * HEIGHT_M))
-    seen = people_of_poses(people, SOURCE, known, CONFIG)
-    (warning,) = to_scene("crowd.jpg", seen, known, CONFIG).diagnostics["warnings"]
+    seen = people_of_poses(GivenPoses(people), SOURCE, known, CONFIG)
+    first, second = to_scene("crowd.jpg", seen, known, CONFIG).diagnostics["warnings"]
     assert (
-        "of 40 people have the size that the given camera and gravity and height predict" in warning
+        "of 40 people have the size that the given camera and gravity and height predict" in first
     )
+    assert "taller than" in second and "the given camera is not that of this picture" in second
 
 
 def test_people_who_determine_nothing_keep_what_is_given():
