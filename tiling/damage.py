@@ -19,6 +19,7 @@ from pathlib import Path
 import pyvips
 import simplejpeg
 
+from tiling.memory import nothing_collected
 from tiling.tiff_tags import COMPRESSION, JPEG_TABLES, Directory
 
 Data = bytes | mmap.mmap
@@ -156,6 +157,7 @@ def _is_padding(warning: str, data: Data) -> bool:
     return n <= _PADDING_BYTES and is_padding
 
 
+@nothing_collected()
 def of_webp(data: Data) -> str | None:
     """What is wrong with the data of a WebP picture; None if nothing is.
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyvips
 
 from tiling.errors import ImageError
+from tiling.memory import nothing_collected
 from tiling.tiff_tags import EXTRA_SAMPLES, Directory
 
 _log = logging.getLogger(__name__)
@@ -99,6 +100,7 @@ def bands_of(header: Any, path: Path, first: Directory | None) -> Bands:
     )
 
 
+@nothing_collected()
 def range_of(image: Any, bands: Bands) -> Range:
     """The range that deep and float samples use; reads the whole picture once if they are such.
 
