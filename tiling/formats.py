@@ -9,43 +9,15 @@ from pathlib import Path
 from tiling.errors import ImageError
 
 # Names of pictures that are read, as endings in small letters.
-SUFFIXES = (
-    *(".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".avif", ".heic", ".heif"),
-    *(".jxl", ".jp2", ".j2k", ".jpx", ".psd", ".dng"),
+SUFFIXES = tuple(
+    ".jpg .jpeg .png .tif .tiff .webp .bmp .avif .heic .heif .jxl .jp2 .j2k .jpx .psd .dng".split()
 )
 # Endings of other pictures, which whoever searches a folder should name rather than pass over.
-OTHER_SUFFIXES = (
-    *(
-        ".gif",
-        ".svg",
-        ".pdf",
-        ".exr",
-        ".hdr",
-        ".tga",
-        ".ppm",
-        ".pgm",
-        ".pnm",
-        ".ico",
-        ".psb",
-        ".xcf",
-        ".fits",
-    ),
-    *(
-        ".cr2",
-        ".cr3",
-        ".nef",
-        ".arw",
-        ".orf",
-        ".rw2",
-        ".raf",
-        ".pef",
-        ".srw",
-        ".raw",
-        ".jpe",
-        ".jfif",
-        ".mpo",
-    ),
-    *(".jpf", ".jpm", ".j2c", ".jpc", ".heics", ".avifs", ".hif", ".dib", ".insp"),
+OTHER_SUFFIXES = tuple(
+    (
+        ".gif .svg .pdf .exr .hdr .tga .ppm .pgm .pnm .ico .psb .xcf .fits .jpe .jfif .mpo .jpf .jpm .j2c .jpc "
+        ".heics .avifs .hif .dib .insp .cr2 .cr3 .nef .arw .orf .rw2 .raf .pef .srw .raw"
+    ).split()
 )
 HEAD_BYTES = 64
 _URL = re.compile(r"(https?|ftp|s3|gs|file|data):/?", re.IGNORECASE)
