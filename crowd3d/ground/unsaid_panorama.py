@@ -37,11 +37,13 @@ def panorama_doubt(
     if not known.projection_is_assumed:
         return None
     width, height = known.size_px
-    told = _told_by_people(people, known, config)
+    is_wide = width > _WIDE * height
     found = long_edges(source, people.box_px) if config.straight_edges else []
+    if not found and not is_wide:
+        return None
+    told = _told_by_people(people, known, config)
     edges = optim.straightness(found, known.size_px, horizon_px=told.horizon_px)
     log_odds = edges.log_odds + told.log_odds
-    is_wide = width > _WIDE * height
     if log_odds > _CLEAR and (is_wide or edges.log_odds > _EDGES_AGREE):
         seen = edges.fov_deg if edges.log_odds > told.log_odds else told.fov_deg
         return (
