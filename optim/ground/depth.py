@@ -106,7 +106,7 @@ def _falls(problem: Problem, view: View) -> FloatArray:
 def _hip_depth_m(problem: Problem, view: View) -> FloatArray:
     """(N,) depth of the hips of those who stand on the ground; NaN above the horizon."""
     sticks = problem.sticks
-    height = math.exp(view.log_offset) * problem.offset_ratio
+    height = math.exp(view.log_offset) * problem.offset_ratio(view)
     rise = (body.HIP_FRACTION - sticks.bottom_height) * problem.stature_m
     bottom = (height - sticks.bottom_height * problem.stature_m) / _falls(problem, view)
     return np.asarray(bottom + rise * view.normal[2])

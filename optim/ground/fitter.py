@@ -85,7 +85,7 @@ class Fitter:
             given.center_px,
             given.stature_m,
             self.prior,
-            self.grounds.offset_ratio,
+            self.grounds if len(self.grounds.log_ratio) > 1 else None,
             tuple(term for term in (self.lines, self.depths) if term is not None),
         )
 

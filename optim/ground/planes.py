@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from optim.ground.population import Components, Population, densities, reestimated
+from optim.ground.relief import Seen
 from optim.ground.residuals import Prediction, View, adult_sd, log_offsets
 from optim.ground.solver import Problem, cost_of, minimise, objective, score_and_hessian
 from optim.projection import FloatArray
@@ -49,9 +50,40 @@ class Grounds:
     label: npt.NDArray[np.int64]
 
     @property
-    def offset_ratio(self) -> FloatArray:
-        """(N,) factor on the first level's offset for every stick."""
-        return np.asarray(np.exp(self.log_ratio)[self.label])
+    def numbers(self) -> FloatArray:
+        """(P - 1,) logarithms of the ratios but the first, which is 0."""
+        return self.log_ratio[1:]
+
+    @property
+    def information(self) -> FloatArray:
+        """(P - 1, P - 1) nothing is known of the levels beforehand."""
+        return np.zeros((len(self.numbers), len(self.numbers)))
+
+    def moved(self, step: FloatArray) -> Grounds:
+        """With (P - 1,) added to the numbers."""
+        return replace(self, log_ratio=self.log_ratio + np.append(0.0, step))
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Grounds:
+        """The levels of some of the sticks."""
+        return replace(self, label=self.label[rows])
+
+    def all_on(self, level: int) -> Grounds:
+        """With everybody on one level."""
+        return replace(self, label=np.full(len(self.label), level))
+
+    def cost(self) -> float:
+        """What is said by who stands on which level is counted apart, see `find_grounds`."""
+        return 0.0
+
+    def gradient(self) -> FloatArray:
+        """(P - 1,) of that cost."""
+        return np.zeros(len(self.numbers))
+
+    def seen(self, view: View, rays: FloatArray, moves: FloatArray) -> Seen:
+        """The levels under the sticks: they do not depend on anything but the ratios."""
+        n = len(self.label)
+        own = self.label[:, None] == np.arange(1, len(self.log_ratio))
+        return Seen(self.log_ratio[self.label], np.zeros((n, 4)), own * 1.0, np.zeros((n, 2)))
 
 
 def find_grounds(
@@ -197,7 +229,7 @@ class _Guess:
     @classmethod
     def of(cls, problem: Problem, view: View, population: Population, grounds: Grounds) -> _Guess:
         levelled = _levelled(problem, grounds)
-        prediction = levelled.predict(view)
+        prediction = levelled.predict(view, with_ground=True)
         parts = levelled.components(prediction, population)
         cost = cost_of(levelled, view, prediction, parts)
         return cls(levelled, view, grounds, prediction, parts, cost)
@@ -214,8 +246,7 @@ def _settled(
     for _ in range(_JOINT_STEPS):
         step = _newton_step(guess)
         for shrink in (1.0, 0.3, 0.1):
-            ratio = guess.grounds.log_ratio + shrink * np.append(0.0, step[4:])
-            moved = replace(guess.grounds, log_ratio=ratio)
+            moved = guess.grounds.moved(shrink * step[4:])
             trial = _Guess.of(problem, guess.view.moved(shrink * step[:4]), population, moved)
             if trial.cost < guess.cost:
                 break
@@ -232,25 +263,19 @@ def _newton_step(guess: _Guess) -> FloatArray:
 
     A level's ratio moves its own people as the view's log offset moves everybody.
     """
-    problem, grounds, jacobian = guess.problem, guess.grounds, guess.prediction.jacobian
-    count = len(grounds.log_ratio)
-    own = grounds.label[:, None] == np.arange(1, count)
-    by_ratio = jacobian[:, :, 3:] * own[:, None]
-    prediction = replace(guess.prediction, jacobian=np.concatenate([jacobian, by_ratio], axis=2))
-    scores, hessian = score_and_hessian(problem, guess.view, prediction, guess.parts)
-    gradient = -problem.weight @ scores
-    slope, curvature = problem.expand_beside_people(guess.view)
-    gradient[:4] += slope
-    hessian[:4, :4] += curvature
-    free = np.append(problem.prior.is_free, np.ones(count - 1, dtype=bool))
+    problem = guess.problem
+    scores, hessian = score_and_hessian(problem, guess.view, guess.prediction, guess.parts)
+    slope, curvature = problem.expand_all_beside_people(guess.view)
+    gradient, hessian = slope - problem.weight @ scores, hessian + curvature
+    free = np.append(problem.prior.is_free, np.ones(problem.n_ground, dtype=bool))
     keep = np.ix_(free, free)
-    step = np.zeros(3 + count)
+    step = np.zeros(len(gradient))
     step[free] = -np.linalg.solve(hessian[keep] + 1e-9 * np.eye(int(free.sum())), gradient[free])
     return np.asarray(np.clip(step, -_MAX_STEP, _MAX_STEP))
 
 
 def _levelled(problem: Problem, grounds: Grounds) -> Problem:
-    return replace(problem, offset_ratio=grounds.offset_ratio)
+    return replace(problem, ground=grounds)
 
 
 def _labels(
@@ -263,8 +288,8 @@ def _labels(
 ) -> npt.NDArray[np.int64]:
     """(N,) the likeliest level of everybody, with the neighbours' levels as prior."""
     evidence = []
-    for ratio in np.exp(grounds.log_ratio):
-        level = replace(problem, offset_ratio=np.full(len(problem.sticks), ratio))
+    for k in range(len(grounds.log_ratio)):
+        level = _levelled(problem, grounds.all_on(k))
         prediction = level.predict(view)
         evidence.append(densities(prediction, level.components(prediction, population))[0])
     label = grounds.label

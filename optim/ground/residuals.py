@@ -193,6 +193,25 @@ def _own(
     return sticks.views.center_px, turn @ view.normal, (turn @ first, turn @ second)
 
 
+def rays_of(view: View, sticks: Sticks, center_px: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Rays of the sticks' bottoms in the camera frame, and how they move.
+
+    Returns:
+        (N, 3) rays, of depth 1 in the view of each stick; (N, 3, 3) their derivatives by log focal, and by the
+        columns and rows of the bottoms' pixels.
+    """
+    focal = np.exp(view.log_focal)
+    own_center = center_px if sticks.views is None else sticks.views.center_px
+    ray = np.concatenate([(sticks.bottom_px - own_center) / focal, np.ones((len(sticks), 1))], axis=1)
+    moves = np.zeros((len(sticks), 3, 3))
+    moves[:, 0, :2] = -ray[:, :2]
+    moves[:, 1, 0] = moves[:, 2, 1] = 1 / focal
+    if sticks.views is None:
+        return ray, moves
+    turn = sticks.views.R_own_cam
+    return np.einsum("ni,nij->nj", ray, turn), np.einsum("nki,nij->nkj", moves, turn)
+
+
 def sway(prediction: Prediction, sticks: Sticks, stature_m: float) -> FloatArray:
     """(N, 2, 2) covariance of the tops for leans of 1 rad standard deviation, px^2."""
     length = (sticks.top_height - sticks.bottom_height) * stature_m

@@ -1,4 +1,4 @@
-"""Finds the best view near a start: Levenberg-Marquardt on the mixture's likelihood (EM).
+"""Finds the best view, and ground, near a start: Levenberg-Marquardt on the mixture's likelihood (EM).
 
 Each person's memberships in the mixture weigh their normal equations. The covariances are held fixed while the
 view moves and renewed between searches; otherwise the search could gain by predicting longer or shorter
@@ -8,13 +8,15 @@ people. Steps that raise the cost are rejected.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from optim.ground.evidence import Evidence
 from optim.ground.population import Components, Population, components, densities
-from optim.ground.residuals import Prediction, View, predict
+from optim.ground.relief import Seen
+from optim.ground.residuals import Prediction, View, predict, rays_of
 from optim.ground.sticks import Sticks
 from optim.projection import FloatArray
 
@@ -55,46 +57,110 @@ class Prior:
         )
 
 
+class Ground(Protocol):
+    """Ground that is not one level: how high the camera is above the ground under each stick."""
+
+    @property
+    def numbers(self) -> FloatArray:
+        """(K,) what describes it."""
+
+    @property
+    def information(self) -> FloatArray:
+        """(K, K) of the Gaussian prior of these numbers."""
+
+    def moved(self, step: FloatArray) -> Ground:
+        """With (K,) added to the numbers."""
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Ground:
+        """The ground of some of the sticks."""
+
+    def cost(self) -> float:
+        """Of the numbers under their prior, without its normalisation."""
+
+    def gradient(self) -> FloatArray:
+        """(K,) of that cost."""
+
+    def seen(self, view: View, rays: FloatArray, moves: FloatArray) -> Seen:
+        """Heights of the camera above it along rays, see `optim.ground.relief.Relief.seen`."""
+
+
 @dataclass(frozen=True)
 class Problem:
-    """Everything that stays the same while the view moves."""
+    """What stays the same while the view moves, and the ground, which may move with it."""
 
     sticks: Sticks
     weight: FloatArray
     center_px: FloatArray
     stature_m: float
     prior: Prior
-    offset_ratio: FloatArray | float = 1.0
+    ground: Ground | None = None
     evidence: tuple[Evidence, ...] = ()
 
-    def predict(self, view: View) -> Prediction:
-        return predict(view, self.sticks, self.center_px, self.stature_m, self.offset_ratio)
+    def predict(self, view: View, *, with_ground: bool = False) -> Prediction:
+        """What the view predicts of the sticks; `with_ground`, the Jacobian goes on with the ground's numbers."""
+        if self.ground is None:
+            return predict(view, self.sticks, self.center_px, self.stature_m)
+        seen = self.ground.seen(view, *rays_of(view, self.sticks, self.center_px))
+        ratio = np.exp(seen.log_ratio)
+        on_level = predict(view, self.sticks, self.center_px, self.stature_m, ratio)
+        by_ratio = on_level.jacobian[:, :, 3:]
+        jacobian = on_level.jacobian + by_ratio * seen.by_view[:, None]
+        if with_ground:
+            jacobian = np.concatenate([jacobian, by_ratio * seen.by_number[:, None]], axis=2)
+        by_bottom = on_level.by_bottom + by_ratio * seen.by_bottom[:, None]
+        return replace(on_level, jacobian=jacobian, by_bottom=by_bottom)
+
+    def offset_ratio(self, view: View) -> FloatArray | float:
+        """(N,) height of the camera above the ground of each stick, over the view's."""
+        if self.ground is None:
+            return 1.0
+        seen = self.ground.seen(view, *rays_of(view, self.sticks, self.center_px))
+        return np.asarray(np.exp(seen.log_ratio))
+
+    @property
+    def n_ground(self) -> int:
+        """Numbers of the ground."""
+        return 0 if self.ground is None else len(self.ground.numbers)
 
     def components(self, prediction: Prediction, population: Population) -> Components:
         return components(prediction, self.sticks, population, self.stature_m)
 
     def take(self, rows: npt.NDArray[np.int64]) -> Problem:
         """The problem of some of the people, without other evidence."""
-        ratio = self.offset_ratio[rows] if isinstance(self.offset_ratio, np.ndarray) else 1.0
         return replace(
             self,
             sticks=self.sticks.take(rows),
             weight=self.weight[rows],
-            offset_ratio=ratio,
+            ground=None if self.ground is None else self.ground.take(rows),
             evidence=(),
         )
 
     def cost_beside_people(self, view: View) -> float:
-        """Of the prior and of all other evidence."""
-        return self.prior.cost(view) + sum(term.cost(view) for term in self.evidence)
+        """Of the priors of view and ground, and of all other evidence."""
+        of_ground = 0.0 if self.ground is None else self.ground.cost()
+        return self.prior.cost(view) + of_ground + sum(term.cost(view) for term in self.evidence)
 
     def expand_beside_people(self, view: View) -> tuple[FloatArray, FloatArray]:
-        """Gradient (4,) and Hessian (4, 4) of the prior and of all other evidence."""
+        """Gradient (4,) and Hessian (4, 4) of the view's prior and of all other evidence."""
         gradient, hessian = self.prior.gradient(view), np.diag(self.prior.information)
         for term in self.evidence:
             _, slope, curvature = term.expand(view)
             gradient, hessian = gradient + slope, hessian + curvature
         return gradient, hessian
+
+
+    def expand_all_beside_people(self, view: View) -> tuple[FloatArray, FloatArray]:
+        """The same (4 + K,) and (4 + K, 4 + K) for view and ground."""
+        gradient, hessian = self.expand_beside_people(view)
+        if self.ground is None:
+            return gradient, hessian
+        whole = np.zeros((4 + self.n_ground, 4 + self.n_ground))
+        whole[:4, :4], whole[4:, 4:] = hessian, self.ground.information
+        return np.concatenate([gradient, self.ground.gradient()]), whole
+
+    def moved(self, step: FloatArray) -> Problem:
+        """With (K,) added to the ground's numbers."""
+        return self if self.ground is None else replace(self, ground=self.ground.moved(step))
 
 
 def objective(problem: Problem, view: View, population: Population) -> float:
@@ -113,7 +179,7 @@ def cost_of(problem: Problem, view: View, prediction: Prediction, parts: Compone
 def score_and_hessian(
     problem: Problem, view: View, prediction: Prediction, parts: Components
 ) -> tuple[FloatArray, FloatArray]:
-    """People's gradients (N, 4) of the log density, and the EM Hessian (4, 4) without the prior."""
+    """People's gradients (N, K) of the log density by what the Jacobian is of, and the EM Hessian (K, K)."""
     _, membership, pull = densities(prediction, parts)
     u, v = prediction.jacobian[:, 0], prediction.jacobian[:, 1]
     blend = np.sum(membership[..., None, None] * parts.information, axis=0)
@@ -128,30 +194,55 @@ def score_and_hessian(
 def minimise(
     problem: Problem, view: View, population: Population, *, renewals: int = 3, steps: int = 12
 ) -> View:
-    """The nearest minimum of the robust cost.
+    """The nearest minimum of the robust cost, the ground staying as it is.
 
     Args:
         renewals: how often the covariances are renewed.
         steps: of Levenberg-Marquardt per renewal, at most.
     """
-    free = np.flatnonzero(problem.prior.is_free)
+    free = problem.prior.is_free
+    return _search(problem, view, population, free, renewals, steps)[1]
+
+
+def minimise_all(
+    problem: Problem, view: View, population: Population, *, renewals: int = 3, steps: int = 12
+) -> tuple[Problem, View]:
+    """The nearest minimum of the robust cost over view and ground; arguments as for `minimise`."""
+    free = np.append(problem.prior.is_free, np.ones(problem.n_ground, dtype=bool))
+    return _search(problem, view, population, free, renewals, steps)
+
+
+def _search(
+    problem: Problem,
+    view: View,
+    population: Population,
+    is_free: npt.NDArray[np.bool_],
+    renewals: int,
+    steps: int,
+) -> tuple[Problem, View]:
+    """`is_free`: (4,), or (4 + K,) if the ground moves as well."""
+    free = np.flatnonzero(is_free)
     if len(free) == 0:
-        return view
+        return problem, view
+    with_ground = len(is_free) > 4
     damping = 1e-3
     for _ in range(renewals):
-        prediction = problem.predict(view)
+        prediction = problem.predict(view, with_ground=with_ground)
         parts = problem.components(prediction, population)
         cost = start_cost = cost_of(problem, view, prediction, parts)
         for _ in range(steps):
             scores, hessian = score_and_hessian(problem, view, prediction, parts)
-            slope, curvature = problem.expand_beside_people(view)
+            slope, curvature = problem.expand_all_beside_people(view)
+            slope, curvature = slope[: len(is_free)], curvature[: len(is_free), : len(is_free)]
             gradient, hessian = slope - problem.weight @ scores, hessian + curvature
             improved = False
             while damping < 1e8:
                 step = _step(gradient, hessian, damping, free)
-                trial = view.moved(step)
-                trial_prediction = problem.predict(trial)
-                trial_cost = cost_of(problem, trial, trial_prediction, parts)
+                trial, changed = view.moved(step[:4]), problem
+                if with_ground:
+                    changed = problem.moved(step[4:])
+                trial_prediction = changed.predict(trial, with_ground=with_ground)
+                trial_cost = cost_of(changed, trial, trial_prediction, parts)
                 if trial_cost < cost:
                     improved = True
                     break
@@ -162,21 +253,22 @@ def minimise(
                 damping = 1e-3
                 break
             gain, cost = cost - trial_cost, trial_cost
-            view, prediction = trial, trial_prediction
+            problem, view, prediction = changed, trial, trial_prediction
             damping = max(damping * 0.2, 1e-9)
             if gain < _TOLERANCE * (1.0 + abs(cost)):
                 break
         if start_cost - cost < 1e-7 * (1.0 + abs(cost)):
             break
-    return view
+    return problem, view
 
 
 def _step(
     gradient: FloatArray, hessian: FloatArray, damping: float, free: npt.NDArray[np.int64]
 ) -> FloatArray:
-    """A damped Newton step in the free parameters, of limited length."""
+    """A damped Newton step in the free parameters, that of the view of limited length."""
     inner = hessian[np.ix_(free, free)]
     damped = inner + np.diag(damping * np.diag(inner) + 1e-12)
-    step = np.zeros(4)
+    step = np.zeros(len(gradient))
     step[free] = -np.linalg.solve(damped, gradient[free])
-    return np.asarray(step * min(1.0, 1.0 / max(float(np.max(np.abs(step) / _MAX_STEP)), 1e-12)))
+    longest = float(np.max(np.abs(step[:4]) / _MAX_STEP))
+    return np.asarray(step * min(1.0, 1.0 / max(longest, 1e-12)))
