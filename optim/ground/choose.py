@@ -1,0 +1,304 @@
+"""Which shape the ground has: level, one slope, a stand behind a line, smooth terrain; chosen by evidence.
+
+Every shape is fitted together with the camera, and its marginal likelihood compared by Laplace's approximation
+(MacKay 2003, "Information Theory, Inference, and Learning Algorithms", chapter 28), with priors stated here. Which
+hinges and bumps are worth a fit is told beforehand by the scores at the level fit (Rao 1948).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.spatial.distance import pdist, squareform
+
+from optim.ground.population import Population, densities, reestimated
+from optim.ground.relief import OF_HINGE, Relief, places
+from optim.ground.residuals import View, rays_of
+from optim.ground.solver import Problem, minimise_all, objective, score_and_hessian
+from optim.projection import FloatArray
+
+LEVEL, SLOPE, STANDS, TERRAIN = "level", "slope", "stands", "terrain"
+KINDS = (LEVEL, SLOPE, STANDS, TERRAIN)
+
+# Before anything is seen. Most crowds stand on level ground; a shape must be much likelier than it.
+_LOG_PRIOR = {
+    LEVEL: math.log(0.85),
+    SLOPE: math.log(0.05),
+    STANDS: math.log(0.05),
+    TERRAIN: math.log(0.05),
+}
+_TILT_SD = 0.10  # of rise over run: streets on hills
+_RISE_SD = 0.45  # of stands and stairs, 24 degrees
+_AZIMUTHS_RAD = np.radians(np.arange(0.0, 360.0, 30.0))
+_START_QUANTILES = (0.1, 0.25, 0.4, 0.55, 0.7, 0.85)
+_AZIMUTH_SD_RAD = math.radians(30.0)
+_REACHES = (0.2, 0.4)  # of bumps, over the extent of the people
+_BUMP_SDS = (0.05, 0.15)  # of the terrain's height, in camera heights
+_MOST_BUMPS = 20
+_JITTER = 1e-4  # of a bump's variance: keeps the prior of near ones invertible
+_LEAST_PEOPLE = 12
+_MOST_HINGES, _START_SD = 2, 0.15  # the latter over the extent of the people
+_RENEWALS = 2
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One shape of the ground, fitted.
+
+    Attributes:
+        kind: one of KINDS.
+        problem: with the ground; view, population: fitted with it.
+        log_evidence: logarithm of its marginal likelihood and prior; compares shapes of the same people.
+    """
+
+    kind: str
+    problem: Problem
+    view: View
+    population: Population
+    log_evidence: float
+
+
+def fitted_shapes(
+    problem: Problem, view: View, population: Population, kinds: tuple[str, ...] = KINDS
+) -> list[Shape]:
+    """The shapes that were worth a fit, most probable first.
+
+    Args:
+        problem: with level ground, and the view that fits it.
+    """
+    level = _shape(LEVEL, problem, view, population)
+    where = _places(problem, view)
+    if len(where) < _LEAST_PEOPLE:
+        return [level]
+    shapes = [level] if LEVEL in kinds else []
+    if SLOPE in kinds:
+        shapes.append(_fitted(SLOPE, problem, view, population, _tilted()))
+    if STANDS in kinds:
+        shapes.append(_stands(problem, view, population, where))
+    if TERRAIN in kinds:
+        shapes.append(_terrain(problem, view, population, where))
+    return sorted(shapes or [level], key=lambda shape: -shape.log_evidence)
+
+
+def _shape(
+    kind: str, problem: Problem, view: View, population: Population, log_choices: float = 0.0
+) -> Shape:
+    cost = objective(problem, view, population)
+    prediction = problem.predict(view, with_ground=True)
+    parts = problem.components(prediction, population)
+    _, hessian = score_and_hessian(problem, view, prediction, parts)
+    hessian = hessian + problem.expand_all_beside_people(view)[1]
+    free = np.append(problem.prior.is_free, np.ones(problem.n_ground, dtype=bool))
+    log_volume = -0.5 * float(np.linalg.slogdet(hessian[np.ix_(free, free)])[1])
+    if problem.ground is not None:
+        log_volume += 0.5 * float(np.linalg.slogdet(problem.ground.information)[1])
+    evidence = -cost + log_volume + _LOG_PRIOR[kind] - log_choices
+    return Shape(kind, problem, view, population, evidence)
+
+
+def _fitted(
+    kind: str,
+    problem: Problem,
+    view: View,
+    population: Population,
+    relief: Relief,
+    log_choices: float = 0.0,
+) -> Shape:
+    """View, ground and population in turn, from a first guess of the ground."""
+    problem = replace(problem, ground=relief)
+    for _ in range(_RENEWALS):
+        problem, view = minimise_all(problem, view, population)
+        population = _renewed(problem, view, population)
+    problem, view = minimise_all(problem, view, population)
+    return _shape(kind, problem, view, population, log_choices)
+
+
+def _renewed(problem: Problem, view: View, population: Population) -> Population:
+    prediction = problem.predict(view)
+    parts = problem.components(prediction, population)
+    membership = densities(prediction, parts)[1]
+    return reestimated(population, prediction, parts, membership, problem.weight)
+
+
+def _places(problem: Problem, view: View) -> FloatArray:
+    """(M, 2) where people are who stand below the horizon, in camera heights."""
+    rays, _ = rays_of(view, problem.sticks, problem.center_px)
+    where = places(view, rays)
+    return np.asarray(where[np.isfinite(where).all(axis=1)])
+
+
+def _tilted() -> Relief:
+    return Relief(tilt=np.zeros(2), mean=np.zeros(2), information=np.eye(2) / _TILT_SD**2)
+
+
+# -- stands and stairs
+
+
+def _stands(problem: Problem, view: View, population: Population, where: FloatArray) -> Shape:
+    """The best hinge, and a second one for where it ends, if the evidence grows with it."""
+    extent, hinges = _extent(where), _hinges(where)
+    best = Shape(STANDS, problem, view, population, -math.inf)
+    for count in range(1, _MOST_HINGES + 1):
+        scores = _Scores.of(best.problem, best.view, best.population)
+        gains, rises = scores.singly(_hinge_columns(scores, hinges), _RISE_SD**-2.0)
+        k = int(np.argmax(gains))
+        relief = _with_hinge(best.problem.ground, hinges[k] * [rises[k], 1.0, 1.0], extent)
+        log_choices = count * math.log(len(hinges))
+        trial = _fitted(STANDS, problem, best.view, best.population, relief, log_choices)
+        if trial.log_evidence <= best.log_evidence:
+            break
+        best = trial
+    return best
+
+
+def _hinges(where: FloatArray) -> FloatArray:
+    """(C, 3) hinges of rise 1 all over the places where people are."""
+    found = []
+    for azimuth in _AZIMUTHS_RAD:
+        toward = np.array([math.sin(azimuth), math.cos(azimuth)])
+        starts = np.quantile(where @ toward, _START_QUANTILES)
+        found += [(1.0, azimuth, float(start)) for start in starts]
+    return np.array(found)
+
+
+def _hinge_columns(scores: _Scores, hinges: FloatArray) -> FloatArray:
+    toward = np.stack([np.sin(hinges[:, 1]), np.cos(hinges[:, 1])])
+    return scores.by_height(np.maximum(scores.where @ toward - hinges[:, 2], 0.0))
+
+
+def _with_hinge(ground: object, hinge: FloatArray, extent: float) -> Relief:
+    """A relief with one more hinge. Where it begins, and towards where, may change as it is fitted."""
+    before = ground if isinstance(ground, Relief) else Relief()
+    mean = np.concatenate([before.mean, [0.0, hinge[1], hinge[2]]])
+    information = np.zeros((len(mean), len(mean)))
+    information[:-OF_HINGE, :-OF_HINGE] = before.information
+    sds = np.array([_RISE_SD, _AZIMUTH_SD_RAD, _START_SD * extent])
+    information[-OF_HINGE:, -OF_HINGE:] = np.diag(sds**-2.0)
+    return Relief(hinges=np.vstack([before.hinges, hinge]), mean=mean, information=information)
+
+
+# -- smooth terrain
+
+
+def _terrain(problem: Problem, view: View, population: Population, where: FloatArray) -> Shape:
+    """A tilt and bumps of the size and height that the scores at the level fit ask for most.
+
+    Bumps at places c with the prior covariance K^-1, K being their values at each other's places, are a Gaussian
+    process seen through these places (Quinonero-Candela & Rasmussen 2005, "subset of regressors").
+    """
+    extent = _extent(where)
+    scores = _Scores.of(problem, view, population)
+    tried = []
+    for reach in (share * extent for share in _REACHES):
+        centers = _spread_places(where, reach)
+        bump = np.exp(-0.5 * squareform(pdist(centers, "sqeuclidean")) / reach**2)
+        for sd in _BUMP_SDS:
+            relief = _bumpy(centers, reach, (bump + _JITTER * np.eye(len(bump))) / sd**2)
+            columns = scores.by_height(relief.by_number(scores.where))
+            gain, numbers = scores.together(columns, relief.information)
+            tried.append((gain, relief.moved(numbers)))
+    _, best = max(tried, key=lambda one: one[0])
+    return _fitted(TERRAIN, problem, view, population, best, math.log(len(tried)))
+
+
+def _bumpy(centers: FloatArray, reach: float, of_bumps: FloatArray) -> Relief:
+    count = 2 + len(centers)
+    information = np.zeros((count, count))
+    information[:2, :2] = np.eye(2) / _TILT_SD**2
+    information[2:, 2:] = of_bumps
+    return Relief(
+        tilt=np.zeros(2),
+        bumps=np.zeros(len(centers)),
+        centers=centers,
+        reach=reach,
+        mean=np.zeros(count),
+        information=information,
+    )
+
+
+def _spread_places(where: FloatArray, apart: float) -> FloatArray:
+    """Some of the places, each the farthest from those before, until all others are nearer than `apart`."""
+    chosen = [int(np.argmin(np.sum((where - np.median(where, axis=0)) ** 2, axis=1)))]
+    away = np.linalg.norm(where - where[chosen[0]], axis=1)
+    while len(chosen) < _MOST_BUMPS and away.max() > apart:
+        chosen.append(int(np.argmax(away)))
+        away = np.minimum(away, np.linalg.norm(where - where[chosen[-1]], axis=1))
+    return where[chosen]
+
+
+def _extent(where: FloatArray) -> float:
+    """How far people are apart: nine tenths of them, in camera heights."""
+    low, high = np.quantile(where, [0.05, 0.95], axis=0)
+    return float(max((high - low).max(), 1e-3))
+
+
+# -- what a shape would gain, to second order
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """How the cost changes with the heights under the sticks, at a fit.
+
+    Attributes:
+        where: (N, 2) places of the sticks, in camera heights; 0 for those above the horizon.
+        share: (N,) of a height that becomes one of the log ratio.
+        pull, stiffness: (N,) first and second derivative of the log density by the log ratio, weighed.
+        cross: (N, F) derivatives by log ratio and by what is free in the fit; inner: (F, F) its Hessian.
+    """
+
+    where: FloatArray
+    share: FloatArray
+    pull: FloatArray
+    stiffness: FloatArray
+    cross: FloatArray
+    inner: FloatArray
+
+    @classmethod
+    def of(cls, problem: Problem, view: View, population: Population) -> _Scores:
+        rays, _ = rays_of(view, problem.sticks, problem.center_px)
+        q = places(view, rays)
+        known = np.isfinite(q).all(axis=1)
+        ratio = np.ones(len(q)) * problem.offset_ratio(view)
+        prediction = problem.predict(view, with_ground=True)
+        parts = problem.components(prediction, population)
+        _, membership, pull = densities(prediction, parts)
+        blend = np.sum(membership[..., None, None] * parts.information, axis=0)
+        force = np.sum(membership[..., None] * pull, axis=0)
+        by_ratio = prediction.jacobian[:, :, 3]
+        weighed = np.einsum("nij,nj->ni", blend, by_ratio) * problem.weight[:, None]
+        free = np.append(problem.prior.is_free, np.ones(problem.n_ground, dtype=bool))
+        jacobian = prediction.jacobian[:, :, free]
+        _, hessian = score_and_hessian(problem, view, prediction, parts)
+        hessian = hessian + problem.expand_all_beside_people(view)[1]
+        return cls(
+            where=np.where(known[:, None], q * ratio[:, None], 0.0),
+            share=np.where(known, -1.0 / ratio, 0.0),
+            pull=problem.weight * np.sum(force * by_ratio, axis=1),
+            stiffness=np.sum(weighed * by_ratio, axis=1),
+            cross=np.einsum("ni,nif->nf", weighed, jacobian),
+            inner=hessian[np.ix_(free, free)],
+        )
+
+    def by_height(self, heights: FloatArray) -> FloatArray:
+        """(N, K) changes of the log ratio by changes of the ground's height; rays that fall along it aside."""
+        return np.asarray(heights * self.share[:, None])
+
+    def singly(self, columns: FloatArray, information: float) -> tuple[FloatArray, FloatArray]:
+        """(C,) nats gained by each of the columns (N, C) alone, and (C,) how much of it is best."""
+        score = self.pull @ columns
+        shared = self.cross.T @ columns
+        stiff = self.stiffness @ columns**2 - np.sum(shared * np.linalg.solve(self.inner, shared), axis=0)
+        whole = np.maximum(stiff, 0.0) + information
+        return 0.5 * score**2 / whole - 0.5 * np.log(whole / information), score / whole
+
+    def together(self, columns: FloatArray, information: FloatArray) -> tuple[float, FloatArray]:
+        """Nats of evidence that the columns (N, K) gain together, and (K,) how much of each is best."""
+        score = self.pull @ columns
+        shared = self.cross.T @ columns
+        stiff = columns.T @ (columns * self.stiffness[:, None])
+        whole = stiff - shared.T @ np.linalg.solve(self.inner, shared) + information
+        numbers = np.linalg.solve(whole, score)
+        volume = np.linalg.slogdet(information)[1] - np.linalg.slogdet(whole)[1]
+        return float(0.5 * score @ numbers + 0.5 * volume), numbers
