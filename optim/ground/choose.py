@@ -13,34 +13,33 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial.distance import pdist, squareform
 
+from optim.ground.planes import find_grounds, largest_first
 from optim.ground.population import Population, densities, reestimated
 from optim.ground.relief import OF_HINGE, Relief, places
 from optim.ground.residuals import View, rays_of
 from optim.ground.solver import Problem, minimise_all, objective, score_and_hessian
 from optim.projection import FloatArray
 
-LEVEL, SLOPE, STANDS, TERRAIN = "level", "slope", "stands", "terrain"
-KINDS = (LEVEL, SLOPE, STANDS, TERRAIN)
+LEVEL, SLOPE, LEVELS, STANDS, TERRAIN = "level", "slope", "levels", "stands", "terrain"
+KINDS = (LEVEL, SLOPE, LEVELS, STANDS, TERRAIN)
+AUTO = "auto"
 
-# Before anything is seen. Most crowds stand on level ground; a shape must be much likelier than it.
-_LOG_PRIOR = {
-    LEVEL: math.log(0.85),
-    SLOPE: math.log(0.05),
-    STANDS: math.log(0.05),
-    TERRAIN: math.log(0.05),
-}
+# Before anything is seen. Most crowds stand on level ground; another shape must be much likelier than it.
+_LOG_PRIOR = dict(zip(KINDS, np.log([0.80, 0.05, 0.05, 0.05, 0.05]).tolist(), strict=True))
 _TILT_SD = 0.10  # of rise over run: streets on hills
 _RISE_SD = 0.45  # of stands and stairs, 24 degrees
 _AZIMUTHS_RAD = np.radians(np.arange(0.0, 360.0, 30.0))
 _START_QUANTILES = (0.1, 0.25, 0.4, 0.55, 0.7, 0.85)
 _AZIMUTH_SD_RAD = math.radians(30.0)
+_MOST_HINGES, _START_SD = 2, 0.15  # the latter over the extent of the people
 _REACHES = (0.2, 0.4)  # of bumps, over the extent of the people
 _BUMP_SDS = (0.05, 0.15)  # of the terrain's height, in camera heights
 _MOST_BUMPS = 20
 _JITTER = 1e-4  # of a bump's variance: keeps the prior of near ones invertible
 _LEAST_PEOPLE = 12
-_MOST_HINGES, _START_SD = 2, 0.15  # the latter over the extent of the people
-_RENEWALS = 2
+_WORTH_A_FIT = -1.0  # nats of evidence that a shape must gain to second order
+_MOST_LEVELS = 6
+_FIT_STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -61,25 +60,40 @@ class Shape:
 
 
 def fitted_shapes(
-    problem: Problem, view: View, population: Population, kinds: tuple[str, ...] = KINDS
+    problem: Problem,
+    view: View,
+    population: Population,
+    kinds: tuple[str, ...] = KINDS,
+    max_levels: int = _MOST_LEVELS,
+    known_log_offset: float | None = None,
 ) -> list[Shape]:
-    """The shapes that were worth a fit, most probable first.
+    """The shapes that are worth a fit, most probable first.
 
     Args:
         problem: with level ground, and the view that fits it.
+        kinds: that may be; if one alone, it is fitted whatever it gains.
+        known_log_offset: of one of several levels, which then is the first.
     """
     level = _shape(LEVEL, problem, view, population)
+    is_asked = len(kinds) == 1
     where = _places(problem, view)
-    if len(where) < _LEAST_PEOPLE:
+    if len(where) < _LEAST_PEOPLE and not is_asked:
         return [level]
-    shapes = [level] if LEVEL in kinds else []
+    found = [level] if LEVEL in kinds else []
+    scores = _Scores.of(problem, view, population)
     if SLOPE in kinds:
-        shapes.append(_fitted(SLOPE, problem, view, population, _tilted()))
-    if STANDS in kinds:
-        shapes.append(_stands(problem, view, population, where))
-    if TERRAIN in kinds:
-        shapes.append(_terrain(problem, view, population, where))
-    return sorted(shapes or [level], key=lambda shape: -shape.log_evidence)
+        found.append(_fitted(SLOPE, problem, view, population, _tilted()))
+    if STANDS in kinds and len(where) >= _LEAST_PEOPLE:
+        found += _stands(level, where, scores, _always(is_asked))
+    if TERRAIN in kinds and len(where) >= _LEAST_PEOPLE:
+        found += _terrain(level, where, scores, _always(is_asked))
+    if LEVELS in kinds:
+        found += _levels([level, *found], max_levels, known_log_offset)
+    return sorted(found or [level], key=lambda shape: -shape.log_evidence)
+
+
+def _always(is_asked: bool) -> float:
+    return -math.inf if is_asked else _WORTH_A_FIT
 
 
 def _shape(
@@ -92,7 +106,7 @@ def _shape(
     hessian = hessian + problem.expand_all_beside_people(view)[1]
     free = np.append(problem.prior.is_free, np.ones(problem.n_ground, dtype=bool))
     log_volume = -0.5 * float(np.linalg.slogdet(hessian[np.ix_(free, free)])[1])
-    if problem.ground is not None:
+    if isinstance(problem.ground, Relief):
         log_volume += 0.5 * float(np.linalg.slogdet(problem.ground.information)[1])
     evidence = -cost + log_volume + _LOG_PRIOR[kind] - log_choices
     return Shape(kind, problem, view, population, evidence)
@@ -108,10 +122,9 @@ def _fitted(
 ) -> Shape:
     """View, ground and population in turn, from a first guess of the ground."""
     problem = replace(problem, ground=relief)
-    for _ in range(_RENEWALS):
-        problem, view = minimise_all(problem, view, population)
-        population = _renewed(problem, view, population)
-    problem, view = minimise_all(problem, view, population)
+    problem, view = minimise_all(problem, view, population, renewals=2, steps=_FIT_STEPS)
+    population = _renewed(problem, view, population)
+    problem, view = minimise_all(problem, view, population, renewals=2, steps=_FIT_STEPS)
     return _shape(kind, problem, view, population, log_choices)
 
 
@@ -133,24 +146,49 @@ def _tilted() -> Relief:
     return Relief(tilt=np.zeros(2), mean=np.zeros(2), information=np.eye(2) / _TILT_SD**2)
 
 
+# -- levels
+
+
+def _levels(found: list[Shape], max_levels: int, known_log_offset: float | None) -> list[Shape]:
+    """Several levels, looked for above the best two shapes: a camera bent by one level hides the steps."""
+    best: list[Shape] = []
+    for start in sorted(found, key=lambda shape: -shape.log_evidence)[:2]:
+        level = replace(start.problem, ground=None)
+        view, grounds, price = find_grounds(
+            level, start.view, start.population, max_levels, known_log_offset
+        )
+        if len(grounds.log_ratio) < 2:
+            continue
+        view, grounds = largest_first(view, grounds, known_log_offset)
+        problem = replace(level, ground=grounds)
+        population = _renewed(problem, view, start.population)
+        problem, view = minimise_all(problem, view, population, renewals=2, steps=_FIT_STEPS)
+        best.append(_shape(LEVELS, problem, view, population, price))
+    return best
+
+
 # -- stands and stairs
 
 
-def _stands(problem: Problem, view: View, population: Population, where: FloatArray) -> Shape:
-    """The best hinge, and a second one for where it ends, if the evidence grows with it."""
+def _stands(level: Shape, where: FloatArray, scores: _Scores, least: float) -> list[Shape]:
+    """The best hinge, and a second one for where it ends, as long as the evidence grows."""
     extent, hinges = _extent(where), _hinges(where)
-    best = Shape(STANDS, problem, view, population, -math.inf)
+    log_choices = math.log(len(hinges))
+    best, found = level, []
     for count in range(1, _MOST_HINGES + 1):
-        scores = _Scores.of(best.problem, best.view, best.population)
         gains, rises = scores.singly(_hinge_columns(scores, hinges), _RISE_SD**-2.0)
         k = int(np.argmax(gains))
-        relief = _with_hinge(best.problem.ground, hinges[k] * [rises[k], 1.0, 1.0], extent)
-        log_choices = count * math.log(len(hinges))
-        trial = _fitted(STANDS, problem, best.view, best.population, relief, log_choices)
-        if trial.log_evidence <= best.log_evidence:
+        if gains[k] - log_choices < least:
             break
-        best = trial
-    return best
+        relief = _with_hinge(best.problem.ground, hinges[k] * [rises[k], 1.0, 1.0], extent)
+        trial = _fitted(
+            STANDS, best.problem, best.view, best.population, relief, count * log_choices
+        )
+        if found and trial.log_evidence <= best.log_evidence:
+            break
+        best, found = trial, [trial]
+        scores = _Scores.of(best.problem, best.view, best.population)
+    return found
 
 
 def _hinges(where: FloatArray) -> FloatArray:
@@ -182,14 +220,13 @@ def _with_hinge(ground: object, hinge: FloatArray, extent: float) -> Relief:
 # -- smooth terrain
 
 
-def _terrain(problem: Problem, view: View, population: Population, where: FloatArray) -> Shape:
+def _terrain(level: Shape, where: FloatArray, scores: _Scores, least: float) -> list[Shape]:
     """A tilt and bumps of the size and height that the scores at the level fit ask for most.
 
     Bumps at places c with the prior covariance K^-1, K being their values at each other's places, are a Gaussian
     process seen through these places (Quinonero-Candela & Rasmussen 2005, "subset of regressors").
     """
     extent = _extent(where)
-    scores = _Scores.of(problem, view, population)
     tried = []
     for reach in (share * extent for share in _REACHES):
         centers = _spread_places(where, reach)
@@ -199,8 +236,11 @@ def _terrain(problem: Problem, view: View, population: Population, where: FloatA
             columns = scores.by_height(relief.by_number(scores.where))
             gain, numbers = scores.together(columns, relief.information)
             tried.append((gain, relief.moved(numbers)))
-    _, best = max(tried, key=lambda one: one[0])
-    return _fitted(TERRAIN, problem, view, population, best, math.log(len(tried)))
+    gain, best = max(tried, key=lambda one: one[0])
+    if gain < least:
+        return []
+    log_choices = math.log(len(tried))
+    return [_fitted(TERRAIN, level.problem, level.view, level.population, best, log_choices)]
 
 
 def _bumpy(centers: FloatArray, reach: float, of_bumps: FloatArray) -> Relief:

@@ -71,8 +71,8 @@ class Fitter:
         self._add_lines()
         if max_planes > 1:
             known = None if given.offset_m is None else float(np.log(given.offset_m))
-            found = find_grounds(self.problem, self.view, self.population, max_planes, known)
-            self.view, self.grounds = largest_first(*found, known)
+            view, grounds, _ = find_grounds(self.problem, self.view, self.population, max_planes, known)
+            self.view, self.grounds = largest_first(view, grounds, known)
             self._renew()
             self.view = minimise(self.problem, self.view, self.population)
 

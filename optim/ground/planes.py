@@ -92,15 +92,18 @@ def find_grounds(
     population: Population,
     max_planes: int,
     known_log_offset: float | None = None,
-) -> tuple[View, Grounds]:
+) -> tuple[View, Grounds, float]:
     """Splits levels while the people ask for it; the camera is refined with each new one.
 
     Args:
         known_log_offset: of one of the levels, which then stays the first, if the camera's height is given.
+
+    Returns:
+        The view, the levels, and the nats that they cost besides what `objective` counts.
     """
     grounds = Grounds(np.zeros(1), np.zeros(len(problem.sticks), dtype=np.int64))
     if len(problem.sticks) < 2 * _MIN_PEOPLE:
-        return view, grounds
+        return view, grounds, 0.0
     places = problem.sticks.bottom_px
     near = cKDTree(places).query(places, _NEIGHBOURS + 1)[1]
     cost = objective(problem, view, population)
@@ -116,7 +119,8 @@ def find_grounds(
                 level = 0
                 continue
         level += 1
-    return view, grounds
+    beside = (len(grounds.log_ratio) - 1) * price + _label_cost(problem, grounds, near)
+    return view, grounds, beside
 
 
 def _relative_log_offset(problem: Problem, view: View) -> FloatArray:
