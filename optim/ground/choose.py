@@ -1,8 +1,8 @@
 """Which shape the ground has: level, one slope, a stand behind a line, smooth terrain; chosen by evidence.
 
 Every shape is fitted together with the camera, and its marginal likelihood compared by Laplace's approximation
-(MacKay 2003, "Information Theory, Inference, and Learning Algorithms", chapter 28), with priors stated here. Which
-hinges and bumps are worth a fit is told beforehand by the scores at the level fit (Rao 1948).
+(MacKay 2003, "Information Theory, Inference, and Learning Algorithms", chapter 28), with priors stated here.
+Which hinges and bumps are worth a fit is told beforehand by the scores at the level fit (Rao 1948).
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.spatial.distance import pdist, squareform
 
+from optim.ground.covariance import view_covariance
 from optim.ground.planes import find_grounds, largest_first
 from optim.ground.population import Population, densities, reestimated
-from optim.ground.relief import OF_HINGE, Relief, places
+from optim.ground.relief import Relief, places
 from optim.ground.residuals import View, rays_of
 from optim.ground.solver import Problem, minimise_all, objective, score_and_hessian
 from optim.projection import FloatArray
@@ -35,11 +35,12 @@ _MOST_HINGES, _START_SD = 2, 0.15  # the latter over the extent of the people
 _REACHES = (0.2, 0.4)  # of bumps, over the extent of the people
 _BUMP_SDS = (0.05, 0.15)  # of the terrain's height, in camera heights
 _MOST_BUMPS = 20
-_JITTER = 1e-4  # of a bump's variance: keeps the prior of near ones invertible
 _LEAST_PEOPLE = 12
 _WORTH_A_FIT = -1.0  # nats of evidence that a shape must gain to second order
-_MOST_LEVELS = 6
-_FIT_STEPS = 8
+MOST_LEVELS = 6
+_FIT_STEPS, _ROUNDS, _SETTLED_GAIN = 8, 8, 0.3  # the last in nats
+_DOUBTED_SLOPES = 0.3  # share of grounds that may slope, for the doubt about level ones
+_WORTH_A_TRY = 0.5  # of the best hinge's gain
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def fitted_shapes(
     view: View,
     population: Population,
     kinds: tuple[str, ...] = KINDS,
-    max_levels: int = _MOST_LEVELS,
+    max_levels: int = MOST_LEVELS,
     known_log_offset: float | None = None,
 ) -> list[Shape]:
     """The shapes that are worth a fit, most probable first.
@@ -82,7 +83,7 @@ def fitted_shapes(
     found = [level] if LEVEL in kinds else []
     scores = _Scores.of(problem, view, population)
     if SLOPE in kinds:
-        found.append(_fitted(SLOPE, problem, view, population, _tilted()))
+        found.append(_fitted(SLOPE, problem, view, population, Relief.tilted(_TILT_SD)))
     if STANDS in kinds and len(where) >= _LEAST_PEOPLE:
         found += _stands(level, where, scores, _always(is_asked))
     if TERRAIN in kinds and len(where) >= _LEAST_PEOPLE:
@@ -90,6 +91,39 @@ def fitted_shapes(
     if LEVELS in kinds:
         found += _levels([level, *found], max_levels, known_log_offset)
     return sorted(found or [level], key=lambda shape: -shape.log_evidence)
+
+
+def probabilities(shapes: list[Shape]) -> dict[str, float]:
+    """Of every kind that was fitted, by its best shape; they add up to 1."""
+    best = {shape.kind: shape.log_evidence for shape in reversed(shapes)}
+    highest = max(best.values())
+    weight = {kind: math.exp(max(value - highest, -700.0)) for kind, value in best.items()}
+    total = sum(weight.values())
+    return {kind: weight[kind] / total for kind in KINDS if kind in weight}
+
+
+def doubt_of_slope(shapes: list[Shape]) -> FloatArray:
+    """(4, 4) what the variance of a view above level ground grows by if the ground may slope a little.
+
+    A slope towards the camera looks like another focal length and another gravity. Where the people cannot tell
+    them apart, level ground is the answer, and this says how far it may be wrong: the variance of the mixture
+    of both. Slopes are taken to be less rare here than where the answer is chosen.
+    """
+    level = next((shape for shape in shapes if shape.kind == LEVEL), None)
+    slope = next((shape for shape in shapes if shape.kind == SLOPE), None)
+    if level is None or slope is None:
+        return np.zeros((4, 4))
+    gain = slope.log_evidence - level.log_evidence - _LOG_PRIOR[SLOPE] + _LOG_PRIOR[LEVEL]
+    odds = _DOUBTED_SLOPES / (1 - _DOUBTED_SLOPES) * math.exp(min(gain, 50.0))
+    share = odds / (1 + odds)
+    apart = slope.view.minus(level.view)
+    both = (
+        view_covariance(shape.problem, shape.view, shape.population)[:4, :4]
+        for shape in (slope, level)
+    )
+    wider = np.subtract(*both) + np.outer(apart, apart)
+    values, vectors = np.linalg.eigh(share * wider)
+    return np.asarray((vectors * np.maximum(values, 0.0)) @ vectors.T)
 
 
 def _always(is_asked: bool) -> float:
@@ -122,9 +156,14 @@ def _fitted(
 ) -> Shape:
     """View, ground and population in turn, from a first guess of the ground."""
     problem = replace(problem, ground=relief)
-    problem, view = minimise_all(problem, view, population, renewals=2, steps=_FIT_STEPS)
-    population = _renewed(problem, view, population)
-    problem, view = minimise_all(problem, view, population, renewals=2, steps=_FIT_STEPS)
+    before = math.inf
+    for _ in range(_ROUNDS):
+        problem, view = minimise_all(problem, view, population, renewals=2, steps=_FIT_STEPS)
+        population = _renewed(problem, view, population)
+        cost = objective(problem, view, population)
+        if before - cost < _SETTLED_GAIN:
+            break
+        before = cost
     return _shape(kind, problem, view, population, log_choices)
 
 
@@ -140,10 +179,6 @@ def _places(problem: Problem, view: View) -> FloatArray:
     rays, _ = rays_of(view, problem.sticks, problem.center_px)
     where = places(view, rays)
     return np.asarray(where[np.isfinite(where).all(axis=1)])
-
-
-def _tilted() -> Relief:
-    return Relief(tilt=np.zeros(2), mean=np.zeros(2), information=np.eye(2) / _TILT_SD**2)
 
 
 # -- levels
@@ -177,18 +212,35 @@ def _stands(level: Shape, where: FloatArray, scores: _Scores, least: float) -> l
     best, found = level, []
     for count in range(1, _MOST_HINGES + 1):
         gains, rises = scores.singly(_hinge_columns(scores, hinges), _RISE_SD**-2.0)
-        k = int(np.argmax(gains))
-        if gains[k] - log_choices < least:
+        if gains.max() - log_choices < least:
             break
-        relief = _with_hinge(best.problem.ground, hinges[k] * [rises[k], 1.0, 1.0], extent)
-        trial = _fitted(
-            STANDS, best.problem, best.view, best.population, relief, count * log_choices
-        )
+        trials = [
+            _fitted(
+                STANDS,
+                best.problem,
+                best.view,
+                best.population,
+                _with_hinge(best.problem.ground, hinges[k] * [rises[k], 1.0, 1.0], extent),
+                count * log_choices,
+            )
+            for k in _best_of_each_side(gains, hinges)
+        ]
+        trial = max(trials, key=lambda shape: shape.log_evidence)
         if found and trial.log_evidence <= best.log_evidence:
             break
         best, found = trial, [trial]
         scores = _Scores.of(best.problem, best.view, best.population)
     return found
+
+
+def _best_of_each_side(gains: FloatArray, hinges: FloatArray) -> list[int]:
+    """The best hinge that rises ahead, and so on for each quarter, of those that gain nearly as much as any.
+
+    What gains most above a camera that was bent by level ground need not be right.
+    """
+    quarter = np.round(hinges[:, 1] / (math.pi / 2)).astype(np.int64) % 4
+    best = [int(np.argmax(np.where(quarter == k, gains, -np.inf))) for k in range(4)]
+    return [k for k in best if gains[k] > _WORTH_A_TRY * gains.max()]
 
 
 def _hinges(where: FloatArray) -> FloatArray:
@@ -209,30 +261,20 @@ def _hinge_columns(scores: _Scores, hinges: FloatArray) -> FloatArray:
 def _with_hinge(ground: object, hinge: FloatArray, extent: float) -> Relief:
     """A relief with one more hinge. Where it begins, and towards where, may change as it is fitted."""
     before = ground if isinstance(ground, Relief) else Relief()
-    mean = np.concatenate([before.mean, [0.0, hinge[1], hinge[2]]])
-    information = np.zeros((len(mean), len(mean)))
-    information[:-OF_HINGE, :-OF_HINGE] = before.information
-    sds = np.array([_RISE_SD, _AZIMUTH_SD_RAD, _START_SD * extent])
-    information[-OF_HINGE:, -OF_HINGE:] = np.diag(sds**-2.0)
-    return Relief(hinges=np.vstack([before.hinges, hinge]), mean=mean, information=information)
+    return before.hinged(hinge, np.array([_RISE_SD, _AZIMUTH_SD_RAD, _START_SD * extent]))
 
 
 # -- smooth terrain
 
 
 def _terrain(level: Shape, where: FloatArray, scores: _Scores, least: float) -> list[Shape]:
-    """A tilt and bumps of the size and height that the scores at the level fit ask for most.
-
-    Bumps at places c with the prior covariance K^-1, K being their values at each other's places, are a Gaussian
-    process seen through these places (Quinonero-Candela & Rasmussen 2005, "subset of regressors").
-    """
+    """A tilt and bumps of the size and height that the scores at the level fit ask for most."""
     extent = _extent(where)
     tried = []
     for reach in (share * extent for share in _REACHES):
         centers = _spread_places(where, reach)
-        bump = np.exp(-0.5 * squareform(pdist(centers, "sqeuclidean")) / reach**2)
         for sd in _BUMP_SDS:
-            relief = _bumpy(centers, reach, (bump + _JITTER * np.eye(len(bump))) / sd**2)
+            relief = Relief.smooth(centers, reach, sd, _TILT_SD)
             columns = scores.by_height(relief.by_number(scores.where))
             gain, numbers = scores.together(columns, relief.information)
             tried.append((gain, relief.moved(numbers)))
@@ -241,21 +283,6 @@ def _terrain(level: Shape, where: FloatArray, scores: _Scores, least: float) -> 
         return []
     log_choices = math.log(len(tried))
     return [_fitted(TERRAIN, level.problem, level.view, level.population, best, log_choices)]
-
-
-def _bumpy(centers: FloatArray, reach: float, of_bumps: FloatArray) -> Relief:
-    count = 2 + len(centers)
-    information = np.zeros((count, count))
-    information[:2, :2] = np.eye(2) / _TILT_SD**2
-    information[2:, 2:] = of_bumps
-    return Relief(
-        tilt=np.zeros(2),
-        bumps=np.zeros(len(centers)),
-        centers=centers,
-        reach=reach,
-        mean=np.zeros(count),
-        information=information,
-    )
 
 
 def _spread_places(where: FloatArray, apart: float) -> FloatArray:
@@ -329,7 +356,9 @@ class _Scores:
         """(C,) nats gained by each of the columns (N, C) alone, and (C,) how much of it is best."""
         score = self.pull @ columns
         shared = self.cross.T @ columns
-        stiff = self.stiffness @ columns**2 - np.sum(shared * np.linalg.solve(self.inner, shared), axis=0)
+        stiff = self.stiffness @ columns**2 - np.sum(
+            shared * np.linalg.solve(self.inner, shared), axis=0
+        )
         whole = np.maximum(stiff, 0.0) + information
         return 0.5 * score**2 / whole - 0.5 * np.log(whole / information), score / whole
 

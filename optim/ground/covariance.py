@@ -18,28 +18,31 @@ _SANDWICH_COUNT = 30.0
 def view_covariance(
     problem: Problem, view: View, population: Population, nudged: Problem | None = None
 ) -> FloatArray:
-    """(4, 4) over (log focal, pitch tangent, roll tangent, log offset), given parameters zero.
+    """(4 + K, 4 + K) over (log focal, pitch tangent, roll tangent, log offset) and what describes the ground.
 
-    A^-1 B A^-1 with A the derivative of the summed scores and B their covariance (Huber 1967); for
-    few people B leans on the model, for which it equals A.
+    A^-1 B A^-1 with A the derivative of the summed scores and B their covariance (Huber 1967); for few people B
+    leans on the model, for which it equals A. Rows and columns of given parameters are zero.
 
     Args:
         nudged: the problem after one standard deviation of an unknown that all people share.
     """
-    free = problem.prior.is_free
+    size = 4 + problem.n_ground
+    free = np.append(problem.prior.is_free, np.ones(problem.n_ground, dtype=bool))
     keep = np.ix_(np.flatnonzero(free), np.flatnonzero(free))
-    prediction = problem.predict(view)
+    prediction = problem.predict(view, with_ground=True)
     parts = problem.components(prediction, population)
     scores, em_hessian = score_and_hessian(problem, view, prediction, parts)
 
-    bread = np.zeros((4, 4))
-    for k in np.flatnonzero(free):
+    # The EM Hessian stands for the curvature by the ground's numbers, which are many and nearly linear.
+    bread = em_hessian.copy()
+    for k in np.flatnonzero(problem.prior.is_free):
         step = np.eye(4)[k] * _STEP
         ahead, behind = (
-            score_and_hessian(problem, moved, problem.predict(moved), parts)[0]
+            score_and_hessian(problem, moved, problem.predict(moved, with_ground=True), parts)[0]
             for moved in (view.moved(step), view.moved(-step))
         )
         bread[:, k] = -problem.weight @ (ahead - behind) / (2 * _STEP)
+        bread[k, 4:] = bread[4:, k]
     bread = (bread + bread.T) / 2
     bread = _at_least(bread[keep], em_hessian[keep])
     # Copies and crowds share their weight because they repeat one another: as one person counts
@@ -49,13 +52,14 @@ def view_covariance(
     meat = ((centred * problem.weight[:, None]).T @ centred)[keep] * people / max(people - 4.0, 1.0)
     trust = people / (people + _SANDWICH_COUNT)
     meat = trust * meat + (1 - trust) * bread
-    prior = problem.expand_beside_people(view)[1][keep]
+    prior = problem.expand_all_beside_people(view)[1][keep]
     inverse = np.linalg.inv(bread + prior)
     if nudged is not None:
-        moved_scores, _ = score_and_hessian(nudged, view, nudged.predict(view), parts)
+        again = nudged.predict(view, with_ground=True)
+        moved_scores, _ = score_and_hessian(nudged, view, again, parts)
         pull = (problem.weight @ (moved_scores - scores))[free]
         meat = meat + np.outer(pull, pull)
-    covariance = np.zeros((4, 4))
+    covariance = np.zeros((size, size))
     covariance[keep] = inverse @ (meat + prior) @ inverse
     return covariance
 
@@ -75,7 +79,8 @@ def _at_least(bread: FloatArray, em_hessian: FloatArray) -> FloatArray:
 
 
 def pitch_roll_covariance(covariance: FloatArray, view: View) -> FloatArray:
-    """From tangents of the normal to (log focal, pitch, roll, log offset)."""
+    """From tangents of the normal to (log focal, pitch, roll, log offset); what follows them stays."""
     pitch, _ = view.pitch_roll
-    change = np.diag([1.0, 1.0, 1.0 / max(np.cos(pitch), 1e-3), 1.0])
+    change = np.eye(len(covariance))
+    change[2, 2] = 1.0 / max(np.cos(pitch), 1e-3)
     return np.asarray(change @ covariance @ change)

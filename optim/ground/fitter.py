@@ -7,16 +7,26 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from optim.errors import FitFailed
+from optim.ground.choose import (
+    AUTO,
+    KINDS,
+    LEVEL,
+    LEVELS,
+    MOST_LEVELS,
+    doubt_of_slope,
+    fitted_shapes,
+    probabilities,
+)
 from optim.ground.covariance import pitch_roll_covariance, view_covariance
 from optim.ground.depth import Depths, depth_evidence
 from optim.ground.evidence import Evidence
 from optim.ground.inputs import Given, camera_prior, log_scale_sd, spread_rows
 from optim.ground.lean import with_lean_restored
 from optim.ground.lines import vertical_lines
-from optim.ground.planes import Grounds, find_grounds, largest_first
+from optim.ground.planes import Grounds
 from optim.ground.population import default_population, densities, reestimated
 from optim.ground.residuals import Prediction, View
-from optim.ground.solver import Problem, minimise, objective
+from optim.ground.solver import Ground, Problem, minimise, minimise_all, objective
 from optim.ground.starts import candidates
 from optim.ground.sticks import Levels, Sticks, sticks_from_levels
 from optim.projection import FloatArray
@@ -52,12 +62,15 @@ class Measured:
 class Fitter:
     """Sticks, weights, population and the best view so far."""
 
-    def __init__(self, given: Given, measured: Measured, max_planes: int) -> None:
+    def __init__(self, given: Given, measured: Measured, max_planes: int, ground: str) -> None:
         self.given, self.measured, self.sticks = given, measured, measured.sticks
         self.weight = measured.weight / given.repeats
         self.population = default_population(given.stature_sd_m / given.stature_m, given.grade_sd)
         self.prior = camera_prior(given, measured.sticks)
-        self.grounds = Grounds(np.zeros(1), np.zeros(len(measured.sticks), dtype=np.int64))
+        self.kind = LEVEL
+        self.ground: Ground | None = None
+        self.probabilities: dict[str, float] = {}
+        self.doubt = np.zeros((4, 4))  # of the view, since the ground may have another shape
         self.starts_tried = 0
         self.lines: Evidence | None = None
         self.depths: Evidence | None = None
@@ -69,12 +82,7 @@ class Fitter:
             self._renew()
         self.view = minimise(self.problem, self.view, self.population)
         self._add_lines()
-        if max_planes > 1:
-            known = None if given.offset_m is None else float(np.log(given.offset_m))
-            view, grounds, _ = find_grounds(self.problem, self.view, self.population, max_planes, known)
-            self.view, self.grounds = largest_first(view, grounds, known)
-            self._renew()
-            self.view = minimise(self.problem, self.view, self.population)
+        self._choose_ground(ground, max_planes)
 
     @property
     def problem(self) -> Problem:
@@ -85,13 +93,19 @@ class Fitter:
             given.center_px,
             given.stature_m,
             self.prior,
-            self.grounds if len(self.grounds.log_ratio) > 1 else None,
+            self.ground,
             tuple(term for term in (self.lines, self.depths) if term is not None),
         )
 
+    @property
+    def one_level(self) -> Grounds:
+        """Everybody on the ground that the view is above."""
+        return Grounds(np.zeros(1), np.zeros(len(self.sticks), dtype=np.int64))
+
     def covariance(self) -> FloatArray:
-        """(4, 4) over log focal, pitch, roll, log offset; with what all people share."""
+        """(4 + K, 4 + K) over log focal, pitch, roll, log offset and the ground; with what all people share."""
         in_tangents = view_covariance(self.problem, self.view, self.population, self._nudged())
+        in_tangents[:4, :4] += self.doubt
         covariance = pitch_roll_covariance(in_tangents, self.view)
         if self.given.offset_m is not None:
             covariance[3], covariance[:, 3] = 0.0, 0.0
@@ -123,6 +137,25 @@ class Fitter:
                 "the given focal length and gravity, and that the keypoints are of this picture"
             )
         return views[int(np.argmin(costs))]
+
+    def _choose_ground(self, ground: str, max_planes: int) -> None:
+        """Fits other shapes of ground than one level, and takes the most probable one."""
+        kinds = _kinds(ground, max_planes, self.sticks.sees_angle)
+        if kinds == (LEVEL,):
+            return
+        known = None if self.given.offset_m is None else float(np.log(self.given.offset_m))
+        most = max_planes if max_planes > 1 else MOST_LEVELS
+        shapes = fitted_shapes(self.problem, self.view, self.population, kinds, most, known)
+        self.probabilities = probabilities(shapes)
+        best = shapes[0]
+        if best.kind == LEVEL:
+            self.doubt = doubt_of_slope(shapes)
+            return
+        self.kind, self.ground = best.kind, best.problem.ground
+        self.view, self.population = best.view, best.population
+        self._renew()
+        problem, self.view = minimise_all(self.problem, self.view, self.population)
+        self.ground = problem.ground
 
     def _renew(self) -> None:
         """Measures the sticks again with the perspective known, and the population."""
@@ -164,6 +197,15 @@ class Fitter:
         self.lines_say = (
             f"used: {mixture.belonging(together).sum():.0f} of {len(self.measured.lines_px)}"
         )
+
+
+def _kinds(ground: str, max_planes: int, sees_angle: bool) -> tuple[str, ...]:
+    """Shapes that may be; boxes tell one number a person, so several levels are all that they can show."""
+    if ground != AUTO:
+        return (ground,)
+    if sees_angle:
+        return KINDS
+    return (LEVEL, LEVELS) if max_planes > 1 else (LEVEL,)
 
 
 def _growth(prediction: Prediction) -> FloatArray:

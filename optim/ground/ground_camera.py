@@ -11,7 +11,8 @@ import numpy.typing as npt
 from optim import anthropometry as body
 from optim import lens as lenses
 from optim.errors import BadInput
-from optim.geometry import pitch_roll_from_normal
+from optim.geometry import pitch_roll_from_normal, unit
+from optim.ground.choose import AUTO, KINDS
 from optim.ground.depth import checked_depths
 from optim.ground.fitter import Fitter, Measured
 from optim.ground.inputs import (
@@ -24,10 +25,15 @@ from optim.ground.inputs import (
     undistorted,
 )
 from optim.ground.lines import checked_segments
+from optim.ground.own_views import rays_of_pixels
+from optim.ground.planes import Grounds
 from optim.ground.population import densities
+from optim.ground.relief import Relief
 from optim.ground.report import write_report
+from optim.ground.residuals import rays_of
 from optim.ground.solver import objective
 from optim.ground.sticks import Levels, Sticks
+from optim.ground.surface import Surface
 from optim.projection import FloatArray
 
 
@@ -47,6 +53,8 @@ class GroundCameraFit:
         covariance: (4, 4) over log focal, pitch, roll (radians) and log offset; given values: 0.
         cost: negative log posterior per person.
         report: plain values: assumptions, who was left out and why, how sure the focal length is.
+        projection, pixel_aspect: of the picture, as given.
+        surface: the ground, whatever its shape.
     """
 
     focal_px: float
@@ -60,6 +68,24 @@ class GroundCameraFit:
     cost: float
     report: dict[str, Any] = field(default_factory=dict)
     distortion: tuple[float, ...] = (0.0, 0.0)
+    projection: str = "perspective"
+    pixel_aspect: float = 1.0
+    surface: Surface | None = None
+
+    @property
+    def gravity(self) -> FloatArray:
+        """(3,) unit vector down."""
+        return -self.normal
+
+    def ground_points(self, points_px: npt.ArrayLike) -> FloatArray:
+        """(N, 3) where the ground is that is seen at pixels (N, 2), metres; NaN above its horizon."""
+        pixels = np.asarray(points_px, dtype=np.float64)
+        if pixels.ndim != 2 or pixels.shape[1] != 2:
+            raise BadInput(f"points_px must be (N, 2), not {pixels.shape}")
+        assert self.surface is not None
+        lens = {"distortion": self.distortion, "pixel_aspect": self.pixel_aspect}
+        rays = rays_of_pixels(pixels, self.focal_px, self.center_px, self.projection, **lens)
+        return self.surface.points_m(rays)
 
     @property
     def total_cost(self) -> float:
@@ -97,6 +123,7 @@ def fit_ground_camera(
     max_planes: int = 1,
     projection: str = "perspective",
     grade_sd: float = body.GROUND_GRADE_SD,
+    ground: str = AUTO,
 ) -> GroundCameraFit:
     """Fits one camera and its ground plane(s) to people, robustly, with covariance.
 
@@ -129,10 +156,12 @@ def fit_ground_camera(
             Then they tell nothing new of adults who stand straight, whose size is measured anyway.
         repeats: how often each person is among the rows on average, where frames of one static camera
             were joined: the same walker leans and measures the same in all of them.
-        max_planes: how many parallel levels of ground to look for; one is never split by noise.
+        max_planes: most levels of ground to look for; 1 leaves it to `ground`. One is never split by noise.
         projection: "perspective", or of `optim.panorama` or `optim.fisheye`; of these `focal_px` is the
             pixels per radian and must be given (`fit_panorama` finds it).
         grade_sd: of the ground's height above its plane over the distance, before people tell.
+        ground: "level", "slope", "levels", "stands" (which begin to rise along a line, as stairs do) or
+            "terrain", if it is known; "auto" takes the most probable one.
 
     Raises:
         BadInput: shapes or values that contradict each other.
@@ -162,12 +191,14 @@ def fit_ground_camera(
         raise BadInput(f"neither lines nor a depth prior can be used in a {projection} picture")
     if max_planes < 1:
         raise BadInput(f"max_planes must be at least 1, not {max_planes}")
+    if ground not in (AUTO, *KINDS):
+        raise BadInput(f"ground must be one of {', '.join((AUTO, *KINDS))}, not {ground!r}")
     measured = _measured(given, keypoints, boxes_px, lines_px)
     if depth_prior is not None:
         depths = checked_depths(*depth_prior, depths_are_of_size, measured.total)
         measured = replace(measured, depths=depths)
     require_people(measured.sticks, measured.total, given)
-    return _result(Fitter(given, measured, max_planes))
+    return _result(Fitter(given, measured, max_planes, ground))
 
 
 def _measured(
@@ -201,7 +232,8 @@ def _measured(
 
 def _result(fit: Fitter) -> GroundCameraFit:
     given, problem, view, index = fit.given, fit.problem, fit.view, fit.sticks.index
-    total, covariance = fit.measured.total, fit.covariance()
+    total, whole = fit.measured.total, fit.covariance()
+    covariance = whole[:4, :4]
     prediction = problem.predict(view)
     parts = problem.components(prediction, fit.population)
     _, membership, _ = densities(prediction, parts)
@@ -209,17 +241,20 @@ def _result(fit: Fitter) -> GroundCameraFit:
     inlier[index] = membership[0] > 0.5
     plane_index = np.full(total, -1)
     is_known = membership.sum(axis=0) > 0.5
-    plane_index[index[is_known]] = fit.grounds.label[is_known]
+    levels = fit.ground if isinstance(fit.ground, Grounds) else None
+    plane_index[index[is_known]] = 0 if levels is None else levels.label[is_known]
     focal = given.focal_px if given.focal_px is not None else float(np.exp(view.log_focal))
     normal = given.normal if given.normal is not None else view.normal
     found = float(np.exp(view.log_offset))
     offset = found if given.offset_m is None else given.offset_m
+    surface = _surface(fit, normal, offset, whole[4:, 4:])
+    planes = [(normal, height) for height in surface.offsets_m.tolist()]
     return GroundCameraFit(
         focal_px=focal,
         center_px=(float(given.center_px[0]), float(given.center_px[1])),
         normal=normal,
         offset_m=offset,
-        planes=[(normal, offset * float(np.exp(r))) for r in fit.grounds.log_ratio],
+        planes=planes,
         plane_index=plane_index,
         inlier=inlier,
         covariance=covariance,
@@ -237,8 +272,30 @@ def _result(fit: Fitter) -> GroundCameraFit:
             fit.lines_say,
             fit.lines_apart_sd,
             given.stature_m * offset / found,
+            fit.kind,
+            fit.probabilities,
         ),
         distortion=_in_focal_lengths(given, focal),
+        projection=given.projection,
+        pixel_aspect=given.pixel_aspect,
+        surface=surface,
+    )
+
+
+def _surface(fit: Fitter, normal: FloatArray, offset_m: float, covariance: FloatArray) -> Surface:
+    if isinstance(fit.ground, Relief):
+        height = np.array([offset_m])
+        return Surface(fit.kind, normal, offset_m, height, fit.ground, covariance=covariance)
+    levels = fit.ground if isinstance(fit.ground, Grounds) else fit.one_level
+    rays, _ = rays_of(fit.view, fit.sticks, fit.given.center_px)
+    return Surface(
+        fit.kind,
+        normal,
+        offset_m,
+        offset_m * np.exp(levels.log_ratio),
+        level_rays=unit(rays),
+        level_index=levels.label,
+        covariance=covariance,
     )
 
 

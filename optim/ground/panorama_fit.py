@@ -17,6 +17,7 @@ from scipy.optimize import minimize_scalar
 
 from optim.anthropometry import GROUND_GRADE_SD
 from optim.errors import FitFailed
+from optim.ground.choose import AUTO, LEVEL
 from optim.ground.ground_camera import GroundCameraFit, fit_ground_camera
 from optim.ground.inputs import PRIOR_LOG_FOCAL_SD
 from optim.ground.report import Z90
@@ -35,6 +36,7 @@ def fit_panorama(
     *,
     projection: str,
     focal_px: float | None = None,
+    ground: str = AUTO,
     **options: Any,
 ) -> GroundCameraFit:
     """`fit_ground_camera` for pictures on a cylinder or a sphere.
@@ -46,7 +48,7 @@ def fit_panorama(
     Args:
         keypoints: (N, 17, 3) COCO-17 pixels and score; columns beyond a border of a whole turn are fine.
         image_size: (width, height); projection: "cylindrical" or "equirectangular".
-        focal_px: pixels per radian, if known.
+        focal_px: pixels per radian, if known; ground: as there.
         options: of `fit_ground_camera`.
 
     Raises:
@@ -54,7 +56,9 @@ def fit_panorama(
     """
     prior = math.log(image_size[0] / math.radians(_PRIOR_FOV_DEG))
 
-    def fit_at(log_focal: float, grade_sd: float = GROUND_GRADE_SD) -> GroundCameraFit:
+    def fit_at(
+        log_focal: float, grade_sd: float = GROUND_GRADE_SD, ground: str = LEVEL
+    ) -> GroundCameraFit:
         focal = math.exp(log_focal)
         return fit_ground_camera(
             keypoints,
@@ -62,6 +66,7 @@ def fit_panorama(
             focal_px=focal,
             projection=projection,
             grade_sd=grade_sd,
+            ground=ground,
             **options,
         )
 
@@ -73,7 +78,7 @@ def fit_panorama(
         return fit_at(log_focal, GROUND_GRADE_SD * math.exp(prior - log_focal))
 
     if focal_px is not None:
-        return fit_at(math.log(focal_px))
+        return fit_at(math.log(focal_px), ground=ground)
 
     def posterior(fit: GroundCameraFit) -> float:
         return fit.total_cost + 0.5 * float((fit.unknowns[0] - prior) / PRIOR_LOG_FOCAL_SD) ** 2
@@ -89,6 +94,9 @@ def fit_panorama(
     if variance < _NARROW_SD**2:
         place, variance = _peak(cost, sweep, place)
     around = [compared(place + step) for step in (-_STEP, 0.0, _STEP)]
+    if ground != LEVEL:
+        shaped = fit_at(place, GROUND_GRADE_SD * math.exp(prior - place), ground)
+        around[1] = shaped if shaped.report["ground"] != LEVEL else around[1]
     return _with_focal_doubt(around, variance)
 
 

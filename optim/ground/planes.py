@@ -79,7 +79,7 @@ class Grounds:
         """(P - 1,) of that cost."""
         return np.zeros(len(self.numbers))
 
-    def seen(self, view: View, rays: FloatArray, moves: FloatArray) -> Seen:
+    def seen(self, view: View, rays: FloatArray, moves: FloatArray, above_m: float) -> Seen:
         """The levels under the sticks: they do not depend on anything but the ratios."""
         n = len(self.label)
         own = self.label[:, None] == np.arange(1, len(self.log_ratio))

@@ -65,6 +65,9 @@ def fit_with_free_center(
         center_px = middle_px + np.array([offset[0] * center_sd_px, 0.0])
         return fit_ground_camera(points, image_size, center_px=center_px, **options)
 
+    # Every place of the principal point is tried with the same shape of ground.
+    kind = fit_at(np.zeros(2), keypoints, options).report["ground"]
+    options = options | {"ground": kind}
     some, of_some = _some_people(keypoints, options)
     mean, covariance, slopes = _posterior(
         lambda offset: fit_at(offset, some, of_some), 1 if bent is None else 2

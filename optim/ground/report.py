@@ -31,11 +31,14 @@ def write_report(
     lines: str,
     lines_apart_sd: float,
     stature_m: float,
+    kind: str,
+    probabilities: dict[str, float],
 ) -> dict[str, Any]:
     """Plain values for JSON; people are named by their row in the input.
 
     Args:
         stature_m: mean of the adults, given, or as it follows from a given height of the camera.
+        kind: shape of the ground; probabilities: of the shapes that were fitted.
     """
     log_sd = math.sqrt(max(float(covariance[0, 0]), 0.0))
     shares = zip(("adult", "short", "leaning", "junk"), population.share, strict=True)
@@ -58,6 +61,8 @@ def write_report(
         "gravity": "given" if given.normal is not None else "estimated",
         "height": "given" if given.offset_m is not None else "estimated",
         "stature_m": stature_m,
+        "ground": kind,
+        "ground_probabilities": probabilities,
         "shares": {name: float(share) for name, share in shares},
         "starts_tried": starts_tried,
         "warnings": _warnings(given, sticks, bool(determined), explained),

@@ -202,7 +202,9 @@ def rays_of(view: View, sticks: Sticks, center_px: FloatArray) -> tuple[FloatArr
     """
     focal = np.exp(view.log_focal)
     own_center = center_px if sticks.views is None else sticks.views.center_px
-    ray = np.concatenate([(sticks.bottom_px - own_center) / focal, np.ones((len(sticks), 1))], axis=1)
+    ray = np.concatenate(
+        [(sticks.bottom_px - own_center) / focal, np.ones((len(sticks), 1))], axis=1
+    )
     moves = np.zeros((len(sticks), 3, 3))
     moves[:, 0, :2] = -ray[:, :2]
     moves[:, 1, 0] = moves[:, 2, 1] = 1 / focal

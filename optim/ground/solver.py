@@ -80,7 +80,7 @@ class Ground(Protocol):
     def gradient(self) -> FloatArray:
         """(K,) of that cost."""
 
-    def seen(self, view: View, rays: FloatArray, moves: FloatArray) -> Seen:
+    def seen(self, view: View, rays: FloatArray, moves: FloatArray, above_m: float) -> Seen:
         """Heights of the camera above it along rays, see `optim.ground.relief.Relief.seen`."""
 
 
@@ -97,10 +97,10 @@ class Problem:
     evidence: tuple[Evidence, ...] = ()
 
     def predict(self, view: View, *, with_ground: bool = False) -> Prediction:
-        """What the view predicts of the sticks; `with_ground`, the Jacobian goes on with the ground's numbers."""
+        """What the view predicts of the sticks; with_ground: the Jacobian goes on with the ground's numbers."""
         if self.ground is None:
             return predict(view, self.sticks, self.center_px, self.stature_m)
-        seen = self.ground.seen(view, *rays_of(view, self.sticks, self.center_px))
+        seen = self._seen_ground(view, self.ground)
         ratio = np.exp(seen.log_ratio)
         on_level = predict(view, self.sticks, self.center_px, self.stature_m, ratio)
         by_ratio = on_level.jacobian[:, :, 3:]
@@ -114,8 +114,11 @@ class Problem:
         """(N,) height of the camera above the ground of each stick, over the view's."""
         if self.ground is None:
             return 1.0
-        seen = self.ground.seen(view, *rays_of(view, self.sticks, self.center_px))
-        return np.asarray(np.exp(seen.log_ratio))
+        return np.asarray(np.exp(self._seen_ground(view, self.ground).log_ratio))
+
+    def _seen_ground(self, view: View, ground: Ground) -> Seen:
+        above_m = self.sticks.bottom_height * self.stature_m
+        return ground.seen(view, *rays_of(view, self.sticks, self.center_px), above_m)
 
     @property
     def n_ground(self) -> int:
@@ -147,7 +150,6 @@ class Problem:
             _, slope, curvature = term.expand(view)
             gradient, hessian = gradient + slope, hessian + curvature
         return gradient, hessian
-
 
     def expand_all_beside_people(self, view: View) -> tuple[FloatArray, FloatArray]:
         """The same (4 + K,) and (4 + K, 4 + K) for view and ground."""
