@@ -37,6 +37,7 @@ _BUMP_SDS = (0.05, 0.15)  # of the terrain's height, in camera heights
 _MOST_BUMPS = 20
 _LEAST_PEOPLE = 12
 _WORTH_A_FIT = -1.0  # nats of evidence that a shape must gain to second order
+_HANDICAP = 1.0  # nats by which it may gain less than one slope does
 MOST_LEVELS = 6
 _FIT_STEPS, _ROUNDS, _SETTLED_GAIN = 8, 8, 0.3  # the last in nats
 _DOUBTED_SLOPES = 0.3  # share of grounds that may slope, for the doubt about level ones
@@ -82,14 +83,19 @@ def fitted_shapes(
         return [level]
     found = [level] if LEVEL in kinds else []
     scores = _Scores.of(problem, view, population)
+    least = -math.inf if is_asked else _WORTH_A_FIT
     if SLOPE in kinds:
-        found.append(_fitted(SLOPE, problem, view, population, Relief.tilted(_TILT_SD)))
+        tilted = Relief.tilted(_TILT_SD)
+        gain, tilt = scores.together(scores.by_height(scores.where), tilted.information)
+        least = max(least, gain - _HANDICAP)
+        found.append(_fitted(SLOPE, problem, view, population, tilted.moved(tilt)))
     if STANDS in kinds and len(where) >= _LEAST_PEOPLE:
-        found += _stands(level, where, scores, _always(is_asked))
+        found += _stands(level, where, scores, least)
     if TERRAIN in kinds and len(where) >= _LEAST_PEOPLE:
-        found += _terrain(level, where, scores, _always(is_asked))
+        found += _terrain(level, where, scores, least)
     if LEVELS in kinds:
-        found += _levels([level, *found], max_levels, known_log_offset)
+        best = max([level, *found], key=lambda shape: shape.log_evidence)
+        found += _levels(best, max_levels, known_log_offset)
     return sorted(found or [level], key=lambda shape: -shape.log_evidence)
 
 
@@ -126,10 +132,6 @@ def doubt_of_slope(shapes: list[Shape]) -> FloatArray:
     return np.asarray((vectors * np.maximum(values, 0.0)) @ vectors.T)
 
 
-def _always(is_asked: bool) -> float:
-    return -math.inf if is_asked else _WORTH_A_FIT
-
-
 def _shape(
     kind: str, problem: Problem, view: View, population: Population, log_choices: float = 0.0
 ) -> Shape:
@@ -153,18 +155,25 @@ def _fitted(
     population: Population,
     relief: Relief,
     log_choices: float = 0.0,
+    rounds: int = _ROUNDS,
 ) -> Shape:
     """View, ground and population in turn, from a first guess of the ground."""
-    problem = replace(problem, ground=relief)
+    start = Shape(kind, replace(problem, ground=relief), view, population, -math.inf)
+    return _settled(start, log_choices, rounds)
+
+
+def _settled(shape: Shape, log_choices: float, rounds: int = _ROUNDS) -> Shape:
+    """A shape after as many rounds of fitting as lower its cost, at most `rounds`."""
+    problem, view, population = shape.problem, shape.view, shape.population
     before = math.inf
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         problem, view = minimise_all(problem, view, population, renewals=2, steps=_FIT_STEPS)
         population = _renewed(problem, view, population)
         cost = objective(problem, view, population)
         if before - cost < _SETTLED_GAIN:
             break
         before = cost
-    return _shape(kind, problem, view, population, log_choices)
+    return _shape(shape.kind, problem, view, population, log_choices)
 
 
 def _renewed(problem: Problem, view: View, population: Population) -> Population:
@@ -184,22 +193,19 @@ def _places(problem: Problem, view: View) -> FloatArray:
 # -- levels
 
 
-def _levels(found: list[Shape], max_levels: int, known_log_offset: float | None) -> list[Shape]:
-    """Several levels, looked for above the best two shapes: a camera bent by one level hides the steps."""
-    best: list[Shape] = []
-    for start in sorted(found, key=lambda shape: -shape.log_evidence)[:2]:
-        level = replace(start.problem, ground=None)
-        view, grounds, price = find_grounds(
-            level, start.view, start.population, max_levels, known_log_offset
-        )
-        if len(grounds.log_ratio) < 2:
-            continue
-        view, grounds = largest_first(view, grounds, known_log_offset)
-        problem = replace(level, ground=grounds)
-        population = _renewed(problem, view, start.population)
-        problem, view = minimise_all(problem, view, population, renewals=2, steps=_FIT_STEPS)
-        best.append(_shape(LEVELS, problem, view, population, price))
-    return best
+def _levels(start: Shape, max_levels: int, known_log_offset: float | None) -> list[Shape]:
+    """Several levels, looked for above the best shape so far: a camera bent by one level hides the steps."""
+    level = replace(start.problem, ground=None)
+    view, grounds, price = find_grounds(
+        level, start.view, start.population, max_levels, known_log_offset
+    )
+    if len(grounds.log_ratio) < 2:
+        return []
+    view, grounds = largest_first(view, grounds, known_log_offset)
+    problem = replace(level, ground=grounds)
+    population = _renewed(problem, view, start.population)
+    problem, view = minimise_all(problem, view, population, renewals=2, steps=_FIT_STEPS)
+    return [_shape(LEVELS, problem, view, population, price)]
 
 
 # -- stands and stairs
@@ -214,7 +220,7 @@ def _stands(level: Shape, where: FloatArray, scores: _Scores, least: float) -> l
         gains, rises = scores.singly(_hinge_columns(scores, hinges), _RISE_SD**-2.0)
         if gains.max() - log_choices < least:
             break
-        trials = [
+        tried = [
             _fitted(
                 STANDS,
                 best.problem,
@@ -222,10 +228,11 @@ def _stands(level: Shape, where: FloatArray, scores: _Scores, least: float) -> l
                 best.population,
                 _with_hinge(best.problem.ground, hinges[k] * [rises[k], 1.0, 1.0], extent),
                 count * log_choices,
+                rounds=1,
             )
             for k in _best_of_each_side(gains, hinges)
         ]
-        trial = max(trials, key=lambda shape: shape.log_evidence)
+        trial = _settled(max(tried, key=lambda shape: shape.log_evidence), count * log_choices)
         if found and trial.log_evidence <= best.log_evidence:
             break
         best, found = trial, [trial]
@@ -279,9 +286,9 @@ def _terrain(level: Shape, where: FloatArray, scores: _Scores, least: float) -> 
             gain, numbers = scores.together(columns, relief.information)
             tried.append((gain, relief.moved(numbers)))
     gain, best = max(tried, key=lambda one: one[0])
-    if gain < least:
-        return []
     log_choices = math.log(len(tried))
+    if gain - log_choices < least:
+        return []
     return [_fitted(TERRAIN, level.problem, level.view, level.population, best, log_choices)]
 
 

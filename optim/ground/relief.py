@@ -24,7 +24,7 @@ _MIN_RATIO = (
     1e-3  # of heights: the ground is as high as the camera, and nobody there is seen standing
 )
 _MIN_SLOPE = 0.05  # of r - 1 + g(r q) by r; rays that touch the ground hardly meet it
-_NEWTON_STEPS, _EXACT = 20, 1e-10
+_NEWTON_STEPS, _EXACT = 20, 1e-9
 _STEP = 1e-5
 _JITTER = 1e-4  # of a bump's variance: keeps the prior of near ones invertible
 OF_HINGE = 3  # numbers: its rise, the azimuth towards which it rises, where it begins
@@ -150,33 +150,34 @@ class Relief:
 
     def by_number(self, where: FloatArray) -> FloatArray:
         """(N, K) derivatives of the heights at places (N, 2) by the numbers."""
-        return self._at(where)[1]
-
-    def _at(self, where: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Heights (N,), their derivatives by the numbers (N, K) and by the place (N, 2)."""
-        n = len(where)
-        height, slope, columns = np.zeros(n), np.zeros((n, 2)), []
-        if len(self.tilt):
-            height = where @ self.tilt
-            slope = slope + self.tilt
-            columns.append(where)
+        columns = [where] if len(self.tilt) else []
         for rise, azimuth, start in self.hinges:
             toward = np.array([np.sin(azimuth), np.cos(azimuth)])
             turned = np.array([toward[1], -toward[0]])
             behind = where @ toward - start
-            is_behind = behind > 0
-            height = height + rise * np.maximum(behind, 0.0)
-            slope = slope + np.where(is_behind[:, None], rise * toward, 0.0)
-            ways = [behind, rise * (where @ turned), np.full(n, -rise)]
-            columns.append(np.where(is_behind[:, None], np.stack(ways, axis=1), 0.0))
+            ways = np.stack([behind, rise * (where @ turned), np.full(len(where), -rise)], axis=1)
+            columns.append(np.where(behind[:, None] > 0, ways, 0.0))
         if len(self.centers):
-            apart = where[:, None] - self.centers
-            bump = _bumps(where, self.centers, self.reach)
-            height = height + bump @ self.bumps
-            slope = slope - np.einsum("nm,m,nmd->nd", bump, self.bumps, apart) / self.reach**2
-            columns.append(bump)
-        by_number = np.concatenate(columns, axis=1) if columns else np.zeros((n, 0))
-        return height, by_number, slope
+            columns.append(_bumps(where, self.centers, self.reach))
+        return np.concatenate(columns, axis=1) if columns else np.zeros((len(where), 0))
+
+    def _at(self, where: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Heights (N,) and their derivatives by the place (N, 2)."""
+        height, slope = np.zeros(len(where)), np.zeros((len(where), 2))
+        if len(self.tilt):
+            height, slope = where @ self.tilt, slope + self.tilt
+        for rise, azimuth, start in self.hinges:
+            toward = np.array([np.sin(azimuth), np.cos(azimuth)])
+            behind = where @ toward - start
+            height = height + rise * np.maximum(behind, 0.0)
+            slope = slope + np.where(behind[:, None] > 0, rise * toward, 0.0)
+        if len(self.centers):
+            # The sum over bumps of b (c - p) / reach^2, without the (N, M, 2) differences.
+            bump = _bumps(where, self.centers, self.reach) * self.bumps
+            total = bump.sum(axis=1)
+            height = height + total
+            slope = slope + (bump @ self.centers - total[:, None] * where) / self.reach**2
+        return height, slope
 
     def unseen_variance(self, where: FloatArray) -> FloatArray:
         """(N,) prior variance of bumps that the centers do not tell of, far from all of them.
@@ -220,7 +221,7 @@ class Relief:
         self, q: FloatArray, depth: FloatArray, above: float
     ) -> tuple[FloatArray, FloatArray]:
         """(N,) how far the ground is over a ray at that depth below the camera; its derivative by the depth."""
-        height, _, slope = self._at(depth[:, None] * q)
+        height, slope = self._at(depth[:, None] * q)
         return depth - 1 + height + above, 1 + np.sum(slope * q, axis=1)
 
     def seen(self, view: View, rays: FloatArray, moves: FloatArray, above_m: float) -> Seen:
@@ -236,7 +237,8 @@ class Relief:
         depth = self._depths(q, above)
         met = np.isfinite(depth)
         q, safe = np.where(met[:, None], q, 0.0), np.where(met, depth, 1.0)
-        _, by_number, slope = self._at(safe[:, None] * q)
+        _, slope = self._at(safe[:, None] * q)
+        by_number = self.by_number(safe[:, None] * q)
         ratio = safe + above
         # With t the depth: dt (1 + g' q) = -dg - t g' dq - da, dg being the change of g at a place that stays.
         along = np.maximum(1 + np.sum(slope * q, axis=1), _MIN_SLOPE)
