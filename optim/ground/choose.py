@@ -11,11 +11,12 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from optim.ground.covariance import view_covariance
 from optim.ground.planes import find_grounds, largest_first
 from optim.ground.population import Population, densities, reestimated
-from optim.ground.relief import Relief, places
+from optim.ground.relief import Relief, level_axes
 from optim.ground.residuals import View, rays_of
 from optim.ground.solver import Problem, minimise_all, objective, score_and_hessian
 from optim.projection import FloatArray
@@ -24,8 +25,9 @@ LEVEL, SLOPE, LEVELS, STANDS, TERRAIN = "level", "slope", "levels", "stands", "t
 KINDS = (LEVEL, SLOPE, LEVELS, STANDS, TERRAIN)
 AUTO = "auto"
 
-# Before anything is seen. Most crowds stand on level ground; another shape must be much likelier than it.
-_LOG_PRIOR = dict(zip(KINDS, np.log([0.80, 0.05, 0.05, 0.05, 0.05]).tolist(), strict=True))
+# Before anything is seen. Most crowds stand on level ground, and people are no exact sticks: another shape must
+# be clearly likelier.
+_LOG_PRIOR = dict(zip(KINDS, np.log([0.96, 0.01, 0.01, 0.01, 0.01]).tolist(), strict=True))
 _TILT_SD = 0.10  # of rise over run: streets on hills
 _RISE_SD = 0.45  # of stands and stairs, 24 degrees
 _AZIMUTHS_RAD = np.radians(np.arange(0.0, 360.0, 30.0))
@@ -36,12 +38,13 @@ _REACHES = (0.2, 0.4)  # of bumps, over the extent of the people
 _BUMP_SDS = (0.05, 0.15)  # of the terrain's height, in camera heights
 _MOST_BUMPS = 20
 _LEAST_PEOPLE = 12
+_NEAREST = 1e-3  # camera heights from the point below the camera
 _WORTH_A_FIT = -1.0  # nats of evidence that a shape must gain to second order
 _HANDICAP = 1.0  # nats by which it may gain less than one slope does
 MOST_LEVELS = 6
 _FIT_STEPS, _ROUNDS, _SETTLED_GAIN = 8, 8, 0.3  # the last in nats
-_DOUBTED_SLOPES = 0.3  # share of grounds that may slope, for the doubt about level ones
-_WORTH_A_TRY = 0.5  # of the best hinge's gain
+_DOUBTED_SLOPES = 0.1  # share of grounds that may slope, for the doubt about level ones
+_WORTH_A_TRY = 0.5  # how far below the best hinge's gain, as a share of it
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,11 @@ def fitted_shapes(
         kinds: that may be; if one alone, it is fitted whatever it gains.
         known_log_offset: of one of several levels, which then is the first.
     """
-    level = _shape(LEVEL, problem, view, population)
+    # Fitted as long as the others, so that none gains by that alone.
+    level = _settled(Shape(LEVEL, problem, view, population, -math.inf), 0.0)
     is_asked = len(kinds) == 1
-    where = _places(problem, view)
+    where, stands = _places(problem, view)
+    where = where[stands]
     if len(where) < _LEAST_PEOPLE and not is_asked:
         return [level]
     found = [level] if LEVEL in kinds else []
@@ -86,7 +91,7 @@ def fitted_shapes(
     least = -math.inf if is_asked else _WORTH_A_FIT
     if SLOPE in kinds:
         tilted = Relief.tilted(_TILT_SD)
-        gain, tilt = scores.together(scores.by_height(scores.where), tilted.information)
+        gain, tilt = scores.together(scores.where, tilted.information)
         least = max(least, gain - _HANDICAP)
         found.append(_fitted(SLOPE, problem, view, population, tilted.moved(tilt)))
     if STANDS in kinds and len(where) >= _LEAST_PEOPLE:
@@ -94,8 +99,10 @@ def fitted_shapes(
     if TERRAIN in kinds and len(where) >= _LEAST_PEOPLE:
         found += _terrain(level, where, scores, least)
     if LEVELS in kinds:
-        best = max([level, *found], key=lambda shape: shape.log_evidence)
-        found += _levels(best, max_levels, known_log_offset)
+        starts = {shape.kind: shape for shape in [level, *found]}.values()
+        found += [
+            shape for start in starts for shape in _levels(start, max_levels, known_log_offset)
+        ]
     return sorted(found or [level], key=lambda shape: -shape.log_evidence)
 
 
@@ -136,7 +143,7 @@ def _shape(
     kind: str, problem: Problem, view: View, population: Population, log_choices: float = 0.0
 ) -> Shape:
     cost = objective(problem, view, population)
-    prediction = problem.predict(view, with_ground=True)
+    prediction = problem.predict(view)
     parts = problem.components(prediction, population)
     _, hessian = score_and_hessian(problem, view, prediction, parts)
     hessian = hessian + problem.expand_all_beside_people(view)[1]
@@ -183,18 +190,20 @@ def _renewed(problem: Problem, view: View, population: Population) -> Population
     return reestimated(population, prediction, parts, membership, problem.weight)
 
 
-def _places(problem: Problem, view: View) -> FloatArray:
-    """(M, 2) where people are who stand below the horizon, in camera heights."""
+def _places(problem: Problem, view: View) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """(N, 2) where the sticks stand, in camera heights, and (N,) whether they do."""
+    footing = problem.footing(view)
     rays, _ = rays_of(view, problem.sticks, problem.center_px)
-    where = places(view, rays)
-    return np.asarray(where[np.isfinite(where).all(axis=1)])
+    depth = footing.depth / math.exp(view.log_offset)
+    where = depth[:, None] * (rays @ level_axes(view.normal).T)
+    return np.where(footing.is_met[:, None], where, 0.0), footing.is_met
 
 
 # -- levels
 
 
 def _levels(start: Shape, max_levels: int, known_log_offset: float | None) -> list[Shape]:
-    """Several levels, looked for above the best shape so far: a camera bent by one level hides the steps."""
+    """Several levels, looked for with the camera of another shape: one bent by level ground hides the steps."""
     level = replace(start.problem, ground=None)
     view, grounds, price = find_grounds(
         level, start.view, start.population, max_levels, known_log_offset
@@ -247,7 +256,8 @@ def _best_of_each_side(gains: FloatArray, hinges: FloatArray) -> list[int]:
     """
     quarter = np.round(hinges[:, 1] / (math.pi / 2)).astype(np.int64) % 4
     best = [int(np.argmax(np.where(quarter == k, gains, -np.inf))) for k in range(4)]
-    return [k for k in best if gains[k] > _WORTH_A_TRY * gains.max()]
+    least = gains.max() - _WORTH_A_TRY * abs(gains.max())
+    return [k for k in best if gains[k] >= least]
 
 
 def _hinges(where: FloatArray) -> FloatArray:
@@ -262,7 +272,7 @@ def _hinges(where: FloatArray) -> FloatArray:
 
 def _hinge_columns(scores: _Scores, hinges: FloatArray) -> FloatArray:
     toward = np.stack([np.sin(hinges[:, 1]), np.cos(hinges[:, 1])])
-    return scores.by_height(np.maximum(scores.where @ toward - hinges[:, 2], 0.0))
+    return np.maximum(scores.where @ toward - hinges[:, 2], 0.0)
 
 
 def _with_hinge(ground: object, hinge: FloatArray, extent: float) -> Relief:
@@ -282,7 +292,7 @@ def _terrain(level: Shape, where: FloatArray, scores: _Scores, least: float) -> 
         centers = _spread_places(where, reach)
         for sd in _BUMP_SDS:
             relief = Relief.smooth(centers, reach, sd, _TILT_SD)
-            columns = scores.by_height(relief.by_number(scores.where))
+            columns = relief.by_number(scores.where)
             gain, numbers = scores.together(columns, relief.information)
             tried.append((gain, relief.moved(numbers)))
     gain, best = max(tried, key=lambda one: one[0])
@@ -316,14 +326,12 @@ class _Scores:
     """How the cost changes with the heights under the sticks, at a fit.
 
     Attributes:
-        where: (N, 2) places of the sticks, in camera heights; 0 for those above the horizon.
-        share: (N,) of a height that becomes one of the log ratio.
-        pull, stiffness: (N,) first and second derivative of the log density by the log ratio, weighed.
-        cross: (N, F) derivatives by log ratio and by what is free in the fit; inner: (F, F) its Hessian.
+        where: (N, 2) places of the sticks, in camera heights.
+        pull, stiffness: (N,) first and second derivative of the log density by the height there, weighed.
+        cross: (N, F) derivatives by that height and by what is free in the fit; inner: (F, F) its Hessian.
     """
 
     where: FloatArray
-    share: FloatArray
     pull: FloatArray
     stiffness: FloatArray
     cross: FloatArray
@@ -331,33 +339,25 @@ class _Scores:
 
     @classmethod
     def of(cls, problem: Problem, view: View, population: Population) -> _Scores:
-        rays, _ = rays_of(view, problem.sticks, problem.center_px)
-        q = places(view, rays)
-        known = np.isfinite(q).all(axis=1)
-        ratio = np.ones(len(q)) * problem.offset_ratio(view)
-        prediction = problem.predict(view, with_ground=True)
+        where, stands = _places(problem, view)
+        prediction = problem.predict(view)
         parts = problem.components(prediction, population)
         _, membership, pull = densities(prediction, parts)
         blend = np.sum(membership[..., None, None] * parts.information, axis=0)
         force = np.sum(membership[..., None] * pull, axis=0)
-        by_ratio = prediction.jacobian[:, :, 3]
-        weighed = np.einsum("nij,nj->ni", blend, by_ratio) * problem.weight[:, None]
+        away = np.maximum(np.linalg.norm(where, axis=1), _NEAREST)
+        by_height = np.where(stands[:, None], -prediction.by_grade / away[:, None], 0.0)
+        weighed = np.einsum("nij,nj->ni", blend, by_height) * problem.weight[:, None]
         free = np.append(problem.prior.is_free, np.ones(problem.n_ground, dtype=bool))
-        jacobian = prediction.jacobian[:, :, free]
         _, hessian = score_and_hessian(problem, view, prediction, parts)
         hessian = hessian + problem.expand_all_beside_people(view)[1]
         return cls(
-            where=np.where(known[:, None], q * ratio[:, None], 0.0),
-            share=np.where(known, -1.0 / ratio, 0.0),
-            pull=problem.weight * np.sum(force * by_ratio, axis=1),
-            stiffness=np.sum(weighed * by_ratio, axis=1),
-            cross=np.einsum("ni,nif->nf", weighed, jacobian),
+            where=where,
+            pull=problem.weight * np.sum(force * by_height, axis=1),
+            stiffness=np.sum(weighed * by_height, axis=1),
+            cross=np.einsum("ni,nif->nf", weighed, prediction.jacobian[:, :, free]),
             inner=hessian[np.ix_(free, free)],
         )
-
-    def by_height(self, heights: FloatArray) -> FloatArray:
-        """(N, K) changes of the log ratio by changes of the ground's height; rays that fall along it aside."""
-        return np.asarray(heights * self.share[:, None])
 
     def singly(self, columns: FloatArray, information: float) -> tuple[FloatArray, FloatArray]:
         """(C,) nats gained by each of the columns (N, C) alone, and (C,) how much of it is best."""

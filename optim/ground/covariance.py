@@ -29,7 +29,7 @@ def view_covariance(
     size = 4 + problem.n_ground
     free = np.append(problem.prior.is_free, np.ones(problem.n_ground, dtype=bool))
     keep = np.ix_(np.flatnonzero(free), np.flatnonzero(free))
-    prediction = problem.predict(view, with_ground=True)
+    prediction = problem.predict(view)
     parts = problem.components(prediction, population)
     scores, em_hessian = score_and_hessian(problem, view, prediction, parts)
 
@@ -38,7 +38,7 @@ def view_covariance(
     for k in np.flatnonzero(problem.prior.is_free):
         step = np.eye(4)[k] * _STEP
         ahead, behind = (
-            score_and_hessian(problem, moved, problem.predict(moved, with_ground=True), parts)[0]
+            score_and_hessian(problem, moved, problem.predict(moved), parts)[0]
             for moved in (view.moved(step), view.moved(-step))
         )
         bread[:, k] = -problem.weight @ (ahead - behind) / (2 * _STEP)
@@ -55,7 +55,7 @@ def view_covariance(
     prior = problem.expand_all_beside_people(view)[1][keep]
     inverse = np.linalg.inv(bread + prior)
     if nudged is not None:
-        again = nudged.predict(view, with_ground=True)
+        again = nudged.predict(view)
         moved_scores, _ = score_and_hessian(nudged, view, again, parts)
         pull = (problem.weight @ (moved_scores - scores))[free]
         meat = meat + np.outer(pull, pull)

@@ -7,7 +7,6 @@ f is extent over side. It is good to 7-15 %.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,13 +16,12 @@ from optim import anthropometry as body
 from optim.errors import BadInput
 from optim.ground.evidence import Mixture
 from optim.ground.population import Population, densities
-from optim.ground.residuals import Prediction, View
+from optim.ground.residuals import View
 from optim.ground.solver import Problem
 from optim.projection import FloatArray
 
 _JUNK_DENSITY, _GOOD_SHARE = 0.02, 0.9
 _STRAIGHT = 0  # component of the population
-_MIN_FALL = 1e-7
 
 
 @dataclass(frozen=True)
@@ -79,11 +77,11 @@ def depth_evidence(
     """
     sticks = problem.sticks
     log_depth = judged.log_over_focal[sticks.index]
-    prediction = problem.predict(view)
-    by_ground = _ground_log_sd(problem, view, population, prediction)
+    by_ground = _ground_log_sd(problem, view, population)
     sd = np.hypot(judged.log_sd[sticks.index], by_ground)
     weight = np.ones(len(sticks))
     if judged.are_of_size:
+        prediction = problem.predict(view)
         parts = problem.components(prediction, population)
         weight -= densities(prediction, parts)[1][_STRAIGHT]
 
@@ -96,26 +94,18 @@ def depth_evidence(
     return Mixture(residual, _GOOD_SHARE, _JUNK_DENSITY, weight, compared=True)
 
 
-def _falls(problem: Problem, view: View) -> FloatArray:
-    """(N,) by how much the rays of the sticks' bottoms fall per unit of depth; NaN if they do not."""
-    ray = (problem.sticks.bottom_px - problem.center_px) / math.exp(view.log_focal)
-    fall = -(ray @ view.normal[:2] + view.normal[2])
-    return np.asarray(np.where(fall > _MIN_FALL, fall, np.nan))
-
-
 def _hip_depth_m(problem: Problem, view: View) -> FloatArray:
-    """(N,) depth of the hips of those who stand on the ground; NaN above the horizon."""
-    sticks = problem.sticks
-    height = math.exp(view.log_offset) * problem.offset_ratio(view)
-    rise = (body.HIP_FRACTION - sticks.bottom_height) * problem.stature_m
-    bottom = (height - sticks.bottom_height * problem.stature_m) / _falls(problem, view)
-    return np.asarray(bottom + rise * view.normal[2])
+    """(N,) depth of the hips of those who stand on the ground; NaN where a ray does not meet it."""
+    footing = problem.footing(view)
+    rise = (body.HIP_FRACTION - problem.sticks.bottom_height) * problem.stature_m
+    return np.asarray(np.where(footing.is_met, footing.depth, np.nan) + rise * view.normal[2])
 
 
-def _ground_log_sd(
-    problem: Problem, view: View, population: Population, prediction: Prediction
-) -> FloatArray:
+def _ground_log_sd(problem: Problem, view: View, population: Population) -> FloatArray:
     """(N,) of the logarithm of depth by the ground, from the bottoms' noise and the ground's unevenness."""
-    by_pixel = np.hypot(*view.normal[:2]) / (math.exp(view.log_focal) * _falls(problem, view))
+    footing = problem.footing(view)
+    by_pixel = np.linalg.norm(footing.by_pixel, axis=1) / np.where(
+        footing.is_met, footing.depth, np.nan
+    )
     noise = population.noise_factor * problem.sticks.var_bottom * by_pixel**2
-    return np.asarray(np.sqrt(noise + (population.grade_sd * prediction.reach) ** 2))
+    return np.asarray(np.sqrt(noise + (population.grade_sd * footing.reach) ** 2))

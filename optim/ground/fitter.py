@@ -25,8 +25,9 @@ from optim.ground.lean import with_lean_restored
 from optim.ground.lines import vertical_lines
 from optim.ground.planes import Grounds
 from optim.ground.population import default_population, densities, reestimated
+from optim.ground.relief import Ground
 from optim.ground.residuals import Prediction, View
-from optim.ground.solver import Ground, Problem, minimise, minimise_all, objective
+from optim.ground.solver import Problem, minimise, minimise_all, objective
 from optim.ground.starts import candidates
 from optim.ground.sticks import Levels, Sticks, sticks_from_levels
 from optim.projection import FloatArray
@@ -105,7 +106,8 @@ class Fitter:
     def covariance(self) -> FloatArray:
         """(4 + K, 4 + K) over log focal, pitch, roll, log offset and the ground; with what all people share."""
         in_tangents = view_covariance(self.problem, self.view, self.population, self._nudged())
-        in_tangents[:4, :4] += self.doubt
+        free = self.prior.is_free
+        in_tangents[:4, :4] += np.where(np.outer(free, free), self.doubt, 0.0)
         covariance = pitch_roll_covariance(in_tangents, self.view)
         if self.given.offset_m is not None:
             covariance[3], covariance[:, 3] = 0.0, 0.0
@@ -203,9 +205,9 @@ def _kinds(ground: str, max_planes: int, sees_angle: bool) -> tuple[str, ...]:
     """Shapes that may be; boxes tell one number a person, so several levels are all that they can show."""
     if ground != AUTO:
         return (ground,)
-    if sees_angle:
-        return KINDS
-    return (LEVEL, LEVELS) if max_planes > 1 else (LEVEL,)
+    if max_planes > 1:
+        return (LEVELS,)
+    return KINDS if sees_angle else (LEVEL,)
 
 
 def _growth(prediction: Prediction) -> FloatArray:

@@ -16,7 +16,6 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from optim.ground.population import Components, Population, densities, reestimated
-from optim.ground.relief import Seen
 from optim.ground.residuals import Prediction, View, adult_sd, log_offsets
 from optim.ground.solver import Problem, cost_of, minimise, objective, score_and_hessian
 from optim.projection import FloatArray
@@ -24,6 +23,7 @@ from optim.projection import FloatArray
 _NEIGHBOURS = 6
 _MIN_PEOPLE, _MIN_SHARE = 12, 0.03
 _MIN_COHERENCE = 0.6  # share of the members' neighbours who are members
+_MIN_FALL = 1e-7
 _MIN_STEP = 0.08  # of the logarithm of the offset, between two levels
 _MAX_MISFIT = 3.0  # median chi-square per degree of freedom: seated people are no upright sticks
 _MAX_LEAN_SD = 3.0
@@ -79,11 +79,21 @@ class Grounds:
         """(P - 1,) of that cost."""
         return np.zeros(len(self.numbers))
 
-    def seen(self, view: View, rays: FloatArray, moves: FloatArray, above_m: float) -> Seen:
-        """The levels under the sticks: they do not depend on anything but the ratios."""
-        n = len(self.label)
+    def depths(self, ways: FloatArray, falls: FloatArray, above: float = 0.0) -> FloatArray:
+        """(N,) how many times the rays of the sticks have to be followed to their levels."""
+        down = np.exp(self.log_ratio)[self.label] - above
+        return np.where(
+            (falls > _MIN_FALL) & (down > 0), down / np.maximum(falls, _MIN_FALL), np.nan
+        )
+
+    def slopes(self, where: FloatArray) -> FloatArray:
+        """(N, 2) none."""
+        return np.zeros((len(where), 2))
+
+    def by_number(self, where: FloatArray) -> FloatArray:
+        """(N, P - 1) of the height of every stick's level: it sinks as the camera rises above it."""
         own = self.label[:, None] == np.arange(1, len(self.log_ratio))
-        return Seen(self.log_ratio[self.label], np.zeros((n, 4)), own * 1.0, np.zeros((n, 2)))
+        return -np.exp(self.log_ratio[1:]) * own
 
 
 def find_grounds(
@@ -233,7 +243,7 @@ class _Guess:
     @classmethod
     def of(cls, problem: Problem, view: View, population: Population, grounds: Grounds) -> _Guess:
         levelled = _levelled(problem, grounds)
-        prediction = levelled.predict(view, with_ground=True)
+        prediction = levelled.predict(view)
         parts = levelled.components(prediction, population)
         cost = cost_of(levelled, view, prediction, parts)
         return cls(levelled, view, grounds, prediction, parts, cost)

@@ -1,30 +1,30 @@
 """Ground that is not one level: its height above the level below the camera, as a sum of simple shapes.
 
 Heights and places are in heights of the camera above that level, so that no shape depends on the scale of the
-scene. A ray that falls by f per unit of its horizontal way meets level ground at the place q = way / f. If the
-ground is by g(p) higher at a place p, it meets it at r q, where r = 1 - g(r q) is the height of the camera
-above that place.
+scene. A ray of horizontal way w that falls by f is, after t times its length, at the place t w and by t f below
+the camera. It meets ground that is by g(p) higher at places p where t f = 1 - g(t w).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial.distance import cdist
 
 from optim.geometry import tangent_basis
-from optim.ground.residuals import View
+from optim.ground.residuals import Footing, View, rays_of
+from optim.ground.sticks import Sticks
 from optim.projection import FloatArray
 
-_MIN_FALL = 1e-7
-_MIN_RATIO = (
-    1e-3  # of heights: the ground is as high as the camera, and nobody there is seen standing
-)
-_MIN_SLOPE = 0.05  # of r - 1 + g(r q) by r; rays that touch the ground hardly meet it
-_NEWTON_STEPS, _EXACT = 20, 1e-9
+_MIN_RATE = 1e-4  # at which ground and ray approach each other; rays that touch it hardly meet it
+_QUICK_FALL = 0.02  # of rays that level ground tells something about
+_NEWTON_STEPS, _EXACT, _MET = 15, 1e-9, 1e-6
+_MARCH = np.geomspace(0.05, 100.0, 48)  # camera heights at which a ray is compared with the ground
+_HALVINGS = 4
 _STEP = 1e-5
 _JITTER = 1e-4  # of a bump's variance: keeps the prior of near ones invertible
 OF_HINGE = 3  # numbers: its rise, the azimuth towards which it rises, where it begins
@@ -36,26 +36,37 @@ def level_axes(normal: FloatArray) -> FloatArray:
     return np.stack([right, -toward])
 
 
-def places(view: View, rays: FloatArray) -> FloatArray:
-    """(N, 2) where rays (N, 3) of any length meet level ground, in camera heights; NaN above the horizon."""
-    fall = -(rays @ view.normal)
-    fall = np.where(fall > _MIN_FALL, fall, np.nan)
-    return np.asarray(rays @ level_axes(view.normal).T / fall[:, None])
+class Ground(Protocol):
+    """Ground that is not one level."""
 
+    @property
+    def numbers(self) -> FloatArray:
+        """(K,) what describes it."""
 
-@dataclass(frozen=True)
-class Seen:
-    """The ground as sticks stand on it, and how that changes.
+    @property
+    def information(self) -> FloatArray:
+        """(K, K) of the Gaussian prior of these numbers."""
 
-    Attributes:
-        log_ratio: (N,) logarithm of the camera's height above the ground of each stick over the view's.
-        by_view: (N, 4), by_number: (N, K), by_bottom: (N, 2) its derivatives; the last by the pixel.
-    """
+    def moved(self, step: FloatArray) -> Ground:
+        """With (K,) added to the numbers."""
 
-    log_ratio: FloatArray
-    by_view: FloatArray
-    by_number: FloatArray
-    by_bottom: FloatArray
+    def take(self, rows: npt.NDArray[np.int64]) -> Ground:
+        """The ground of some of the sticks."""
+
+    def cost(self) -> float:
+        """Of the numbers under their prior, without its normalisation."""
+
+    def gradient(self) -> FloatArray:
+        """(K,) of that cost."""
+
+    def depths(self, ways: FloatArray, falls: FloatArray, above: float = 0.0) -> FloatArray:
+        """(N,) how many times the rays of the sticks have to be followed to meet it, see `Relief.depths`."""
+
+    def slopes(self, where: FloatArray) -> FloatArray:
+        """(N, 2) of the ground at places (N, 2)."""
+
+    def by_number(self, where: FloatArray) -> FloatArray:
+        """(N, K) derivatives of its heights at places (N, 2) by the numbers."""
 
 
 @dataclass(frozen=True)
@@ -194,77 +205,104 @@ class Relief:
         told = np.sum(bump * np.linalg.solve(each_other, bump.T).T, axis=1)
         return np.asarray(self.bump_sd**2 * np.maximum(1.0 - told, 0.0))
 
-    def ratios(self, level_places: FloatArray, above: float = 0.0) -> FloatArray:
-        """(N,) r of the module's text for rays that meet level ground at places (N, 2); NaN where they miss.
+    def slopes(self, where: FloatArray) -> FloatArray:
+        """(N, 2) of the ground at places (N, 2)."""
+        return self._at(where)[1]
+
+    def depths(
+        self, ways: FloatArray, falls: FloatArray, above: float = 0.0, *, is_first: bool = False
+    ) -> FloatArray:
+        """(N,) how many times rays have to be followed until they meet the ground; NaN for those that never do.
 
         Args:
+            ways: (N, 2) of the rays to the right and ahead; falls: (N,) of the rays, negative where they rise.
             above: height above the ground of what is seen there, in camera heights.
+            is_first: look for the first place for certain; else some place is enough where that is quicker.
         """
-        return self._depths(level_places, above) + above
+        start = (1 - above) / np.maximum(falls, _QUICK_FALL)
+        depth, is_met = self._followed(start, ways, falls, above)
+        again = np.ones(len(depth), bool) if is_first else ~is_met
+        if again.any():
+            ways, falls = ways[again], falls[again]
+            begun, found = self._bracketed(ways, falls, above)
+            again_depth, again_met = self._followed(begun, ways, falls, above)
+            depth[again], is_met[again] = again_depth, again_met & found
+        return np.where(is_met, depth, np.nan)
 
-    def _depths(self, level_places: FloatArray, above: float) -> FloatArray:
-        """(N,) how far below the camera the rays meet what is so far above the ground; NaN where they miss."""
-        known = np.isfinite(level_places).all(axis=1)
-        q = np.where(known[:, None], level_places, 0.0)
-        depth = np.ones(len(q))
+    def _followed(
+        self, start: FloatArray, ways: FloatArray, falls: FloatArray, above: float
+    ) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+        """Newton's method from a start (N,): depths, and whether the ground is met there from above."""
+        depth = start
         for _ in range(_NEWTON_STEPS):
-            value, slope = self._along(q, depth, above)
-            step = value / np.maximum(slope, _MIN_SLOPE)
-            depth = np.maximum(depth - np.clip(step, -depth, 0.5 * depth), _MIN_RATIO)
+            value, rate = self._over_ray(depth, ways, falls, above)
             if np.abs(value).max(initial=0.0) < _EXACT:
                 break
-        value, slope = self._along(q, depth, above)
-        met = known & (np.abs(value) < 1e-6) & (slope > 0) & (depth > _MIN_RATIO)
-        return np.where(met, depth, np.nan)
+            step = value / np.maximum(rate, _MIN_RATE)
+            depth = np.clip(depth - step, 0.4 * depth, 2.0 * depth)
+        value, rate = self._over_ray(depth, ways, falls, above)
+        return depth, (np.abs(value) < _MET) & (rate > 0)
 
-    def _along(
-        self, q: FloatArray, depth: FloatArray, above: float
+    def _bracketed(
+        self, ways: FloatArray, falls: FloatArray, above: float
+    ) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+        """Depths (N,) shortly behind which the ground is first over the ray, and whether it ever is."""
+        length = np.maximum(np.hypot(*ways.T), np.maximum(falls, _QUICK_FALL))
+        depth = _MARCH / length[:, None]
+        where = depth[..., None] * ways[:, None]
+        height = self.heights(where.reshape(-1, 2)).reshape(depth.shape)
+        over = depth * falls[:, None] - 1 + height + above > 0
+        k = np.argmax(over, axis=1)
+        rows = np.arange(len(depth))
+        low, high = depth[rows, np.maximum(k - 1, 0)], depth[rows, k]
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            value, _rate = self._over_ray(middle, ways, falls, above)
+            low, high = np.where(value > 0, low, middle), np.where(value > 0, middle, high)
+        return (low + high) / 2, over.any(axis=1)
+
+    def _over_ray(
+        self, depth: FloatArray, ways: FloatArray, falls: FloatArray, above: float
     ) -> tuple[FloatArray, FloatArray]:
-        """(N,) how far the ground is over a ray at that depth below the camera; its derivative by the depth."""
-        height, slope = self._at(depth[:, None] * q)
-        return depth - 1 + height + above, 1 + np.sum(slope * q, axis=1)
+        """(N,) how far the ground is over rays that were followed so far, and how fast that grows."""
+        height, slope = self._at(depth[:, None] * ways)
+        return depth * falls - 1 + height + above, falls + np.sum(slope * ways, axis=1)
 
-    def seen(self, view: View, rays: FloatArray, moves: FloatArray, above_m: float) -> Seen:
-        """The ground along rays.
 
-        Args:
-            rays: (N, 3) of the sticks' bottoms in the camera frame.
-            moves: (N, 3, 3) their derivatives by log focal, and by the columns and rows of their pixels.
-            above_m: height of the bottoms above the ground.
-        """
-        above = above_m / float(np.exp(view.log_offset))
-        q = places(view, rays)
-        depth = self._depths(q, above)
-        met = np.isfinite(depth)
-        q, safe = np.where(met[:, None], q, 0.0), np.where(met, depth, 1.0)
-        _, slope = self._at(safe[:, None] * q)
-        by_number = self.by_number(safe[:, None] * q)
-        ratio = safe + above
-        # With t the depth: dt (1 + g' q) = -dg - t g' dq - da, dg being the change of g at a place that stays.
-        along = np.maximum(1 + np.sum(slope * q, axis=1), _MIN_SLOPE)
-        share = np.where(met, 1.0 / (along * ratio), 0.0)
+def footing(
+    ground: Ground, view: View, sticks: Sticks, center_px: FloatArray, stature_m: float
+) -> Footing:
+    """Where sticks stand on ground of any shape, and how that changes with view, pixels and ground."""
+    rays, moves = rays_of(view, sticks, center_px)
+    axes, normal, height = level_axes(view.normal), view.normal, float(np.exp(view.log_offset))
+    above = sticks.bottom_height * stature_m / height
+    ways, falls = rays @ axes.T, -(rays @ normal)
+    depth = ground.depths(ways, falls, above)
+    is_met = np.isfinite(depth)
+    depth = np.where(is_met, depth, 1.0)
+    where = depth[:, None] * ways
+    slopes = ground.slopes(where)
+    # With t the depth: dt (f + g' w) = -t df - t g' dw - dg - da, dg being the change of the height at a place.
+    steep = np.maximum(falls + np.sum(slopes * ways, axis=1), _MIN_RATE)
 
-        def change(ahead: FloatArray, behind: FloatArray) -> FloatArray:
-            """Of log r, as the places move from one to the other in two steps."""
-            moved = np.nan_to_num((ahead - behind) / (2 * _STEP))
-            return np.asarray(-share * safe * np.sum(slope * moved, axis=1))
+    def by(way: FloatArray, fall: FloatArray) -> FloatArray:
+        return np.asarray(-height * depth * (fall + np.sum(slopes * way, axis=1)) / steep)
 
-        def by_ray(move: FloatArray) -> FloatArray:
-            return change(places(view, rays + _STEP * move), places(view, rays - _STEP * move))
-
-        def by_tilt(step: FloatArray) -> FloatArray:
-            return change(places(view.moved(step), rays), places(view.moved(-step), rays))
-
-        tilts = np.eye(4)[1:3] * _STEP
-        focal, column, row = (by_ray(moves[:, k]) for k in range(3))
-        by_height = np.where(met, above * (share - 1 / ratio), 0.0)  # da = -a d log offset
-        by_view = np.stack([focal, *map(by_tilt, tilts), by_height], axis=1)
-        return Seen(
-            np.log(np.where(met, ratio, _MIN_RATIO)),
-            by_view,
-            -by_number * share[:, None],
-            np.stack([column, row], axis=1),
-        )
+    by_ray = [by(moves[:, k] @ axes.T, -(moves[:, k] @ normal)) for k in range(3)]
+    by_tilt = []
+    for step in np.eye(4)[1:3] * _STEP:
+        ahead, behind = view.moved(step).normal, view.moved(-step).normal
+        turned = (level_axes(ahead) - level_axes(behind)) / (2 * _STEP)
+        by_tilt.append(by(rays @ turned.T, -(rays @ (ahead - behind)) / (2 * _STEP)))
+    by_height = height * (depth + above / steep)  # da = -a d log offset
+    return Footing(
+        height * depth,
+        np.stack([by_ray[0], *by_tilt, by_height], axis=1),
+        np.stack(by_ray[1:], axis=1),
+        -height * ground.by_number(where) / steep[:, None],
+        np.hypot(*ways.T) / steep,
+        is_met,
+    )
 
 
 def _bumps(where: FloatArray, centers: FloatArray, reach: float) -> FloatArray:

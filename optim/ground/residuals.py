@@ -62,20 +62,22 @@ class Prediction:
 
     Attributes:
         residual: (N, 2) observed minus predicted top, px.
-        jacobian: (N, 2, 4) of the predicted top.
+        jacobian: (N, 2, 4 + K) of the predicted top by the view and by what describes the ground.
         along: (N, 2) derivative of the top by the logarithm of stature, px.
         by_bottom: (N, 2, 2) derivative of the predicted top by the bottom's pixel.
+        by_grade: (N, 2) by how much lower the ground is there, over its distance.
         tangent: (N, 2) place of the predicted top, in focal lengths from the principal point.
         px_per_m: (N,) across the line of sight, at the top.
         depth_growth: (N,) change of depth from bottom to top over the depth of the bottom.
-        reach: (N,) horizontal distance of the bottom over the camera's height above it.
-        is_valid: (N,) the bottom is below the horizon and the top in front of the camera.
+        reach: (N,) as of `Footing`.
+        is_valid: (N,) the bottom's ray meets the ground, and the top is in front of the camera.
     """
 
     residual: FloatArray
     jacobian: FloatArray
     along: FloatArray
     by_bottom: FloatArray
+    by_grade: FloatArray
     tangent: FloatArray
     px_per_m: FloatArray
     depth_growth: FloatArray
@@ -83,47 +85,97 @@ class Prediction:
     is_valid: BoolArray
 
 
+@dataclass(frozen=True)
+class Footing:
+    """Where sticks stand: how far along the rays of their bottoms, and how that changes.
+
+    Attributes:
+        depth: (N,) metres, in the view of each stick.
+        by_view: (N, 4), by_pixel: (N, 2), by_number: (N, K) its derivatives by the view, by the bottom's pixel,
+            and by what describes the ground.
+        reach: (N,) relative change of the depth where the ground's height changes by its distance.
+        is_met: (N,) whether the ray meets the ground; elsewhere the values mean nothing.
+    """
+
+    depth: FloatArray
+    by_view: FloatArray
+    by_pixel: FloatArray
+    by_number: FloatArray
+    reach: FloatArray
+    is_met: BoolArray
+
+
+def level_footing(view: View, sticks: Sticks, center_px: FloatArray, stature_m: float) -> Footing:
+    """Where sticks stand on level ground."""
+    focal = np.exp(view.log_focal)
+    center_px, normal, tangents = _own(view, sticks, center_px)
+    camera_height = np.exp(view.log_offset)
+    offset = camera_height - sticks.bottom_height * stature_m
+    ray = (sticks.bottom_px - center_px) / focal  # of depth 1
+    fall = -_along(ray, normal)
+    steep = np.maximum(fall, _MIN_FALL)
+    depth = offset / steep
+    rate = depth / steep
+    by_view = np.stack(
+        [
+            rate * (steep + normal[:, 2]),
+            *(rate * _along(ray, axis) for axis in tangents),
+            camera_height / steep,
+        ],
+        axis=1,
+    )
+    return Footing(
+        depth,
+        by_view,
+        (rate / focal)[:, None] * normal[:, :2],
+        np.zeros((len(depth), 0)),
+        np.sqrt(np.maximum(1 + np.sum(ray**2, axis=1) - fall**2, 0.0)) / steep,
+        (fall > _MIN_FALL) & (offset > 0),
+    )
+
+
 def predict(
     view: View,
     sticks: Sticks,
     center_px: FloatArray,
     stature_m: float,
-    offset_ratio: FloatArray | float = 1.0,
+    footing: Footing | None = None,
 ) -> Prediction:
     """Residuals of all sticks with everything needed to weigh them.
 
     Args:
-        offset_ratio: (N,) height of the camera above the ground of each stick, over the view's.
+        footing: where the sticks stand; on level ground if None. The Jacobian goes on with its numbers.
     """
+    if footing is None:
+        footing = level_footing(view, sticks, center_px, stature_m)
     focal = np.exp(view.log_focal)
     center_px, normal, tangents = _own(view, sticks, center_px)
-    camera_height = np.exp(view.log_offset) * offset_ratio
-    offset = camera_height - sticks.bottom_height * stature_m
     length = (sticks.top_height - sticks.bottom_height) * stature_m
     ray = (sticks.bottom_px - center_px) / focal  # of depth 1
-    fall = -_along(ray, normal)
-    steep = np.maximum(fall, _MIN_FALL)
-    depth = offset / steep
+    depth = footing.depth
     top_depth = depth + length * normal[:, 2]
-    is_valid = (fall > _MIN_FALL) & (offset > 0) & (top_depth > _MIN_DEPTH_RATIO * depth)
+    is_valid = footing.is_met & (top_depth > _MIN_DEPTH_RATIO * depth)
     # Who cannot stand there yet is near and blurred: the spreads that a search starts with let them in.
     top_depth = np.where(is_valid, top_depth, 1.0)
     tangent = (ray * depth[:, None] + length * normal[:, :2]) / top_depth[:, None]
     tangent = np.where(is_valid[:, None], tangent, 0.0)
     px_per_m = focal / top_depth
     moves = np.where(is_valid, px_per_m, 0.0)
+    nearer = (ray - tangent) * moves[:, None]  # tops, by a metre of the bottom's depth
+    by_bottom = nearer[:, :, None] * footing.by_pixel[:, None]
+    by_bottom[:, [0, 1], [0, 1]] += (moves * depth / focal)[:, None]
     return Prediction(
         residual=np.where(is_valid[:, None], sticks.top_px - tangent * focal - center_px, 0.0),
-        jacobian=_jacobian(focal, ray, tangent, moves, depth, steep, camera_height, length,
-                           normal, tangents),
+        jacobian=_jacobian(focal, ray, tangent, moves, nearer, length, tangents, footing),
         along=_seen(normal, tangent, px_per_m * length),
-        by_bottom=_by_bottom(focal, ray, tangent, moves, depth, steep, normal),
+        by_bottom=by_bottom,
+        by_grade=nearer * (depth * footing.reach)[:, None],
         tangent=tangent,
         px_per_m=px_per_m,
         depth_growth=length * normal[:, 2] / depth,
-        reach=np.sqrt(np.maximum(1 + np.sum(ray**2, axis=1) - fall**2, 0.0)) / steep,
+        reach=footing.reach,
         is_valid=is_valid,
-    )  # fmt: skip
+    )
 
 
 def _jacobian(
@@ -131,42 +183,20 @@ def _jacobian(
     ray: FloatArray,
     tangent: FloatArray,
     px_per_m: FloatArray,
-    depth: FloatArray,
-    steep: FloatArray,
-    camera_height: FloatArray | float,
+    nearer: FloatArray,
     length: float,
-    normal: FloatArray,
     tangents: tuple[FloatArray, FloatArray],
+    footing: Footing,
 ) -> FloatArray:
-    """(N, 2, 4) of the top by (log focal, two tangents of the normal, log offset), px.
+    """(N, 2, 4 + K) of the top by (log focal, two tangents of the normal, log offset) and the ground, px.
 
     Tops move with their bottoms, which move along their rays, and turn with the normal.
     """
-    nearer = (ray - tangent) * px_per_m[:, None]  # by a metre of the bottom's depth
-    rate = depth / steep
-    out = np.empty((len(ray), 2, 4))
-    sinks = rate * (steep + normal[:, 2])
-    out[:, :, 0] = tangent * focal - ray * (px_per_m * depth)[:, None] + nearer * sinks[:, None]
+    by_depth = np.concatenate([footing.by_view, footing.by_number], axis=1)
+    out = nearer[:, :, None] * by_depth[:, None]
+    out[:, :, 0] += tangent * focal - ray * (px_per_m * footing.depth)[:, None]
     for k, axis in enumerate(tangents, start=1):
-        out[:, :, k] = nearer * (rate * _along(ray, axis))[:, None]
         out[:, :, k] += _seen(axis, tangent, px_per_m * length)
-    out[:, :, 3] = nearer * (camera_height / steep)[:, None]
-    return out
-
-
-def _by_bottom(
-    focal: float,
-    ray: FloatArray,
-    tangent: FloatArray,
-    px_per_m: FloatArray,
-    depth: FloatArray,
-    steep: FloatArray,
-    normal: FloatArray,
-) -> FloatArray:
-    """(N, 2, 2) of the top by the bottom's pixel."""
-    toward = (ray - tangent) * (px_per_m * depth / steep / focal)[:, None]
-    out = toward[:, :, None] * normal[:, None, :2]
-    out[:, [0, 1], [0, 1]] += (px_per_m * depth / focal)[:, None]
     return np.asarray(out)
 
 
@@ -242,8 +272,7 @@ def unevenness(prediction: Prediction) -> FloatArray:
 
     Who stands higher than the plane is nearer than the plane says, as if the camera were lower.
     """
-    by_height = prediction.jacobian[:, :, 3] * prediction.reach[:, None]
-    return np.asarray(by_height[:, :, None] * by_height[:, None, :])
+    return np.asarray(prediction.by_grade[:, :, None] * prediction.by_grade[:, None, :])
 
 
 def log_offsets(

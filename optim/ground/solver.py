@@ -8,15 +8,14 @@ people. Steps that raise the cost are rejected.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from optim.ground.evidence import Evidence
 from optim.ground.population import Components, Population, components, densities
-from optim.ground.relief import Seen
-from optim.ground.residuals import Prediction, View, predict, rays_of
+from optim.ground.relief import Ground, footing
+from optim.ground.residuals import Footing, Prediction, View, level_footing, predict
 from optim.ground.sticks import Sticks
 from optim.projection import FloatArray
 
@@ -57,33 +56,6 @@ class Prior:
         )
 
 
-class Ground(Protocol):
-    """Ground that is not one level: how high the camera is above the ground under each stick."""
-
-    @property
-    def numbers(self) -> FloatArray:
-        """(K,) what describes it."""
-
-    @property
-    def information(self) -> FloatArray:
-        """(K, K) of the Gaussian prior of these numbers."""
-
-    def moved(self, step: FloatArray) -> Ground:
-        """With (K,) added to the numbers."""
-
-    def take(self, rows: npt.NDArray[np.int64]) -> Ground:
-        """The ground of some of the sticks."""
-
-    def cost(self) -> float:
-        """Of the numbers under their prior, without its normalisation."""
-
-    def gradient(self) -> FloatArray:
-        """(K,) of that cost."""
-
-    def seen(self, view: View, rays: FloatArray, moves: FloatArray, above_m: float) -> Seen:
-        """Heights of the camera above it along rays, see `optim.ground.relief.Relief.seen`."""
-
-
 @dataclass(frozen=True)
 class Problem:
     """What stays the same while the view moves, and the ground, which may move with it."""
@@ -96,29 +68,15 @@ class Problem:
     ground: Ground | None = None
     evidence: tuple[Evidence, ...] = ()
 
-    def predict(self, view: View, *, with_ground: bool = False) -> Prediction:
-        """What the view predicts of the sticks; with_ground: the Jacobian goes on with the ground's numbers."""
-        if self.ground is None:
-            return predict(view, self.sticks, self.center_px, self.stature_m)
-        seen = self._seen_ground(view, self.ground)
-        ratio = np.exp(seen.log_ratio)
-        on_level = predict(view, self.sticks, self.center_px, self.stature_m, ratio)
-        by_ratio = on_level.jacobian[:, :, 3:]
-        jacobian = on_level.jacobian + by_ratio * seen.by_view[:, None]
-        if with_ground:
-            jacobian = np.concatenate([jacobian, by_ratio * seen.by_number[:, None]], axis=2)
-        by_bottom = on_level.by_bottom + by_ratio * seen.by_bottom[:, None]
-        return replace(on_level, jacobian=jacobian, by_bottom=by_bottom)
+    def predict(self, view: View) -> Prediction:
+        """What the view predicts of the sticks; the Jacobian is by the view and the ground's numbers."""
+        return predict(view, self.sticks, self.center_px, self.stature_m, self.footing(view))
 
-    def offset_ratio(self, view: View) -> FloatArray | float:
-        """(N,) height of the camera above the ground of each stick, over the view's."""
+    def footing(self, view: View) -> Footing:
+        """Where the sticks stand."""
         if self.ground is None:
-            return 1.0
-        return np.asarray(np.exp(self._seen_ground(view, self.ground).log_ratio))
-
-    def _seen_ground(self, view: View, ground: Ground) -> Seen:
-        above_m = self.sticks.bottom_height * self.stature_m
-        return ground.seen(view, *rays_of(view, self.sticks, self.center_px), above_m)
+            return level_footing(view, self.sticks, self.center_px, self.stature_m)
+        return footing(self.ground, view, self.sticks, self.center_px, self.stature_m)
 
     @property
     def n_ground(self) -> int:
@@ -227,23 +185,25 @@ def _search(
     if len(free) == 0:
         return problem, view
     with_ground = len(is_free) > 4
+    size = len(is_free)
     damping = 1e-3
     for _ in range(renewals):
-        prediction = problem.predict(view, with_ground=with_ground)
+        prediction = problem.predict(view)
         parts = problem.components(prediction, population)
         cost = start_cost = cost_of(problem, view, prediction, parts)
         for _ in range(steps):
             scores, hessian = score_and_hessian(problem, view, prediction, parts)
             slope, curvature = problem.expand_all_beside_people(view)
-            slope, curvature = slope[: len(is_free)], curvature[: len(is_free), : len(is_free)]
-            gradient, hessian = slope - problem.weight @ scores, hessian + curvature
+            slope, curvature = slope[:size], curvature[:size, :size]
+            gradient = slope - problem.weight @ scores[:, :size]
+            hessian = hessian[:size, :size] + curvature
             improved = False
             while damping < 1e8:
                 step = _step(gradient, hessian, damping, free)
                 trial, changed = view.moved(step[:4]), problem
                 if with_ground:
                     changed = problem.moved(step[4:])
-                trial_prediction = changed.predict(trial, with_ground=with_ground)
+                trial_prediction = changed.predict(trial)
                 trial_cost = cost_of(changed, trial, trial_prediction, parts)
                 if trial_cost < cost:
                     improved = True

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from optim.ground.relief import Relief, level_axes, places
-from optim.ground.residuals import View
+from optim.ground.relief import Relief, level_axes
 from optim.projection import FloatArray
 
 
@@ -44,24 +43,26 @@ class Surface:
         return level_axes(self.normal)
 
     def camera_heights_m(self, rays: npt.ArrayLike) -> FloatArray:
-        """(N,) how high the camera is above the ground that rays (N, 3) meet; NaN for rays that meet none."""
-        toward = np.asarray(rays, dtype=np.float64)
-        falls = toward @ self.normal < 0
-        if self.relief is not None:
-            view = View(0.0, self.normal, 0.0)
-            return self.offset_m * self.relief.ratios(places(view, toward))
-        height = np.full(len(toward), self.offset_m)
-        if len(self.offsets_m) > 1:
-            unit = toward / np.linalg.norm(toward, axis=1, keepdims=True)
-            nearest = cKDTree(self.level_rays).query(np.nan_to_num(unit))[1]
-            height = self.offsets_m[self.level_index[nearest]]
-        return np.where(falls, height, np.nan)
+        """(N,) how high the camera is above the ground that rays (N, 3) meet; NaN for rays that meet none.
+
+        Negative where the ground is higher than the camera, as in a stand.
+        """
+        return np.asarray(-(self.points_m(rays) @ self.normal))
 
     def points_m(self, rays: npt.ArrayLike) -> FloatArray:
         """(N, 3) where rays (N, 3) meet the ground; NaN for rays that meet none."""
         toward = np.asarray(rays, dtype=np.float64)
         fall = -(toward @ self.normal)
-        depth = self.camera_heights_m(toward) / np.where(fall > 0, fall, np.nan)
+        if self.relief is not None:
+            ways = toward @ self.axes.T
+            depth = self.offset_m * self.relief.depths(ways, fall, is_first=True)
+        else:
+            height = np.full(len(toward), self.offset_m)
+            if len(self.offsets_m) > 1:
+                unit = toward / np.linalg.norm(toward, axis=1, keepdims=True)
+                nearest = cKDTree(self.level_rays).query(np.nan_to_num(unit))[1]
+                height = self.offsets_m[self.level_index[nearest]]
+            depth = height / np.where(fall > 0, fall, np.nan)
         return np.asarray(toward * depth[:, None])
 
     def heights_m(self, places_m: npt.ArrayLike) -> FloatArray:

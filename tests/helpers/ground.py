@@ -30,8 +30,27 @@ class World:
         self.pitch, self.roll, self.height = math.radians(pitch), math.radians(roll), height
         self.normal = normal_from_pitch_roll(self.pitch, self.roll)
 
-    def crowd(self, n, seed=0, *, lean_deg=3.0, spread=0.05, noise=0.015, outliers=0.0, far=9.0):
-        """(N, 17, 3); `far` in camera heights. Outliers lean by 20 degrees, sit or are children."""
+    def crowd(self, n, seed=0, **how):
+        """(N, 17, 3), see `crowd_and_feet`."""
+        return self.crowd_and_feet(n, seed, **how)[0]
+
+    def crowd_and_feet(
+        self,
+        n,
+        seed=0,
+        *,
+        lean_deg=3.0,
+        spread=0.05,
+        noise=0.015,
+        outliers=0.0,
+        far=9.0,
+        relief=None,
+    ):
+        """(N, 17, 3) and where they stand (N, 3); `far` in camera heights.
+
+        Outliers lean by 20 degrees, sit or are children. The relief tells the ground's height in metres from
+        metres to the right and ahead.
+        """
         rng = np.random.default_rng(seed)
         ahead = np.array([0.0, 0.0, 1.0]) - self.normal[2] * self.normal
         ahead /= np.linalg.norm(ahead)
@@ -41,6 +60,8 @@ class World:
         foot = -self.height * self.normal + reach * (
             rng.uniform(-0.3, 1, m)[:, None] * ahead + rng.uniform(-1, 1, m)[:, None] * right
         )
+        if relief is not None:
+            foot = foot + np.asarray(relief(foot @ right, foot @ ahead))[:, None] * self.normal
         nominal = project(
             np.stack([foot, foot + 1.7 * self.normal], 1), self.focal_px, self.center_px
         )
@@ -65,7 +86,7 @@ class World:
         )
         length = np.linalg.norm(pixels[:, 0] - pixels[:, 15:].mean(1), axis=1)
         pixels = pixels + rng.normal(size=pixels.shape) * (noise * length)[:, None, None]
-        return np.concatenate([pixels, np.full((n, 17, 1), 0.9)], axis=2)
+        return np.concatenate([pixels, np.full((n, 17, 1), 0.9)], axis=2), foot
 
     def fit(self, keypoints, **options):
         return optim.fit_ground_camera(keypoints, self.size, **options)

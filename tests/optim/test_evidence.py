@@ -157,9 +157,12 @@ def test_sizes_told_twice_count_once():
     for outliers, tells in ((0.0, False), (0.9, True)):
         people = world.crowd(40, 3, outliers=outliers, spread=0.02)
         wrong = (1.15 * _depths(world, people, 0.02, 0), np.full(40, 0.05))
-        plain = world.errors(world.fit(people))
+        plain = world.errors(world.fit(people, ground="level"))
         of_size, new = (
-            world.errors(world.fit(people, depth_prior=wrong, depths_are_of_size=k)) - plain
+            world.errors(
+                world.fit(people, ground="level", depth_prior=wrong, depths_are_of_size=k)
+            )
+            - plain
             for k in (True, False)
         )
         assert np.abs(new).max() > 0.05

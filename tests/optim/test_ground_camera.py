@@ -18,7 +18,8 @@ from optim.geometry import pitch_roll_from_normal
 def test_perfect_people_give_the_exact_camera(name):
     world = World(**SCENES[name])
     people = world.crowd(80, lean_deg=0, spread=0, noise=0)
-    fit = world.fit(people, center_px=world.center_px)
+    # Free of noise, they would tell a slope of a thousandth, by which sticks are no people.
+    fit = world.fit(people, center_px=world.center_px, ground="level")
     np.testing.assert_allclose(world.errors(fit), 0, atol=2e-3)
     assert fit.inlier.all() and (fit.plane_index == 0).all()
     assert abs(np.linalg.norm(fit.normal) - 1) < 1e-12 and fit.normal[1] < 0

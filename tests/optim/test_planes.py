@@ -59,9 +59,9 @@ def test_two_levels_below_an_unknown_camera_are_found_to_a_few_centimetres(name)
     assert np.median(right) > 95 and min(right) > 90
 
 
-def test_one_level_is_kept_by_default():
+def test_one_level_is_kept_where_it_is_known():
     world, people, _ = terrace(0.6, 3)
-    assert len(world.fit(people).planes) == 1
+    assert len(world.fit(people, ground="level").planes) == 1
 
 
 @pytest.mark.parametrize("name", SCENES)

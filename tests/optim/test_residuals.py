@@ -118,19 +118,21 @@ def test_people_above_the_horizon_and_behind_the_camera_are_invalid_not_infinite
 
 
 def _slow_unevenness(view: View, sticks: Sticks, i: int) -> np.ndarray:
-    """The top moves with the ground's height as with the camera's height, in the other direction."""
+    """The top moves with the ground's height as with the camera's height, in the other direction.
+
+    How uneven the ground is grows with the distance of the ankles.
+    """
     focal, offset = math.exp(view.log_focal), math.exp(view.log_offset)
     ray = np.array([*(sticks.bottom_px[i] - CENTER) / focal, 1.0])
     angle = math.asin(-(ray @ view.normal) / np.linalg.norm(ray))
     height = offset - sticks.bottom_height * 1.70
-    sd_m = anthropometry.GROUND_GRADE_SD * offset / math.tan(angle)
+    sd_m = anthropometry.GROUND_GRADE_SD * height / math.tan(angle)
     tops = [
         _slow_top(View(view.log_focal, view.normal, math.log(offset + d)), sticks.bottom_px[i], 0.0,
                   np.zeros(3), sticks)
         for d in (-1e-6, 1e-6)
     ]  # fmt: skip
     by_height = (tops[1] - tops[0]) / 2e-6
-    assert height > 0
     return np.outer(by_height, by_height) * sd_m**2
 
 
