@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from optim.errors import FitFailed
+from optim.ground.breadth import breadth_evidence
 from optim.ground.covariance import pitch_roll_covariance, view_covariance
 from optim.ground.depth import Depths, depth_evidence
 from optim.ground.evidence import Evidence
@@ -25,6 +26,8 @@ _STARTS = 4  # candidates that are refined
 _FINALISTS = 2  # of them, that are refined with the true spreads of the population
 _START_PEOPLE = 120  # people used for it
 _GROWTH_RANGE = (-0.8, 4.0)  # of depth from ankles to shoulders, that the sticks are measured with
+# How well it is known that level lines are drawn level: keypoints that are said to be exact, and detected ones.
+_FLAT_SD, _DETECTED_FLAT_SD = 0.02, 0.10
 _DISAGREEMENT_SD = 4.0  # of lines against people, beyond which the lines are not verticals
 
 
@@ -61,6 +64,7 @@ class Fitter:
         self.starts_tried = 0
         self.lines: Evidence | None = None
         self.depths: Evidence | None = None
+        self.breadths: Evidence | None = None
         self.lines_say = "not given"
         self.lines_apart_sd = 0.0  # how far they contradict the people, where they do
         self.view = self._best_start()
@@ -86,7 +90,7 @@ class Fitter:
             given.stature_m,
             self.prior,
             self.grounds.offset_ratio,
-            tuple(term for term in (self.lines, self.depths) if term is not None),
+            tuple(e for e in (self.lines, self.depths, self.breadths) if e is not None),
         )
 
     def covariance(self) -> FloatArray:
@@ -134,10 +138,20 @@ class Fitter:
         parts = self.problem.components(prediction, self.population)
         _, membership, _ = densities(prediction, parts)
         self.population = reestimated(self.population, prediction, parts, membership, self.weight)
+        self._add_breadths(membership[0])
         if self.measured.depths is not None:
             self.depths = depth_evidence(
                 self.problem, self.view, self.population, self.measured.depths
             )
+
+    def _add_breadths(self, is_adult: FloatArray) -> None:
+        """Lets breadths speak about the view as it is now; in panoramas they are not used."""
+        levels, given = self.measured.levels, self.given
+        if levels is None or levels.views is not None or not self.prior.is_free[:3].any():
+            return
+        flat_sd = _FLAT_SD if given.lean_shrinkage == (0.0, 0.0) else _DETECTED_FLAT_SD
+        weight = is_adult * self.weight
+        self.breadths = breadth_evidence(self.problem, self.view, levels, weight, flat_sd)
 
     def _add_lines(self) -> None:
         """Lets straight lines speak, if they agree on a vertical that the people do not rule out."""

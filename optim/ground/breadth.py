@@ -1,0 +1,272 @@
+"""What the breadth of bodies tells of the camera: lines across shoulders, hips and feet are level.
+
+People turn any way. Seen from above, a level line of a given length that turns about the vertical draws an
+ellipse, whose height over its width is the sine of how steeply one looks down there. So breadths tell the angle
+between lines of sight and the horizon, hence focal length and pitch, whatever the spreads of stature and lean
+that limit what sticks tell. How broad people are, how much breadths, twists and slopes of shoulders vary, how
+well joints are seen and whether people face the camera is not assumed: it is estimated from the picture's own
+people, over everybody's unknown direction, with broad priors (empirical Bayes). What that leaves unsure is taken
+off the evidence (Schur complement of the joint information).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from optim import anthropometry as body
+from optim.ground.evidence import Term
+from optim.ground.residuals import View
+from optim.ground.solver import Problem
+from optim.ground.sticks import SPAN_LEVELS, BoolArray, Levels
+from optim.projection import FloatArray
+
+_TURNS = 24  # directions that people may face
+_TURN = (np.arange(_TURNS) + 0.5) * 2 * np.pi / _TURNS
+_COS, _SIN, _COS_2 = np.cos(_TURN), np.sin(_TURN), np.cos(2 * _TURN)
+_BETWEEN_RAD = 2 * np.pi / _TURNS / math.sqrt(12)  # spread of directions that one of these stands for
+_JUNK_SHARE, _JUNK_SD = 0.05, 0.3  # of breadths that are no breadths; in lengths of the stick
+_MANY = 400  # so many people say well enough what crowds are like; all of them say where the camera is
+_STEPS, _MAX_STEP, _TOLERANCE = 12, 0.7, 1e-2
+_LEAST_APART = 2.0  # shoulders over their noise; joints that were put on the body's axis tell nothing
+_STEP = 1e-5
+
+# The unknowns of a crowd: means and standard deviations of their priors. Breadths of shoulders, hips and feet,
+# noise of each, fore-and-aft stride of the feet and how much higher one foot is are in lengths of the stick (from
+# ankles to shoulders) and logarithms; so are the spreads of breadths (relative), of twist and of slope (radians).
+_BREADTH, _NOISE = slice(0, 3), slice(3, 6)
+_SPREAD, _TWIST, _SLOPE, _LIFT, _STRIDE, _FACING, _FLAT = range(6, 13)
+_MEAN = np.array([
+    *np.log([0.27, 0.17, 0.17]), *np.log([0.025, 0.025, 0.025]), *np.log([0.06, 0.1, 0.04, 0.02, 0.15]), 0.0, 0.0
+])  # fmt: skip
+_SD = np.array([0.3, 0.4, 0.5, 0.7, 0.7, 0.7, 0.6, 0.6, 0.6, 0.7, 0.7, 0.7, np.inf])
+_SHOULDERS = 0
+_IS_TORSO, _IS_FEET = np.array([1.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])
+
+
+@dataclass(frozen=True)
+class BreadthEvidence:
+    """The log likelihood of breadths to second order about the view that it was computed at."""
+
+    view: View
+    cost_there: float
+    gradient: FloatArray
+    hessian: FloatArray
+
+    def cost(self, view: View) -> float:
+        """Nats."""
+        return self.expand(view)[0]
+
+    def expand(self, view: View) -> Term:
+        """Cost, gradient (4,) and Hessian (4, 4)."""
+        step = view.minus(self.view)
+        pull = self.hessian @ step
+        cost = self.cost_there + float(self.gradient @ step + 0.5 * step @ pull)
+        return cost, self.gradient + pull, self.hessian
+
+
+class _Axes(NamedTuple):
+    """(N, 3, 2) each: where joints of a span move in the picture if they move by a stick's length across the
+    line of sight, along it, and up; over the stick's length in the picture."""
+
+    across: FloatArray
+    along: FloatArray
+    up: FloatArray
+
+
+class _Seen(NamedTuple):
+    """Spans (N, 3, 2) over the stick's length, what pixels add to their variance (N, 1), and which are known."""
+
+    span: FloatArray
+    pixel_var: FloatArray
+    is_known: BoolArray
+
+
+def breadth_evidence(
+    problem: Problem, view: View, levels: Levels, weight: FloatArray, flat_sd: float
+) -> BreadthEvidence | None:
+    """What breadths say of cameras near a view; None where nothing broad is seen.
+
+    Args:
+        levels: of the people of `problem`, with their spans.
+        weight: (N,) of each person, less where it is doubtful whether they stand upright.
+        flat_sd: of the logarithm of the factor by which a detector draws level lines too level or too steep.
+    """
+    growth = problem.predict(view).depth_growth
+    seen, axes = _seen(levels, problem), _axes(problem, view, levels, growth)
+    precision = np.where(np.isfinite(_SD), _SD, flat_sd) ** -2.0
+    some = np.argsort(-weight, kind="stable")[:_MANY]
+    crowd = _crowd(
+        _Seen(*(part[some] for part in seen)), _Axes(*(part[some] for part in axes)),
+        weight[some], precision,
+    )  # fmt: skip
+    breadth, noise = np.exp(crowd[_BREADTH]), np.exp(crowd[_NOISE])
+    if breadth[_SHOULDERS] < _LEAST_APART * noise[_SHOULDERS]:
+        return None
+    log_density, by_crowd, pulls = _likelihood(crowd, seen, axes)
+    scores = np.concatenate([np.zeros((len(weight), 4)), by_crowd], axis=1)
+    for k in range(3):
+        step = np.eye(4)[k] * _STEP
+        ahead, behind = (_axes(problem, view.moved(s), levels, growth) for s in (step, -step))
+        for pull, there, here in zip(pulls, ahead, behind, strict=True):
+            scores[:, k] += np.sum(pull * (there - here), axis=(1, 2)) / (2 * _STEP)
+    slope = weight @ scores
+    slope[4:] -= precision * (crowd - _MEAN)
+    # Information as the people show it themselves, less what the crowd's unknowns take.
+    information = (scores * weight[:, None]).T @ scores
+    information[4:, 4:] += np.diag(precision)
+    share = np.linalg.solve(information[4:, 4:], information[4:, :4]).T
+    hessian = information[:4, :4] - share @ information[4:, :4]
+    cost = -float(weight @ log_density) + _prior_cost(crowd, precision)
+    return BreadthEvidence(view, cost, share @ slope[4:] - slope[:4], (hessian + hessian.T) / 2)
+
+
+def _seen(levels: Levels, problem: Problem) -> _Seen:
+    length = problem.sticks.length_px
+    is_known = np.isfinite(levels.spans_px).all(axis=2)
+    span = np.where(is_known[..., None], levels.spans_px, 0.0) / length[:, None, None]
+    return _Seen(span, 2 * (body.PIXEL_NOISE_PX / length[:, None]) ** 2, is_known)
+
+
+def _axes(problem: Problem, view: View, levels: Levels, growth: FloatArray) -> _Axes:
+    focal, normal = math.exp(view.log_focal), view.normal
+    place = (levels.points_px[:, SPAN_LEVELS] - problem.center_px) / focal
+    height = levels.height[:, SPAN_LEVELS]
+    ray = np.concatenate([place, np.ones_like(place[..., :1])], axis=2)
+    across = np.cross(ray, normal)
+    across /= np.maximum(np.linalg.norm(across, axis=2, keepdims=True), 1e-9)
+    low = (problem.sticks.bottom_px - problem.center_px) / focal
+    # The stick itself is seen at the depth of its top, a span at its own.
+    seen_length = np.linalg.norm(normal[:2] - low * normal[2], axis=1)[:, None]
+    scale = (1 + growth[:, None]) / (1 + growth[:, None] * height) / np.maximum(seen_length, 1e-9)
+
+    def seen(axis: FloatArray) -> FloatArray:
+        return np.asarray((axis[..., :2] - place * axis[..., 2:]) * scale[..., None])
+
+    return _Axes(seen(across), seen(np.cross(normal, across)), seen(normal))
+
+
+def _crowd(seen: _Seen, axes: _Axes, weight: FloatArray, precision: FloatArray) -> FloatArray:
+    """(13,) the most probable crowd, by damped Fisher scoring."""
+
+    def score(crowd: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+        log_density, scores, _ = _likelihood(crowd, seen, axes)
+        cost = -float(weight @ log_density) + _prior_cost(crowd, precision)
+        slope = weight @ scores - precision * (crowd - _MEAN)
+        return cost, slope, (scores * weight[:, None]).T @ scores + np.diag(precision)
+
+    crowd, damping = _MEAN, 1e-2
+    cost, slope, information = score(crowd)
+    for _ in range(_STEPS):
+        damped = information + np.diag(damping * np.diag(information))
+        trial = crowd + np.clip(np.linalg.solve(damped, slope), -_MAX_STEP, _MAX_STEP)
+        result = score(trial)
+        if result[0] >= cost:
+            damping *= 10.0
+            continue
+        gain, crowd, damping = cost - result[0], trial, damping * 0.3
+        cost, slope, information = result
+        if gain < _TOLERANCE:
+            break
+    return crowd
+
+
+def _prior_cost(crowd: FloatArray, precision: FloatArray) -> float:
+    return 0.5 * float(precision @ (crowd - _MEAN) ** 2)
+
+
+def _likelihood(
+    crowd: FloatArray, seen: _Seen, axes: _Axes
+) -> tuple[FloatArray, FloatArray, _Axes]:
+    """Log density (N,) of everybody's spans, its derivatives (N, 13) by the crowd, and by the axes."""
+    breadth, noise = np.exp(crowd[_BREADTH]), np.exp(crowd[_NOISE])
+    spread, twist, slope, lift, stride = np.exp(crowd[_SPREAD:_FACING])
+    flat = math.exp(crowd[_FLAT])
+    var_side = (spread * breadth) ** 2
+    var_twist = (twist**2 + _BETWEEN_RAD**2) * breadth**2
+    var_stride = _IS_FEET * stride**2
+    var_slope = _IS_TORSO * (slope * breadth) ** 2
+    var_lift = _IS_FEET * lift**2
+    var_fore, var_up = var_twist + var_stride, var_slope + var_lift
+    var_noise = noise**2
+
+    # One axis more than before, the third: directions. (N, 3, M) for u and v.
+    a_u, a_v = axes.across[..., 0, None], axes.across[..., 1, None]
+    b_u, b_v = flat * axes.along[..., 0, None], flat * axes.along[..., 1, None]
+    n_u, n_v = axes.up[..., 0, None], axes.up[..., 1, None]
+    side_u, side_v = _COS * a_u + _SIN * b_u, _COS * a_v + _SIN * b_v
+    fore_u, fore_v = _COS * b_u - _SIN * a_u, _COS * b_v - _SIN * a_v
+    of_side, of_fore, of_up = var_side[:, None], var_fore[:, None], var_up[:, None]
+    fixed = (var_noise + seen.pixel_var)[..., None]
+    c_uu = fixed + of_side * side_u**2 + of_fore * fore_u**2 + of_up * n_u**2
+    c_vv = fixed + of_side * side_v**2 + of_fore * fore_v**2 + of_up * n_v**2
+    c_uv = of_side * side_u * side_v + of_fore * fore_u * fore_v + of_up * n_u * n_v
+    det = c_uu * c_vv - c_uv**2
+    i_uu, i_vv, i_uv = c_vv / det, c_uu / det, -c_uv / det
+    apart_u = seen.span[..., 0, None] - breadth[:, None] * side_u
+    apart_v = seen.span[..., 1, None] - breadth[:, None] * side_v
+    y_u, y_v = i_uu * apart_u + i_uv * apart_v, i_uv * apart_u + i_vv * apart_v
+    each = -0.5 * (apart_u * y_u + apart_v * y_v + np.log(det))
+
+    known = seen.is_known[..., None]
+    turn = crowd[_FACING] * _COS_2
+    turn_prior = np.exp(turn) / np.exp(turn).sum()
+    exponent = np.where(known, each, 0.0).sum(axis=1) + np.log(turn_prior)
+    junk = seen.is_known * (-math.log(_JUNK_SD**2) - 0.5 * np.sum(seen.span**2, axis=2) / _JUNK_SD**2)
+    log_junk = junk.sum(axis=1) + math.log(_JUNK_SHARE)
+    exponent += math.log(1 - _JUNK_SHARE)
+    highest = np.maximum(exponent.max(axis=1), log_junk)
+    parts = np.exp(exponent - highest[:, None])
+    total = parts.sum(axis=1) + np.exp(log_junk - highest)
+    share = (parts / total[:, None])[:, None] * known  # (N, 3, M)
+
+    def expected(values: FloatArray) -> FloatArray:
+        return np.asarray(np.sum(share * values, axis=2))
+
+    def by_variance(u: FloatArray, v: FloatArray) -> FloatArray:
+        """(N, 3) derivative by the variance along an axis."""
+        pulled = (y_u * u + y_v * v) ** 2 - (i_uu * u**2 + 2 * i_uv * u * v + i_vv * v**2)
+        return 0.5 * expected(pulled)
+
+    by_side, by_fore, by_up = by_variance(side_u, side_v), by_variance(fore_u, fore_v), by_variance(n_u, n_v)
+    by_noise = 0.5 * expected(y_u**2 + y_v**2 - i_uu - i_vv)
+    pull = breadth * expected(y_u * side_u + y_v * side_v)
+    by_breadth = pull + 2 * (var_side * by_side + var_twist * by_fore + var_slope * by_up)
+
+    def by_axis(factor: FloatArray, y: FloatArray, u: FloatArray, v: FloatArray, of: FloatArray,
+                i_u: FloatArray, i_v: FloatArray) -> FloatArray:  # fmt: skip
+        """(N, 3, M) derivative by a component of an axis with variance `of` and, for the mean, `factor`."""
+        return np.asarray(factor * y + of * ((y_u * u + y_v * v) * y - (i_u * u + i_v * v)))
+
+    zero = np.zeros(1)
+    s_u = by_axis(breadth[:, None], y_u, side_u, side_v, of_side, i_uu, i_uv)
+    s_v = by_axis(breadth[:, None], y_v, side_u, side_v, of_side, i_uv, i_vv)
+    f_u = by_axis(zero, y_u, fore_u, fore_v, of_fore, i_uu, i_uv)
+    f_v = by_axis(zero, y_v, fore_u, fore_v, of_fore, i_uv, i_vv)
+    pulls = _Axes(
+        np.stack([expected(_COS * s_u - _SIN * f_u), expected(_COS * s_v - _SIN * f_v)], axis=2),
+        flat * np.stack([expected(_SIN * s_u + _COS * f_u), expected(_SIN * s_v + _COS * f_v)], axis=2),
+        np.stack([expected(by_axis(zero, y_u, n_u, n_v, of_up, i_uu, i_uv)),
+                  expected(by_axis(zero, y_v, n_u, n_v, of_up, i_uv, i_vv))], axis=2),
+    )  # fmt: skip
+    facing = (parts / total[:, None]) @ _COS_2 - parts.sum(axis=1) / total * (turn_prior @ _COS_2)
+    scores = np.concatenate(
+        [
+            by_breadth,
+            2 * var_noise * by_noise,
+            2 * np.stack([
+                by_side @ var_side,
+                by_fore @ (twist * breadth) ** 2,
+                by_up @ var_slope,
+                by_up @ var_lift,
+                by_fore @ var_stride,
+            ], axis=1),
+            facing[:, None],
+            np.sum(pulls.along * axes.along, axis=(1, 2))[:, None],
+        ],
+        axis=1,
+    )  # fmt: skip
+    return highest + np.log(total), scores, pulls
