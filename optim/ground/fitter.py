@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from optim.errors import FitFailed
-from optim.ground.breadth import breadth_evidence
+from optim.ground.breadth import BreadthEvidence, breadth_evidence
 from optim.ground.covariance import pitch_roll_covariance, view_covariance
 from optim.ground.depth import Depths, depth_evidence
 from optim.ground.evidence import Evidence
@@ -64,7 +64,7 @@ class Fitter:
         self.starts_tried = 0
         self.lines: Evidence | None = None
         self.depths: Evidence | None = None
-        self.breadths: Evidence | None = None
+        self.breadths: BreadthEvidence | None = None
         self.lines_say = "not given"
         self.lines_apart_sd = 0.0  # how far they contradict the people, where they do
         self.view = self._best_start()
@@ -151,7 +151,11 @@ class Fitter:
             return
         flat_sd = _FLAT_SD if given.lean_shrinkage == (0.0, 0.0) else _DETECTED_FLAT_SD
         weight = is_adult * self.weight
-        self.breadths = breadth_evidence(self.problem, self.view, levels, weight, flat_sd)
+        before = None if self.breadths is None else self.breadths.crowd
+        lean_sd = float(self.population.lean_sd_rad[0])
+        self.breadths = breadth_evidence(
+            self.problem, self.view, levels, weight, flat_sd, lean_sd, before
+        )
 
     def _add_lines(self) -> None:
         """Lets straight lines speak, if they agree on a vertical that the people do not rule out."""
