@@ -34,7 +34,7 @@ _JUNK_SHARE, _JUNK_SD = 0.05, 0.3  # of breadths that are no breadths; in length
 _MANY = (
     200  # so many people say well enough what crowds are like; all of them say where the camera is
 )
-_STEPS, _MAX_STEP, _TOLERANCE = 10, 0.7, 2e-2
+_STEPS, _MAX_STEP, _TOLERANCE = 14, 0.7, 5e-3
 _LEAST_APART = (
     2.0  # shoulders over their noise; joints that were put on the body's axis tell nothing
 )

@@ -33,5 +33,4 @@ def with_lean_restored(levels: Levels, share: float) -> Levels:
     cosine, sine = np.cos(turn), np.sin(turn)
     rotation = np.stack([np.stack([cosine, -sine], -1), np.stack([sine, cosine], -1)], -2)
     turned = np.einsum("nab,nkb->nka", rotation, levels.points_px - middle) + middle
-    spans = np.einsum("nab,nkb->nka", rotation, levels.spans_px)
-    return replace(levels, points_px=turned, spans_px=spans)
+    return replace(levels, points_px=turned)
