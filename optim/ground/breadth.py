@@ -5,8 +5,11 @@ ellipse, whose height over its width is the sine of how steeply one looks down t
 between lines of sight and the horizon, hence focal length and pitch, whatever the spreads of stature and lean
 that limit what sticks tell. How broad people are, how much breadths, twists and slopes of shoulders vary, how
 well joints are seen and whether people face the camera is not assumed: it is estimated from the picture's own
-people, over everybody's unknown direction, with broad priors (empirical Bayes). What that leaves unsure is taken
-off the evidence (Schur complement of the joint information).
+people, over everybody's unknown direction, with broad priors (empirical Bayes). What that leaves unsure is
+taken off the evidence (Schur complement of the joint information).
+
+Only for keypoints that are where the joints are. Networks draw shoulders more level than they are: in two
+renders (53 and 39 people) by factors of 0.2 and 0.7, where the true joints give 0.99 +- 0.11 and 1.0 +- 0.2.
 """
 
 from __future__ import annotations
@@ -43,15 +46,18 @@ _LEAST_NOISE = (
 )
 _STEP = 1e-5
 
-# The unknowns of a crowd: means and standard deviations of their priors. Breadths of shoulders, hips and feet,
-# noise of each, fore-and-aft stride of the feet and how much higher one foot is are in lengths of the stick (from
-# ankles to shoulders) and logarithms; so are the spreads of breadths (relative), of twist and of slope (radians).
+# The unknowns of a crowd, with means and standard deviations of their priors. In lengths of the stick, from
+# ankles to shoulders: breadths of shoulders, hips and feet, the noise of each, how much higher one foot is, and
+# the stride of the feet, fore and aft. Then the relative spread of breadths, and those of twists and slopes
+# (radians). All these are logarithms. At last how many face the camera or turn their back (von Mises of twice the
+# angle), and the logarithm of how steep level lines are drawn, which is close to 0.
 _BREADTH, _NOISE = slice(0, 3), slice(3, 6)
 _SPREAD, _TWIST, _SLOPE, _LIFT, _STRIDE, _FACING, _FLAT = range(6, 13)
 _MEAN = np.array([
     *np.log([0.27, 0.17, 0.17]), *np.log([0.025, 0.025, 0.025]), *np.log([0.06, 0.1, 0.04, 0.02, 0.15]), 0.0, 0.0
 ])  # fmt: skip
-_SD = np.array([0.3, 0.4, 0.5, 0.7, 0.7, 0.7, 0.6, 0.6, 0.6, 0.7, 0.7, 0.7, np.inf])
+_SD = np.array([0.3, 0.4, 0.5, 0.7, 0.7, 0.7, 0.6, 0.6, 0.6, 0.7, 0.7, 0.7, 0.02])
+_PRECISION = _SD**-2.0
 _SHOULDERS, _SPANS_EACH = 0, 3
 _IS_TORSO, _IS_FEET = np.array([1.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])
 
@@ -102,7 +108,6 @@ def breadth_evidence(
     view: View,
     levels: Levels,
     weight: FloatArray,
-    flat_sd: float,
     lean_sd: float,
     crowd: FloatArray | None = None,
 ) -> BreadthEvidence | None:
@@ -111,7 +116,6 @@ def breadth_evidence(
     Args:
         levels: of the people of `problem`, with their spans.
         weight: (N,) of each person, less where it is doubtful whether they stand upright.
-        flat_sd: of the logarithm of the factor by which a detector draws level lines too level or too steep.
         lean_sd: of people, radians.
         crowd: what was found at another view, to start with.
     """
@@ -119,14 +123,12 @@ def breadth_evidence(
     axes = _axes(problem, view, levels, scale)
     seen = _seen(levels, problem, axes)
     weight = weight * _trust(axes, lean_sd)
-    precision = np.where(np.isfinite(_SD), _SD, flat_sd) ** -2.0
     some = spread_rows(problem.sticks, _MANY)
     crowd = _crowd(
         _MEAN if crowd is None else crowd,
         _Seen(*(part[some] for part in seen)),
         _Axes(*(part[some] for part in axes)),
         weight[some] * (len(weight) / len(some)),
-        precision,
     )
     breadth, noise = np.exp(crowd[_BREADTH]), np.exp(crowd[_NOISE])
     least, most = _LEAST_NOISE, breadth[_SHOULDERS] / _LEAST_APART
@@ -140,13 +142,13 @@ def breadth_evidence(
         for pull, there, here in zip(pulls, ahead, behind, strict=True):
             scores[:, k] += np.sum(pull * (there - here), axis=(1, 2)) / (2 * _STEP)
     slope = weight @ scores
-    slope[4:] -= precision * (crowd - _MEAN)
+    slope[4:] -= _PRECISION * (crowd - _MEAN)
     # Information as the people show it themselves, less what the crowd's unknowns take.
     information = (scores * weight[:, None]).T @ scores
-    information[4:, 4:] += np.diag(precision)
+    information[4:, 4:] += np.diag(_PRECISION)
     share = np.linalg.solve(information[4:, 4:], information[4:, :4]).T
     hessian = information[:4, :4] - share @ information[4:, :4]
-    cost = -float(weight @ log_density) + _prior_cost(crowd, precision)
+    cost = -float(weight @ log_density) + _prior_cost(crowd)
     gradient = share @ slope[4:] - slope[:4]
     return BreadthEvidence(view, cost, gradient, (hessian + hessian.T) / 2, crowd)
 
@@ -202,16 +204,14 @@ def _axes(problem: Problem, view: View, levels: Levels, scale: FloatArray) -> _A
     return _Axes(seen(across), seen(np.cross(normal, across)), seen(normal))
 
 
-def _crowd(
-    crowd: FloatArray, seen: _Seen, axes: _Axes, weight: FloatArray, precision: FloatArray
-) -> FloatArray:
+def _crowd(crowd: FloatArray, seen: _Seen, axes: _Axes, weight: FloatArray) -> FloatArray:
     """(13,) the most probable crowd, by damped Fisher scoring."""
 
     def score(crowd: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         log_density, scores, _ = _likelihood(crowd, seen, axes, of_axes=False)
-        cost = -float(weight @ log_density) + _prior_cost(crowd, precision)
-        slope = weight @ scores - precision * (crowd - _MEAN)
-        return cost, slope, (scores * weight[:, None]).T @ scores + np.diag(precision)
+        cost = -float(weight @ log_density) + _prior_cost(crowd)
+        slope = weight @ scores - _PRECISION * (crowd - _MEAN)
+        return cost, slope, (scores * weight[:, None]).T @ scores + np.diag(_PRECISION)
 
     damping = 1e-2
     cost, slope, information = score(crowd)
@@ -229,8 +229,8 @@ def _crowd(
     return crowd
 
 
-def _prior_cost(crowd: FloatArray, precision: FloatArray) -> float:
-    return 0.5 * float(precision @ (crowd - _MEAN) ** 2)
+def _prior_cost(crowd: FloatArray) -> float:
+    return 0.5 * float(_PRECISION @ (crowd - _MEAN) ** 2)
 
 
 def _likelihood(

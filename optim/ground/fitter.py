@@ -26,8 +26,6 @@ _STARTS = 4  # candidates that are refined
 _FINALISTS = 2  # of them, that are refined with the true spreads of the population
 _START_PEOPLE = 120  # people used for it
 _GROWTH_RANGE = (-0.8, 4.0)  # of depth from ankles to shoulders, that the sticks are measured with
-# How well it is known that level lines are drawn level: keypoints that are said to be exact, and detected ones.
-_FLAT_SD, _DETECTED_FLAT_SD = 0.02, 0.10
 _DISAGREEMENT_SD = 4.0  # of lines against people, beyond which the lines are not verticals
 
 
@@ -145,17 +143,18 @@ class Fitter:
             )
 
     def _add_breadths(self, is_adult: FloatArray) -> None:
-        """Lets breadths speak about the view as it is now; in panoramas they are not used."""
-        levels, given = self.measured.levels, self.given
-        if levels is None or levels.views is not None or not self.prior.is_free[:3].any():
+        """Lets breadths speak about the view as it is now, where joints are exact; in panoramas they are not used."""
+        levels, is_exact = self.measured.levels, self.given.lean_shrinkage == (0.0, 0.0)
+        if (
+            levels is None
+            or levels.views is not None
+            or not is_exact
+            or not self.prior.is_free[:3].any()
+        ):
             return
-        flat_sd = _FLAT_SD if given.lean_shrinkage == (0.0, 0.0) else _DETECTED_FLAT_SD
-        weight = is_adult * self.weight
         before = None if self.breadths is None else self.breadths.crowd
-        lean_sd = float(self.population.lean_sd_rad[0])
-        self.breadths = breadth_evidence(
-            self.problem, self.view, levels, weight, flat_sd, lean_sd, before
-        )
+        weight, lean_sd = is_adult * self.weight, float(self.population.lean_sd_rad[0])
+        self.breadths = breadth_evidence(self.problem, self.view, levels, weight, lean_sd, before)
 
     def _add_lines(self) -> None:
         """Lets straight lines speak, if they agree on a vertical that the people do not rule out."""
