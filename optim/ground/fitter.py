@@ -143,7 +143,7 @@ class Fitter:
             )
 
     def _add_breadths(self, is_adult: FloatArray) -> None:
-        """Lets breadths speak about the view as it is now, where joints are exact; in panoramas they are not used."""
+        """Lets breadths speak about the view as it is now: where joints are exact, and not in panoramas."""
         levels, is_exact = self.measured.levels, self.given.lean_shrinkage == (0.0, 0.0)
         if (
             levels is None

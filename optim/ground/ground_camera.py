@@ -103,7 +103,7 @@ def fit_ground_camera(
     Every person is a vertical stick of latent stature; the population is a mixture of upright
     adults, short or seated people, leaning people and junk. Starts come from a sweep in closed
     form, the optimum from EM Levenberg-Marquardt over log focal, gravity on the sphere and log
-    offset. Exact keypoints also tell how steeply bodies are seen, by the breadths of those who turn (`breadth.py`).
+    offset. Exact keypoints also tell by their breadths how steeply bodies are seen (`optim.ground.breadth`).
 
     Args:
         keypoints: (N, 17, 3) COCO order, pixels and score.

@@ -104,8 +104,9 @@ class Levels:
 
     def take(self, rows: npt.NDArray[np.int64] | BoolArray) -> Levels:
         views = self.views.take(rows) if self.views is not None else None
-        parts = (self.points_px, self.sd_px, self.height, self.spans_px)
-        return Levels(*(part[rows] for part in parts), views)
+        return Levels(
+            self.points_px[rows], self.sd_px[rows], self.height[rows], self.spans_px[rows], views
+        )
 
 
 def levels_from_keypoints(keypoints: FloatArray) -> Levels:
@@ -133,7 +134,7 @@ def levels_from_keypoints(keypoints: FloatArray) -> Levels:
     sd = np.sqrt(stature_px[:, None] ** 2 * relative + body.PIXEL_NOISE_PX**2)
     sd = np.where(count > 0, sd, np.inf)
     span = body.SHOULDER_FRACTION - body.ANKLE_FRACTION
-    both = (score[:, _SPANS] > 0).all(axis=2)
+    both = np.asarray((score[:, _SPANS] > 0).all(axis=2))
     spans = points[:, _SPANS[:, 0]] - points[:, _SPANS[:, 1]]
     spans = np.where(both[..., None], spans, np.nan)
     return Levels(levels_px, sd, (heights - body.ANKLE_FRACTION) / span, spans)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import optim.ground.fitter as fitter
-from optim.ground import breadth
+from optim.ground.breadth_likelihood import MEAN, TURN, Axes, Seen, likelihood
 from tests.helpers.ground import SCENES, World, other_people
 
 TELEPHOTO = {"fov": 22, "pitch": 9, "height": 22.0, "size": (26000, 15000)}
@@ -47,24 +47,24 @@ def test_intervals_hold_where_people_face_the_camera_and_where_it_looks_down(nam
 
 def test_derivatives_are_those_of_the_likelihood():
     rng, n, step = np.random.default_rng(0), 4, 1e-6
-    seen = breadth._Seen(
+    seen = Seen(
         rng.normal(0, 0.2, (n, 3, 2)),
         np.full((n, 1), 1e-4),
         rng.random((n, 3)) > 0.2,
-        rng.random((n, 1, 1)) + breadth._TURN,
+        rng.random((n, 1, 1)) + TURN,
     )
-    axes = breadth._Axes(*rng.normal(0, 1, (3, n, 3, 2)))
-    crowd = breadth._MEAN + rng.normal(0, 0.2, 13)
+    axes = Axes(*rng.normal(0, 1, (3, n, 3, 2)))
+    crowd = MEAN + rng.normal(0, 0.2, 13)
 
     def density(crowd, axes):
-        return breadth._likelihood(crowd, seen, axes)[0]
+        return likelihood(crowd, seen, axes)[0]
 
-    _, by_crowd, by_axes = breadth._likelihood(crowd, seen, axes)
+    _, by_crowd, by_axes = likelihood(crowd, seen, axes)
     for k, moved in enumerate(np.eye(13) * step):
         slope = (density(crowd + moved, axes) - density(crowd - moved, axes)) / (2 * step)
         np.testing.assert_allclose(by_crowd[:, k], slope, atol=1e-5)
     moved = rng.normal(0, step, (3, n, 3, 2))
-    ahead, behind = (breadth._Axes(*(np.stack(axes) + s * moved)) for s in (1, -1))
+    ahead, behind = (Axes(*(np.stack(axes) + s * moved)) for s in (1, -1))
     slope = (density(crowd, ahead) - density(crowd, behind)) / 2
     np.testing.assert_allclose(np.sum(np.stack(by_axes) * moved, axis=(0, 2, 3)), slope, atol=1e-9)
 
