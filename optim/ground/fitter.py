@@ -153,8 +153,10 @@ class Fitter:
         ):
             return
         before = None if self.breadths is None else self.breadths.crowd
-        weight, lean_sd = is_adult * self.weight, float(self.population.lean_sd_rad[0])
-        self.breadths = breadth_evidence(self.problem, self.view, levels, weight, lean_sd, before)
+        weight, lean_sd_rad = is_adult * self.weight, float(self.population.lean_sd_rad[0])
+        self.breadths = breadth_evidence(
+            self.problem, self.view, levels, weight, lean_sd_rad, before
+        )
 
     def _add_lines(self) -> None:
         """Lets straight lines speak, if they agree on a vertical that the people do not rule out."""
