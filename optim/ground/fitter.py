@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from optim.errors import FitFailed
+from optim.ground.breadth import BreadthEvidence, breadth_evidence
 from optim.ground.choose import (
     AUTO,
     KINDS,
@@ -75,6 +76,7 @@ class Fitter:
         self.starts_tried = 0
         self.lines: Evidence | None = None
         self.depths: Evidence | None = None
+        self.breadths: BreadthEvidence | None = None
         self.lines_say = "not given"
         self.lines_apart_sd = 0.0  # how far they contradict the people, where they do
         self.view = self._best_start()
@@ -95,7 +97,7 @@ class Fitter:
             given.stature_m,
             self.prior,
             self.ground,
-            tuple(term for term in (self.lines, self.depths) if term is not None),
+            tuple(e for e in (self.lines, self.depths, self.breadths) if e is not None),
         )
 
     @property
@@ -169,10 +171,27 @@ class Fitter:
         parts = self.problem.components(prediction, self.population)
         _, membership, _ = densities(prediction, parts)
         self.population = reestimated(self.population, prediction, parts, membership, self.weight)
+        self._add_breadths(membership[0])
         if self.measured.depths is not None:
             self.depths = depth_evidence(
                 self.problem, self.view, self.population, self.measured.depths
             )
+
+    def _add_breadths(self, is_adult: FloatArray) -> None:
+        """Lets breadths speak about the view as it is now: where joints are exact, and not in panoramas."""
+        levels, is_exact = self.measured.levels, self.given.lean_shrinkage == (0.0, 0.0)
+        if (
+            levels is None
+            or levels.views is not None
+            or not is_exact
+            or not self.prior.is_free[:3].any()
+        ):
+            return
+        before = None if self.breadths is None else self.breadths.crowd
+        weight, lean_sd_rad = is_adult * self.weight, float(self.population.lean_sd_rad[0])
+        self.breadths = breadth_evidence(
+            self.problem, self.view, levels, weight, lean_sd_rad, before
+        )
 
     def _add_lines(self) -> None:
         """Lets straight lines speak, if they agree on a vertical that the people do not rule out."""

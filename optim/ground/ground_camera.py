@@ -130,7 +130,7 @@ def fit_ground_camera(
     Every person is a vertical stick of latent stature; the population is a mixture of upright
     adults, short or seated people, leaning people and junk. Starts come from a sweep in closed
     form, the optimum from EM Levenberg-Marquardt over log focal, gravity on the sphere and log
-    offset.
+    offset. Exact keypoints also tell by their breadths how steeply bodies are seen (`optim.ground.breadth`).
 
     Args:
         keypoints: (N, 17, 3) COCO order, pixels and score.
@@ -148,7 +148,8 @@ def fit_ground_camera(
         distortion, pixel_aspect: of the lens, see `optim.lens` and `optim.fisheye`.
         distortion_unit_px: what it measures radii in; focal lengths, which must then be given, if None.
         lean_shrinkage: share of people's lean that the detector takes off, and how well that is
-            known (standard deviation); 0 for exact keypoints.
+            known (standard deviation); (0, 0) for exact keypoints, whose breadths of shoulders, hips and feet
+            count too.
         lines_px: (M, 4) straight segments found in the picture; those that agree on a vertical count.
         depth_prior: (N,) depths of the hips over focal length (metres a pixel) and spreads of their
             logarithms.

@@ -26,6 +26,11 @@ _NARROW = 0.75
 # The grid needs dozens of fits. So many people say well enough where the centre is; all of them say the rest.
 _ENOUGH_PEOPLE = 2000
 
+# Variances of normal distributions, in units of the grid, and what the grid's nodes show of each.
+_VARIANCES = np.geomspace(1e-3, 4.0, 200)
+_AT_NODES = np.exp(-0.5 * np.square(_NODES) / _VARIANCES[:, None])
+_SEEN_VARIANCES = (_AT_NODES @ np.square(_NODES)) / _AT_NODES.sum(axis=1)
+
 _Fit = Callable[[FloatArray], GroundCameraFit]
 
 
@@ -107,6 +112,11 @@ def _some_people(
     return points[rows], options
 
 
+def _whole_variance(seen: FloatArray) -> FloatArray:
+    """Variances of the normal distributions of which a grid's nodes show these; 1 if they show 0.73."""
+    return np.asarray(np.interp(seen, _SEEN_VARIANCES, _VARIANCES))
+
+
 def _posterior(fit_at: _Fit, unknowns: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Mean (D,), covariance (D, D) of unknowns with standard normal priors; (4, D) how a fit follows."""
     mean, spread = np.zeros(unknowns), np.ones(unknowns)
@@ -119,8 +129,10 @@ def _posterior(fit_at: _Fit, unknowns: int) -> tuple[FloatArray, FloatArray, Flo
         mean = weight @ nodes
         apart = nodes - mean
         covariance = (weight[:, None] * apart).T @ apart
-        # In units of the grid's own variance, because a grid of finite reach changes the spread.
-        covariance /= np.mean(np.square(_NODES))
+        # A grid of finite reach cuts the tails off.
+        seen = np.diag(covariance) / spread**2
+        widen = np.sqrt(_whole_variance(seen) / np.maximum(seen, 1e-12))
+        covariance *= np.outer(widen, widen)
         narrow = np.sqrt(np.diag(covariance)) < _NARROW * spread
         if not narrow.any():
             break

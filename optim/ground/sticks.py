@@ -22,6 +22,9 @@ MIN_SCORE = 0.2  # keypoints below are guesses
 _MIN_SPAN = 0.2  # of stature, between the outermost levels seen
 _BOX_NOISE = 0.03  # of the height, at either end of a box
 _HUGE = 1e6
+# Pairs of joints a level line apart, left and right, and the rows of `body.LEVELS` that are their middles.
+_SPANS = np.array([[5, 6], [11, 12], [15, 16]])
+SPAN_LEVELS = np.array([1, 2, 4])
 
 
 @dataclass(frozen=True)
@@ -96,11 +99,14 @@ class Levels:
     points_px: FloatArray  # (N, K, 2)
     sd_px: FloatArray
     height: FloatArray  # fraction of the way from the stick's bottom to its top
+    spans_px: FloatArray  # (N, 3, 2) from right to left shoulder, hip, ankle; NaN where not both were seen
     views: OwnViews | None = None
 
     def take(self, rows: npt.NDArray[np.int64] | BoolArray) -> Levels:
         views = self.views.take(rows) if self.views is not None else None
-        return Levels(self.points_px[rows], self.sd_px[rows], self.height[rows], views)
+        return Levels(
+            self.points_px[rows], self.sd_px[rows], self.height[rows], self.spans_px[rows], views
+        )
 
 
 def levels_from_keypoints(keypoints: FloatArray) -> Levels:
@@ -128,7 +134,10 @@ def levels_from_keypoints(keypoints: FloatArray) -> Levels:
     sd = np.sqrt(stature_px[:, None] ** 2 * relative + body.PIXEL_NOISE_PX**2)
     sd = np.where(count > 0, sd, np.inf)
     span = body.SHOULDER_FRACTION - body.ANKLE_FRACTION
-    return Levels(levels_px, sd, (heights - body.ANKLE_FRACTION) / span)
+    both = np.asarray((score[:, _SPANS] > 0).all(axis=2))
+    spans = points[:, _SPANS[:, 0]] - points[:, _SPANS[:, 1]]
+    spans = np.where(both[..., None], spans, np.nan)
+    return Levels(levels_px, sd, (heights - body.ANKLE_FRACTION) / span, spans)
 
 
 def _stature_px(levels_px: FloatArray, heights: FloatArray, seen: BoolArray) -> FloatArray:

@@ -122,3 +122,48 @@ def terrace(ratio: float, seed: int):
     left, right = near.crowd(200, seed, outliers=0.1), other.crowd(240, seed + 1, outliers=0.1)
     left, right = left[left[:, 0, 0] < 2600], right[right[:, 0, 0] > 2600][:60]
     return near, np.concatenate([left, right]), len(left)
+
+
+# A body of other proportions than the project's: height, to the side and forward, over stature.
+_OTHER_BODY = np.array([
+    [.89, 0, .07], [.91, .02, .05], [.91, -.02, .05], [.90, .045, .02], [.90, -.045, .02],
+    [.80, .115, 0], [.80, -.115, 0], [.61, .13, 0], [.61, -.13, 0], [.46, .13, .03], [.46, -.13, .03],
+    [.51, .07, 0], [.51, -.07, 0], [.28, .06, 0], [.28, -.06, 0], [.045, .06, 0], [.045, -.06, 0],
+])  # fmt: skip
+_STRIDE = np.array([0.0] * 13 + [0.03, -0.03, 0.06, -0.06])
+
+
+def other_people(world, n, seed, *, noise=0.015, facing=0.0, away=(2.2, 8.8)):
+    """(N, 17, 3): other proportions than `World.crowd`, leaning above the knees only, turned any way.
+
+    Args:
+        noise: of every joint, over the body's length.
+        away: from how near to how far, in camera heights.
+        facing: concentration of the directions about that of the camera; 0 for any.
+    """
+    rng = np.random.default_rng(seed)
+    ahead = np.array([0.0, 0.0, 1.0]) - world.normal[2] * world.normal
+    ahead /= np.linalg.norm(ahead)
+    right = np.cross(ahead, world.normal)
+    m = 60 * n
+    distance = world.height * away[0] * (away[1] / away[0]) ** rng.uniform(0, 1, m)
+    across = distance * rng.uniform(-1, 1, m) * world.size[0] / 2 / world.focal_px
+    foot = -world.height * world.normal + distance[:, None] * ahead + across[:, None] * right
+    ends = project(np.stack([foot, foot + 1.8 * world.normal], 1), world.focal_px, world.center_px)
+    foot = foot[((ends > 0) & (ends < world.size)).all(axis=(1, 2))][:n]
+    assert len(foot) == n, "the camera sees too little ground"
+    stature = rng.normal(1.68, 0.09, n)[:, None, None]
+    turn = rng.vonmises(np.pi, facing, n)[:, None]
+    side = np.cos(turn) * right + np.sin(turn) * ahead
+    forward = np.cross(np.broadcast_to(world.normal, side.shape), side)
+    lean = rng.normal(0, math.radians(1.5), (n, 2))
+    bent = _OTHER_BODY[:, :1] * (lean[:, :1] * right + lean[:, 1:] * ahead)[:, None]
+    bent[:, 13:] = 0.0
+    fore = _OTHER_BODY[:, 2] + _STRIDE * rng.normal(0, 1, (n, 1))
+    body = _OTHER_BODY[:, :1] * world.normal + bent
+    body = body + _OTHER_BODY[:, 1:2] * side[:, None] + fore[..., None] * forward[:, None]
+    points = foot[:, None] + stature * body
+    pixels = project(points, world.focal_px, world.center_px)
+    length = np.linalg.norm(pixels[:, 0] - pixels[:, 15:].mean(axis=1), axis=1)
+    pixels = pixels + rng.normal(size=pixels.shape) * (noise * length)[:, None, None]
+    return np.concatenate([pixels, np.full((n, 17, 1), 0.9)], axis=2)

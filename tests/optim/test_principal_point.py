@@ -1,9 +1,12 @@
 """The principal point of a crop is found where people show it, and left alone where they do not."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from optim import fit_ground_camera, fit_with_free_center
+from optim.ground.principal_point import _posterior
 from optim.projection import project
 
 SIZE, FOCAL_PX = (1600, 1200), 2000.0
@@ -108,3 +111,20 @@ def test_some_of_many_people_place_it_and_all_say_the_rest(monkeypatch):
         whole.center_px[0], abs=40
     )  # as far as their spread allows
     assert fits[0].report["people"] == 400 and len(fits[0].inlier) == 400
+
+
+@pytest.mark.parametrize("information", [0.0, 0.3, 1.0, 4.0, 100.0])
+@pytest.mark.parametrize("unknowns", [1, 2])
+def test_a_normal_posterior_is_found_with_its_spread(information, unknowns):
+    """People who say nothing leave the prior, of variance 1, as it was."""
+    best, follows = np.array([0.4, -0.3])[:unknowns], np.array([0.1, 0.0, 0.02, -0.05])
+
+    def fit_at(node):
+        cost = 0.5 * information * float(np.sum((node - best) ** 2))
+        return SimpleNamespace(total_cost=cost, unknowns=follows * node[0])
+
+    mean, covariance, slopes = _posterior(fit_at, unknowns)
+    variance = 1 / (1 + information)
+    np.testing.assert_allclose(mean, information * variance * best, atol=0.15 * variance**0.5)
+    np.testing.assert_allclose(np.diag(covariance), variance, rtol=0.12)
+    np.testing.assert_allclose(slopes[:, 0], follows, atol=1e-9)
