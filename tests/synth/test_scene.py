@@ -131,7 +131,7 @@ def test_people_are_on_several_planes(name: str) -> None:
     view = setting.world.view
     for level, plane in zip(levels[1:], planes(truth)[1:], strict=True):
         z = level.front_z - np.array([0.1, 0.2, 0.3])
-        points = np.stack([np.array([-3.0, 0.0, 5.0]), level.height_m(z), z], axis=1)
+        points = np.stack([np.array([-3.0, 0.0, 5.0]), level.height_m(0.0, z), z], axis=1)
         assert np.allclose(plane.signed_height_m(view.to_camera(points)), 0, atol=1e-9)
         assert float(plane.normal @ truth.normals[0]) > 0.98
 

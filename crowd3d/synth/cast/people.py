@@ -59,8 +59,9 @@ def make_bodies(
     betas[:, 1:] = np.clip(rng.standard_normal((count, 9)), -2, 2) * spread
     pose = cast.pose.copy()
     pose[:, 0] = _turned(cast.yaw_rad, pose[:, 0])
-    # On a slope, heights count along its normal, like everything that refers to a plane.
-    planes = [world.levels_m[level] for level in cast.level]
+    # Who touches the plane does so with the vertex that is lowest along its normal.
+    rows = zip(cast.position_m, cast.level, strict=True)
+    planes = [world.floor(float(x), float(z), level) for (x, z), level in rows]
     normals = np.array([plane.normal for plane in planes]).reshape(-1, 3)
     offsets = np.array([plane.offset_m for plane in planes])
     out = Bodies(

@@ -21,6 +21,7 @@ BoolArray = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.float64]  # (N, 2) pixels
 
 _AIR = np.array([0.72, 0.80, 0.92], np.float32)  # what haze looks like
+_ABOVE_M = 0.002  # rays to the sun begin so far above the ground
 _MATERIALS = 8  # identity of what is seen: so many times the person, plus the material
 _THROUGH_CANVAS = 0.3  # share of the light on a parasol that its underside gives off
 _SUBSAMPLES = np.array([[-0.125, -0.375], [0.375, -0.125], [0.125, 0.375], [-0.375, 0.125]])
@@ -56,6 +57,7 @@ class Shader:
         world = stage.world
         self.light, self.view = world.light, world.view
         self.eye = world.view.eye_m.astype(np.float32)
+        self.floor = None if world.land is not None else world.levels_m[0]
         self.ground = surfaces.Ground(world.ground, world.ground_seed, world.ground_yaw_rad)
         rng = np.random.default_rng(world.ground_seed + 1)
         self._grain, self._clouds = noise.texture(rng, 1.1, 3), noise.texture(rng, 1.7, 2)
@@ -73,6 +75,7 @@ class Shader:
             shadows.contact(self.stage, area, people).reshape(2, -1),
         )
         solid = self.stage.mask(self.stage.hulls, area, seen).ravel()
+        solid |= self.floor is None
         row, column = np.divmod(np.arange(w * h), w)
         centers = np.stack([x + column + 0.5, y + row + 0.5], axis=1)
         hits = None
@@ -109,12 +112,15 @@ class Shader:
         identity = np.full(len(ways), -1, np.int64)
         free = np.ones(len(ways), bool)
         if tile.mesh is not None and hits is not None:
-            falling = -ways[rays, 1]
-            ground = np.where(falling > 1e-5, self.eye[1] / np.maximum(falling, 1e-5), np.inf)
-            met = (hits.face >= 0) & (hits.distance_m < ground + 1e-3)
+            met = (hits.face >= 0) & (hits.distance_m < self._plane_m(ways[rays], 1e-5) + 1e-3)
             rays, owner = rays[met], tile.mesh.owner[hits.face[met]]
             free[rays] = False
-            for chosen, shade in ((owner >= 0, self._people), (owner < 0, self._boxes)):
+            land = owner == -1 - len(self.stage.world.boxes)
+            for chosen, shade in (
+                (owner >= 0, self._people),
+                ((owner < 0) & ~land, self._boxes),
+                (land, self._land),
+            ):
                 if chosen.any():
                     r, k = rays[chosen], np.flatnonzero(met)[chosen]
                     struck = Struck(
@@ -127,9 +133,9 @@ class Shader:
                     )
                     color, identity[r] = shade(tile, struck)
                     rgb[r] = self._hazed(color, struck.far)
-        below = free & (ways[:, 1] < -2e-4)
+        below = free & np.isfinite(self._plane_m(ways, 2e-4))
         if below.any():
-            rgb[below] = self._ground(tile, ways[below], cells[below], places[below])
+            rgb[below] = self._plane(tile, ways[below], cells[below], places[below])
         above = free & ~below
         if above.any():
             rgb[above] = surfaces.sky(ways[above], self.light, self._clouds)
@@ -213,20 +219,52 @@ class Shader:
         extent = self.ground.pixel_extent(along, near_m, np.asarray(near_m / grazing, np.float32))
         return self.ground.albedo(points[:, 0], points[:, 2], *extent)
 
-    def _ground(self, tile: Tile, ways: FloatArray, cells: IntArray, places: Places) -> FloatArray:
-        far = (self.eye[1] / -ways[:, 1]).astype(np.float32)
+    def _plane_m(self, ways: FloatArray, least_fall: float) -> FloatArray:
+        """How far along rays (N, 3) the plane of the ground is; infinite where they do not fall, or it is no plane."""
+        if self.floor is None:
+            return np.full(len(ways), np.inf, np.float32)
+        falling = -(ways @ self.floor.normal.astype(np.float32))
+        above = np.float32(self.floor.normal @ self.view.eye_m + self.floor.offset_m)
+        far = above / np.maximum(falling, np.float32(least_fall))
+        return np.asarray(np.where(falling > least_fall, far, np.inf), np.float32)
+
+    def _plane(self, tile: Tile, ways: FloatArray, cells: IntArray, places: Places) -> FloatArray:
+        """Radiance (N, 3) of ground that is one plane."""
+        assert self.floor is not None
+        far = self._plane_m(ways, 0.0)
         points = ways * far[:, None]
-        points[:, 1] = 0.002
-        normal = np.zeros_like(ways)
-        normal[:, 1] = 1
+        points[:, 1] = self.floor.height_m(points[:, 0], points[:, 2]) + _ABOVE_M
+        normal = np.tile(self.floor.normal.astype(np.float32), (len(ways), 1))
+        return self._hazed(self._ground(tile, points, ways, normal, far, cells, places), far)
+
+    def _land(self, tile: Tile, at: Struck) -> tuple[FloatArray, IntArray]:
+        """Radiance (N, 3) of smooth terrain, before the haze, and what its points are."""
+        assert tile.mesh is not None
+        normal = _unit(_blend(tile.mesh.normals, tile.mesh.faces[at.face], at.bary))
+        points = self.eye + at.ways * at.far[:, None]
+        points[:, 1] += _ABOVE_M
+        lit = self._ground(tile, points, at.ways, normal, at.far, at.cells, at.places)
+        return lit, np.full(len(lit), -2 - 4 * len(self.stage.world.boxes))
+
+    def _ground(
+        self,
+        tile: Tile,
+        points: FloatArray,
+        ways: FloatArray,
+        normal: FloatArray,
+        far: FloatArray,
+        cells: IntArray,
+        places: Places,
+    ) -> FloatArray:
         color = self._paved(points, ways, normal, far)
-        sun = np.tile((self.light.sun * self.light.to_sun[1]).astype(np.float32), (len(ways), 1))
+        facing = np.maximum(normal @ self.light.to_sun, 0)[:, None]
+        sun = np.asarray(self.light.sun * facing, np.float32)
         close = tile.near_shadow[cells]
         if tile.mesh is not None and close.any() and self.light.sun.max() > 0.02:
             sun[close] = shadows.sun(
                 tile.mesh, self.light, points[close], normal[close], places[close]
             )
-        return self._hazed(self._lit(color, normal, sun, tile.contact[0][cells]), far)
+        return self._lit(color, normal, sun, tile.contact[0][cells])
 
     def _lit(
         self, color: FloatArray, normal: FloatArray, sun: FloatArray, openness: FloatArray

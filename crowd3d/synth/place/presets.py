@@ -26,7 +26,10 @@ class Preset:
         depth_power: people per metre of distance grow with this power (1 = even over the ground).
         front: a facade this many times farther than the farthest person; 0 = open horizon.
         sides: buildings line both sides.
-        terrain: flat, stands (rows of seats), terraces, stairs or slope; see `terrain`.
+        terrain: flat, or one of those that `terrain.sample_levels` names.
+        turn_deg: the camera against the direction in which raised levels climb.
+        aloft: share of the groups that are on the stage.
+        on_feet: share of the groups in a stand who have stood up.
         parasols, benches: how many on average.
         sunny: probability of sun rather than an overcast sky.
         min_elevation_deg: lowest sun.
@@ -55,6 +58,9 @@ class Preset:
     front: float = 1.25
     sides: bool = False
     terrain: str = "flat"
+    turn_deg: Range = (0.0, 0.0)
+    aloft: float = 0.0
+    on_feet: float = 0.0
     parasols: float = 0.0
     benches: float = 0.0
     sunny: float = 0.65
@@ -249,6 +255,72 @@ PRESETS: dict[str, Preset] = {
         phones=0.15,
         umbrellas=0.03,
         prams=0.03,
+    ),
+    "stands": Preset(
+        fov_deg=(30.0, 50.0),
+        height_m=(2.5, 9.0),
+        pitch_deg=(-5.0, 4.0),
+        grounds=("grass", "slabs", "asphalt"),
+        activities=(0.04, 0.02, 0.0, 0.0, 0.94),
+        walking=0.2,
+        terrain="tribune",
+        turn_deg=(-22.0, 22.0),
+        person_px=46.0,
+        depth_power=1.0,
+        front=0.0,
+        on_feet=0.25,
+        raised=0.1,
+    ),
+    "hillside": Preset(
+        fov_deg=(40.0, 62.0),
+        height_m=(5.0, 11.0),
+        pitch_deg=(8.0, 17.0),
+        grounds=("grass", "asphalt", "paving"),
+        activities=(0.4, 0.3, 0.3, 0.0, 0.0),
+        walking=0.4,
+        terrain="hillside",
+        person_px=42.0,
+        front=0.0,
+    ),
+    "rolling": Preset(
+        fov_deg=(42.0, 65.0),
+        height_m=(6.0, 12.0),
+        pitch_deg=(8.0, 16.0),
+        grounds=("grass",),
+        activities=(0.4, 0.3, 0.3, 0.0, 0.0),
+        walking=0.4,
+        children=0.15,
+        terrain="rolling",
+        person_px=36.0,
+        depth_power=0.8,
+        front=0.0,
+    ),
+    "stage": Preset(
+        fov_deg=(38.0, 60.0),
+        height_m=(4.0, 9.0),
+        pitch_deg=(5.0, 13.0),
+        grounds=("asphalt", "grass", "slabs"),
+        activities=(0.6, 0.25, 0.15, 0.0, 0.0),
+        walking=0.05,
+        terrain="stage",
+        person_px=45.0,
+        depth_power=1.0,
+        front=1.3,
+        aloft=0.1,
+        clearance_m=0.5,
+        raised=0.15,
+        phones=0.05,
+    ),
+    "split": Preset(
+        fov_deg=(42.0, 65.0),
+        height_m=(7.0, 12.0),
+        pitch_deg=(8.0, 18.0),
+        grounds=("slabs", "paving", "asphalt"),
+        activities=(0.45, 0.3, 0.25, 0.0, 0.0),
+        walking=0.5,
+        terrain="beside",
+        person_px=40.0,
+        front=1.15,
     ),
     # Of 1000 px of picture height, nine in ten people take 10 to 40.
     "far": Preset(
