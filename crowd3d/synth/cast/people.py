@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from crowd3d import body
 from crowd3d.synth.cast.crowd import Cast
+from crowd3d.synth.cast.planted import planted
 from crowd3d.synth.place.world import World
 
 FloatArray = npt.NDArray[np.float64]
@@ -59,11 +60,14 @@ def make_bodies(
     betas[:, 1:] = np.clip(rng.standard_normal((count, 9)), -2, 2) * spread
     pose = cast.pose.copy()
     pose[:, 0] = _turned(cast.yaw_rad, pose[:, 0])
-    # Who touches the plane does so with the vertex that is lowest along its normal.
     rows = zip(cast.position_m, cast.level, strict=True)
     planes = [world.floor(float(x), float(z), level) for (x, z), level in rows]
     normals = np.array([plane.normal for plane in planes]).reshape(-1, 3)
     offsets = np.array([plane.offset_m for plane in planes])
+    with torch.inference_mode():
+        rest = full.rest_joints(torch.as_tensor(betas, dtype=torch.float32)).double().numpy()
+    afoot = ~cast.seated
+    pose[afoot] = planted(pose[afoot], normals[afoot], rest[afoot])
     out = Bodies(
         betas=betas,
         pose=pose,

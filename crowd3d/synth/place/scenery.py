@@ -96,6 +96,12 @@ def on_hills(rng: Rng, view: View, height: Height, near: float, reach: float) ->
     return rows
 
 
+def behind_tribune(rng: Rng, last: Level, half_width: float) -> Box:
+    """The wall at the back of the last row."""
+    top = last.base_m + rng.uniform(1.2, 3.0)
+    return Box((0.0, top / 2, last.back_z - 0.15), (half_width, top / 2, 0.15), TERRACE, "5d6166")
+
+
 def around_stage(rng: Rng, stage: Level) -> list[Box]:
     """A wall behind the stage and a roof on two towers."""
     x, half = (stage.left_x + stage.right_x) / 2, (stage.right_x - stage.left_x) / 2

@@ -62,7 +62,7 @@ def sample_levels(
     if terrain == "tribune":
         count, plinth = int(rng.integers(16, 27)), rng.uniform(0.2, 1.0)
         depth, rise = rng.uniform(0.78, 0.92), rng.uniform(0.28, 0.50)
-        rows = _steps(between(rng.uniform(0.3, 0.5)), count, depth, rise, plinth)
+        rows = _steps(between(rng.uniform(0.15, 0.4)), count, depth, rise, plinth)
         return [GROUND, *rows]
     if terrain == "terraces":
         count, levels = int(rng.integers(2, 5)), [GROUND]

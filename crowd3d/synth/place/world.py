@@ -14,6 +14,7 @@ from crowd3d.synth.place.light import Light, sample_light
 from crowd3d.synth.place.presets import Preset
 from crowd3d.synth.place.scenery import (
     around_stage,
+    behind_tribune,
     on_hills,
     row_of_buildings,
     street_furniture,
@@ -128,6 +129,8 @@ def sample_boxes(
         rows.append(Box(kerb, (0.12, 0.06, wall / 2 + 6), KERB, _KERB_COLOR))
     if preset.terrain == "flat":
         rows += street_furniture(rng, preset, half_width, near_m, wall)
+    if preset.terrain == "tribune":
+        rows.append(behind_tribune(rng, last, half_width))
     if preset.terrain == "stage":
         rows += around_stage(rng, last)
     return Boxes.of(rows)
