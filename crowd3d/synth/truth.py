@@ -187,7 +187,9 @@ def _visibility(
         solid = np.concatenate([solid, world.view.to_camera(land.vertices_m)])
     everything = np.concatenate([vertices_m.reshape(-1, 3), solid])
     caster = RayCaster(everything, np.concatenate([all_faces, solid_faces + count * per_body]))
-    owners = np.concatenate([np.repeat(np.arange(count), len(faces)), np.full(len(solid_faces), -1)])
+    owners = np.concatenate(
+        [np.repeat(np.arange(count), len(faces)), np.full(len(solid_faces), -1)]
+    )
 
     def first(
         points_m: FloatArray, margin_m: float

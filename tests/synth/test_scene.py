@@ -21,7 +21,8 @@ from crowd3d.synth import Truth, View, render_scene, synthesize, with_camera
 from crowd3d.synth.draw.render import Renderer, Setting, sample_setting
 from crowd3d.synth.figure.figures import tailor
 from crowd3d.synth.place.boxes import Boxes
-from crowd3d.synth.place.presets import PRESETS, Preset, preset
+from crowd3d.synth.place.preset import Preset
+from crowd3d.synth.place.presets import PRESETS, preset
 from crowd3d.synth.truth import annotation, truth_of
 
 SIZE = (320, 180)

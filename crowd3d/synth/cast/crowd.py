@@ -14,7 +14,7 @@ from crowd3d.synth.cast import poses, raised
 from crowd3d.synth.cast.spot import Spot
 from crowd3d.synth.cast.squares import Square, sample_squares
 from crowd3d.synth.place.boxes import BUILDING, PARASOL, SEAT, TERRACE, TIER, Box
-from crowd3d.synth.place.presets import Preset
+from crowd3d.synth.place.preset import Preset
 from crowd3d.synth.place.view import View, ground_distance_m
 from crowd3d.synth.place.world import PERSON_M, World
 

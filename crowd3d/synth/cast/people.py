@@ -60,8 +60,8 @@ def make_bodies(
     betas[:, 1:] = np.clip(rng.standard_normal((count, 9)), -2, 2) * spread
     pose = cast.pose.copy()
     pose[:, 0] = _turned(cast.yaw_rad, pose[:, 0])
-    rows = zip(cast.position_m, cast.level, strict=True)
-    planes = [world.floor(float(x), float(z), level) for (x, z), level in rows]
+    places = zip(cast.position_m, cast.level, strict=True)
+    planes = [world.floor(float(x), float(z), level) for (x, z), level in places]
     normals = np.array([plane.normal for plane in planes]).reshape(-1, 3)
     offsets = np.array([plane.offset_m for plane in planes])
     with torch.inference_mode():

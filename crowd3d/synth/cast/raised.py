@@ -1,4 +1,4 @@
-"""Places that the shape of the ground gives: rows of seats, steps of a stair, a stage and the crowd before it."""
+"""Places that the shape of the ground gives: rows of seats, steps of a stair, a stage and who looks at it."""
 
 from __future__ import annotations
 
@@ -68,6 +68,11 @@ def benches(world: World) -> list[Box]:
     x = world.surface.vertices_m[:, 0]
     middle, half = float(x.max() + x.min()) / 2, float(np.ptp(x)) / 2
     return [
-        Box((middle, v.base_m + _SEAT_HEIGHT_M - 0.03, v.front_z - 0.60), (half, 0.03, 0.17), SEAT, _BENCH)
+        Box(
+            (middle, v.base_m + _SEAT_HEIGHT_M - 0.03, v.front_z - 0.60),
+            (half, 0.03, 0.17),
+            SEAT,
+            _BENCH,
+        )
         for v in world.levels_m[1:]
     ]

@@ -16,7 +16,7 @@ from crowd3d.synth.draw import lens
 from crowd3d.synth.draw.rasterizer import Rasterizer
 from crowd3d.synth.draw.shading import Shader
 from crowd3d.synth.draw.stage import Area, Stage
-from crowd3d.synth.place.presets import Preset
+from crowd3d.synth.place.preset import Preset
 from crowd3d.synth.place.world import View, World, sample_world
 
 _TILE_PX = 1024

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from crowd3d.maths.raycast import Hits
 from crowd3d.synth import noise
 from crowd3d.synth.draw import shadows, surfaces
+from crowd3d.synth.draw.floor import ABOVE_M, Floor
 from crowd3d.synth.draw.rasterizer import Embree, Rasterizer
 from crowd3d.synth.draw.stage import Area, Stage, TileMesh
 from crowd3d.synth.figure import fabric
@@ -21,7 +22,6 @@ BoolArray = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.float64]  # (N, 2) pixels
 
 _AIR = np.array([0.72, 0.80, 0.92], np.float32)  # what haze looks like
-_ABOVE_M = 0.002  # rays to the sun begin so far above the ground
 _MATERIALS = 8  # identity of what is seen: so many times the person, plus the material
 _THROUGH_CANVAS = 0.3  # share of the light on a parasol that its underside gives off
 _SUBSAMPLES = np.array([[-0.125, -0.375], [0.375, -0.125], [0.125, 0.375], [-0.375, 0.125]])
@@ -57,8 +57,7 @@ class Shader:
         world = stage.world
         self.light, self.view = world.light, world.view
         self.eye = world.view.eye_m.astype(np.float32)
-        self.floor = None if world.land is not None else world.levels_m[0]
-        self.ground = surfaces.Ground(world.ground, world.ground_seed, world.ground_yaw_rad)
+        self.floor = Floor(world)
         rng = np.random.default_rng(world.ground_seed + 1)
         self._grain, self._clouds = noise.texture(rng, 1.1, 3), noise.texture(rng, 1.7, 2)
         self.pixel_rad = 1.0 / world.view.camera.focal_px
@@ -75,7 +74,7 @@ class Shader:
             shadows.contact(self.stage, area, people).reshape(2, -1),
         )
         solid = self.stage.mask(self.stage.hulls, area, seen).ravel()
-        solid |= self.floor is None
+        solid |= not self.floor.is_plane
         row, column = np.divmod(np.arange(w * h), w)
         centers = np.stack([x + column + 0.5, y + row + 0.5], axis=1)
         hits = None
@@ -112,7 +111,9 @@ class Shader:
         identity = np.full(len(ways), -1, np.int64)
         free = np.ones(len(ways), bool)
         if tile.mesh is not None and hits is not None:
-            met = (hits.face >= 0) & (hits.distance_m < self._plane_m(ways[rays], 1e-5) + 1e-3)
+            met = (hits.face >= 0) & (
+                hits.distance_m < self.floor.distance_m(ways[rays], 1e-5) + 1e-3
+            )
             rays, owner = rays[met], tile.mesh.owner[hits.face[met]]
             free[rays] = False
             land = owner == -1 - len(self.stage.world.boxes)
@@ -133,7 +134,7 @@ class Shader:
                     )
                     color, identity[r] = shade(tile, struck)
                     rgb[r] = self._hazed(color, struck.far)
-        below = free & np.isfinite(self._plane_m(ways, 2e-4))
+        below = free & np.isfinite(self.floor.distance_m(ways, 2e-4))
         if below.any():
             rgb[below] = self._plane(tile, ways[below], cells[below], places[below])
         above = free & ~below
@@ -180,7 +181,7 @@ class Shader:
         openness = np.where(kind == SEAT, 0.8, 0.95).astype(np.float32)
         top = (kind == TERRACE) & ~upright
         if top.any():
-            color[top] = self._paved(points[top], at.ways[top], normal[top], at.far[top])
+            color[top] = self.floor.paved(points[top], at.ways[top], normal[top], at.far[top])
             openness[top] = tile.contact[1][at.cells[top]]
         sun = shadows.sun(mesh, self.light, points + 0.01 * normal, normal, at.places)
         lit = self._lit(color, normal, sun, openness)
@@ -208,33 +209,10 @@ class Shader:
             self.light.sky.astype(np.float32),
         )
 
-    def _paved(
-        self, points: FloatArray, ways: FloatArray, normal: FloatArray, far: FloatArray
-    ) -> FloatArray:
-        """Reflectance (N, 3) of paved surfaces: the ground, terraces, slopes."""
-        flat = np.maximum(np.hypot(ways[:, 0], ways[:, 2]), 1e-6)
-        along = (ways[:, [0, 2]] / flat[:, None]).astype(np.float32)
-        near_m = far * self.pixel_rad
-        grazing = np.maximum(-np.einsum("ni,ni->n", ways, normal), 1e-4)
-        extent = self.ground.pixel_extent(along, near_m, np.asarray(near_m / grazing, np.float32))
-        return self.ground.albedo(points[:, 0], points[:, 2], *extent)
-
-    def _plane_m(self, ways: FloatArray, least_fall: float) -> FloatArray:
-        """How far along rays (N, 3) the plane of the ground is; infinite where they do not fall, or it is no plane."""
-        if self.floor is None:
-            return np.full(len(ways), np.inf, np.float32)
-        falling = -(ways @ self.floor.normal.astype(np.float32))
-        above = np.float32(self.floor.normal @ self.view.eye_m + self.floor.offset_m)
-        far = above / np.maximum(falling, np.float32(least_fall))
-        return np.asarray(np.where(falling > least_fall, far, np.inf), np.float32)
-
     def _plane(self, tile: Tile, ways: FloatArray, cells: IntArray, places: Places) -> FloatArray:
         """Radiance (N, 3) of ground that is one plane."""
-        assert self.floor is not None
-        far = self._plane_m(ways, 0.0)
-        points = ways * far[:, None]
-        points[:, 1] = self.floor.height_m(points[:, 0], points[:, 2]) + _ABOVE_M
-        normal = np.tile(self.floor.normal.astype(np.float32), (len(ways), 1))
+        far = self.floor.distance_m(ways, 0.0)
+        points, normal = self.floor.points(ways, far)
         return self._hazed(self._ground(tile, points, ways, normal, far, cells, places), far)
 
     def _land(self, tile: Tile, at: Struck) -> tuple[FloatArray, IntArray]:
@@ -242,7 +220,7 @@ class Shader:
         assert tile.mesh is not None
         normal = _unit(_blend(tile.mesh.normals, tile.mesh.faces[at.face], at.bary))
         points = self.eye + at.ways * at.far[:, None]
-        points[:, 1] += _ABOVE_M
+        points[:, 1] += ABOVE_M
         lit = self._ground(tile, points, at.ways, normal, at.far, at.cells, at.places)
         return lit, np.full(len(lit), -2 - 4 * len(self.stage.world.boxes))
 
@@ -256,7 +234,7 @@ class Shader:
         cells: IntArray,
         places: Places,
     ) -> FloatArray:
-        color = self._paved(points, ways, normal, far)
+        color = self.floor.paved(points, ways, normal, far)
         facing = np.maximum(normal @ self.light.to_sun, 0)[:, None]
         sun = np.asarray(self.light.sun * facing, np.float32)
         close = tile.near_shadow[cells]

@@ -92,7 +92,7 @@ class Stage:
 
     Attributes:
         hulls, shadows: outlines of everybody, then of every box, and of what they may shade.
-        floors: the plane that each person is on; floor_m: its height there; raised: whether it is above another.
+        floors: the plane that each person is on; floor_m: its height there; raised: whether not the lowest.
         outline_px: (N,) pixels that each figure drawn so far would fill if nothing stood before it.
     """
 

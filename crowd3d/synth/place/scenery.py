@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from crowd3d.synth.place.boxes import BUILDING, PARASOL, POST, SEAT, TERRACE, Box
-from crowd3d.synth.place.presets import Preset
+from crowd3d.synth.place.preset import Preset
 from crowd3d.synth.place.view import Level, View
 
 Rng = np.random.Generator

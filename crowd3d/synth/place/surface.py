@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -56,8 +57,8 @@ def surface_of(levels: list[Level], area: Area) -> Surface:
     x = _cuts(area.left_x, area.right_x, [e for v in levels for e in (v.left_x, v.right_x)])
     z = _cuts(area.back_z, area.front_z, [e for v in levels[1:] for e in (v.back_z, v.front_z)])
     corners = []
-    for left, right in zip(x[:-1], x[1:], strict=True):
-        for back, front in zip(z[:-1], z[1:], strict=True):
+    for left, right in pairwise(x):
+        for back, front in pairwise(z):
             index = level_index(levels, (left + right) / 2, (back + front) / 2)
             if index >= 0:
                 around = ((left, back), (left, front), (right, front), (right, back))

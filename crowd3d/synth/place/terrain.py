@@ -10,7 +10,7 @@ import numpy as np
 
 from crowd3d.synth.place.boxes import TERRACE, TIER, Box
 from crowd3d.synth.place.surface import Area, FloatArray, Land
-from crowd3d.synth.place.view import GROUND, Level
+from crowd3d.synth.place.view import GROUND, WIDEST_HALF_RAD, Level, View
 
 SEAT_DEPTH_M, SEAT_RISE_M = 0.85, 0.45
 STEP_DEPTH_M, STEP_RISE_M = 0.40, 0.15
@@ -42,15 +42,14 @@ def sample_levels(
     terrain: str,
     near_m: float,
     far_m: float,
-    half_view: float,
+    view: View,
     ground: Level = GROUND,
 ) -> list[Level]:
-    """The planes of a kind of terrain between two distances; the ground comes first.
+    """The planes of a kind of terrain between two distances in a view; the ground comes first.
 
     Args:
         terrain: flat, stands and tribune (rows of seats), terraces, beside (levels side by side), stairs (up to
             a landing), slope (straight away from the viewer), stage, hillside or rolling.
-        half_view: half the width of the view, per metre of distance.
     """
 
     def between(share: float) -> float:
@@ -75,7 +74,7 @@ def sample_levels(
             at -= depth
         return levels
     if terrain == "beside":
-        return [GROUND, *_strips(rng, between, half_view)]
+        return [GROUND, *_strips(rng, between, view)]
     if terrain == "stairs":
         start, count = between(rng.uniform(0.1, 0.3)), int(rng.integers(12, 22))
         steps = _steps(start, count, STEP_DEPTH_M, STEP_RISE_M)
@@ -85,7 +84,7 @@ def sample_levels(
         return [GROUND, Level(0.0, between(rng.uniform(0.1, 0.25)), rise=rng.uniform(0.05, 0.14))]
     if terrain == "stage":
         front, half = between(rng.uniform(0.5, 0.7)), rng.uniform(5.0, 8.0)
-        middle = rng.uniform(-0.3, 0.3) * half_view * -front
+        middle = _across(view, front, rng.uniform(-0.3, 0.3))
         back = front - rng.uniform(5.0, 8.0)
         height = rng.uniform(0.9, 1.8)
         return [GROUND, Level(height, front, back, left_x=middle - half, right_x=middle + half)]
@@ -101,12 +100,17 @@ def _steps(
     ]
 
 
-def _strips(
-    rng: np.random.Generator, between: Callable[[float], float], half_view: float
-) -> list[Level]:
+def _across(view: View, z: float, share: float) -> float:
+    """The x of a place at a distance: so far from the middle of the view to its right border."""
+    x, _, ahead_z = view.ahead
+    half = min(view.camera.fov_rad / 2, WIDEST_HALF_RAD)
+    return float(z * x / ahead_z - z * share * math.tan(half))
+
+
+def _strips(rng: np.random.Generator, between: Callable[[float], float], view: View) -> list[Level]:
     """Two levels beside the ground and each other, their borders running away from the viewer."""
-    half = half_view * -between(0.45)
-    edges = [-math.inf, rng.uniform(-0.55, -0.1) * half, rng.uniform(0.1, 0.55) * half, math.inf]
+    left, right = (_across(view, between(0.45), s * rng.uniform(0.1, 0.55)) for s in (-1.0, 1.0))
+    edges = [-math.inf, left, right, math.inf]
     low = rng.uniform(0.5, 1.5)
     tops = [0.0, low, low + rng.uniform(0.6, 2.0)]
     found = []
@@ -119,7 +123,10 @@ def _strips(
 
 def sample_land(rng: np.random.Generator, area: Area, horizon_m: float = _HORIZON_M) -> Land:
     """Gentle hills over an area, flat far beyond it; the ground below the camera has the height 0."""
-    x, z = _marks(area.left_x, area.right_x, horizon_m), _marks(area.back_z, area.front_z, horizon_m)
+    x, z = (
+        _marks(area.left_x, area.right_x, horizon_m),
+        _marks(area.back_z, area.front_z, horizon_m),
+    )
     way = rng.uniform(0, 2 * math.pi, _WAVES)
     number = 2 * math.pi / rng.uniform(*_WAVE_M, _WAVES)
     phase, weight = rng.uniform(0, 2 * math.pi, _WAVES), rng.uniform(0.3, 1.0, _WAVES) / number

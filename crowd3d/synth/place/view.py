@@ -16,7 +16,7 @@ from crowd3d.scene.camera import Camera
 from crowd3d.scene.plane import Plane
 
 FloatArray = npt.NDArray[np.float64]
-X = TypeVar("X", float, npt.NDArray[np.float64])
+X = TypeVar("X", float, npt.NDArray[np.float64], npt.NDArray[np.float32])
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Level:
 
 
 GROUND = Level()
+WIDEST_HALF_RAD = math.radians(55.0)  # of a view that what is ahead has to fill
 _STEEP_RAD = math.radians(60.5)  # a camera that looks down so steeply has people all around it
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from crowd3d.scene.camera import Camera
 from crowd3d.synth.place.boxes import BOX_FACES, KERB, Box, Boxes
 from crowd3d.synth.place.light import Light, sample_light
-from crowd3d.synth.place.presets import Preset
+from crowd3d.synth.place.preset import Preset
 from crowd3d.synth.place.scenery import (
     around_stage,
     behind_tribune,
@@ -21,7 +21,14 @@ from crowd3d.synth.place.scenery import (
 )
 from crowd3d.synth.place.surface import Area, Land, Surface, level_index, surface_of
 from crowd3d.synth.place.terrain import level_boxes, sample_ground, sample_land, sample_levels
-from crowd3d.synth.place.view import GROUND, Level, View, farthest_ground_m, ground_distance_m
+from crowd3d.synth.place.view import (
+    GROUND,
+    WIDEST_HALF_RAD,
+    Level,
+    View,
+    farthest_ground_m,
+    ground_distance_m,
+)
 
 FloatArray = npt.NDArray[np.float64]
 Rng = np.random.Generator
@@ -29,7 +36,6 @@ Rng = np.random.Generator
 PERSON_M = 1.7
 _MIN_REACH_M = 2.0
 _NEAREST_AROUND_M = 0.6  # of people to the point below a camera that sees all around
-_WIDEST_HALF_RAD = math.radians(55.0)  # of a view that buildings ahead have to fill
 
 
 @dataclass
@@ -144,9 +150,8 @@ def sample_world(
     drawn = sample_view(rng, size, preset, ground)
     view = view or drawn
     near, reach = ground_reach_m(view, preset.person_px * size[1] / 1000, ground)
-    half_view = math.tan(min(view.camera.fov_rad / 2, _WIDEST_HALF_RAD))
-    levels = sample_levels(rng, preset.terrain, near, reach, half_view, ground)
-    half_width = reach * half_view * 1.3 + 10
+    levels = sample_levels(rng, preset.terrain, near, reach, view, ground)
+    half_width = reach * math.tan(min(view.camera.fov_rad / 2, WIDEST_HALF_RAD)) * 1.3 + 10
     if preset.turn_deg != (0.0, 0.0):
         half_width *= _TURNED_WIDER
     ends = [-v.front_z if math.isinf(v.back_z) else -v.back_z for v in levels]
