@@ -23,6 +23,7 @@ from crowd3d.synth.place.world import BOX_FACES
 FloatArray = npt.NDArray[np.float64]
 
 _SELF_M = 0.13  # a keypoint lies inside its limb; the own surface so far before it does not hide it
+_ABOVE_ALL_M = 60.0  # higher than any ground is above a point that is asked for
 _SAMPLES = 8  # every so many vertices of the coarse body test its visibility
 _OCCLUDED_BELOW, _TRUNCATED_ABOVE = 0.45, 0.10
 
@@ -32,16 +33,23 @@ class Truth:
     """One row a person; metres in the camera frame, pixels of the full picture.
 
     Attributes:
-        id: (N,); plane: (N,) index of the plane; stature_m: (N,); child, seated: (N,) bool.
+        id: (N,); plane: (N,) index of the plane; stature_m: (N,); child, seated: (N,) bool. Who sits, sits on
+            a seat whose top is at the underside of the thighs, and has the feet on the surface.
         pose: (N, 24, 3), betas: (N, 10), transl_m: (N, 3) of the body `open`.
-        joints_m: (N, 24, 3); torso_m, hvip_m: (N, 3); torso_px, hvip_px: (N, 2).
+        joints_m: (N, 24, 3); torso_m, hvip_m: (N, 3); torso_px, hvip_px: (N, 2). The hvip is the point of the
+            surface straight below the torso, along gravity; of raised levels, of the person's own.
         keypoints_px: (N, 17, 3) u, v, and COCO's visibility: 0 outside, 1 hidden, 2 seen.
         keypoints_m: (N, 17, 3).
         boxes_px: (N, 4) xyxy of the whole body, clipped to the picture.
         visibility: (N,) share of the body's front that no other body hides and the picture shows.
         inside: (N,) share of the body's box that lies in the picture.
-        normals: (P, 3), offsets_m: (P,): the planes.
+        normals: (P, 3), offsets_m: (P,): the planes; of smooth terrain, the one that fits it best.
         focal_px, center_px, image_size: the camera.
+        gravity: (3,) unit vector that points down.
+        height_m: (N,) of the lowest point of somebody above the surface; 0 for who stands or sits on it, and a
+            stage is a part of it.
+        surface_vertices_m: (V, 3), surface_faces: (F, 3): all that people may walk on, as triangles that face
+            up; treads without risers. Exact, as bodies stand on these triangles. (0, 3) in old files.
     """
 
     id: npt.NDArray[np.int64]
@@ -81,6 +89,14 @@ class Truth:
 
     def __len__(self) -> int:
         return len(self.id)
+
+    def above_surface_m(self, points_m: npt.ArrayLike) -> FloatArray:
+        """(N, 3) points, camera frame -> (N,) their heights above the surface along gravity; NaN beyond it."""
+        points = np.asarray(points_m, np.float64).reshape(-1, 3)
+        caster = RayCaster(self.surface_vertices_m, self.surface_faces)
+        ways = np.tile(self.gravity, (len(points), 1))
+        face, away_m = caster.cast(ways, points - _ABOVE_ALL_M * self.gravity)
+        return np.where(face >= 0, away_m - _ABOVE_ALL_M, np.nan)
 
     def save(self, path: str | Path) -> None:
         """Write every array into an `.npz` that needs no pickles."""
