@@ -22,9 +22,6 @@ class Preset:
         front: a facade this many times farther than the farthest person; 0 = open horizon.
         sides: buildings line both sides.
         terrain: flat, or one of those that `terrain.sample_levels` names.
-        turn_deg: the camera against the direction in which raised levels climb.
-        aloft: share of the groups that are on the stage.
-        on_feet: share of the groups in a stand who have stood up.
         parasols, benches: how many on average.
         sunny: probability of sun rather than an overcast sky.
         min_elevation_deg: lowest sun.
@@ -38,6 +35,9 @@ class Preset:
         raised: share of those who stand with an arm or both in the air.
         umbrellas, phones, prams: shares of people with one.
         projection: of the camera, one of `crowd3d.scene.camera.PROJECTIONS` that is no panorama.
+        turn_deg: of the camera to the right, from straight up the steps or straight at the stage.
+        aloft: share of the groups that are on the stage; the others look at it.
+        on_feet: share of the groups in a tribune who have stood up.
     """
 
     fov_deg: Range = (50.0, 75.0)
@@ -53,9 +53,6 @@ class Preset:
     front: float = 1.25
     sides: bool = False
     terrain: str = "flat"
-    turn_deg: Range = (0.0, 0.0)
-    aloft: float = 0.0
-    on_feet: float = 0.0
     parasols: float = 0.0
     benches: float = 0.0
     sunny: float = 0.65
@@ -71,3 +68,6 @@ class Preset:
     phones: float = 0.0
     prams: float = 0.0
     projection: str = "perspective"
+    turn_deg: Range = (0.0, 0.0)
+    aloft: float = 0.0
+    on_feet: float = 0.0
