@@ -185,7 +185,7 @@ def _cluster(
     """One group of people, on one of the squares, or wherever it may be if there are none."""
     kind = rng.choice(5, p=np.array(preset.activities) / sum(preset.activities))
     if preset.aloft and rng.random() < preset.aloft:
-        x, z = raised.on_stage(rng, world)
+        x, z = raised.up_there(rng, world)
     elif squares:
         x, z = squares[rng.integers(len(squares))].anywhere(rng)
     else:
@@ -206,7 +206,7 @@ def _cluster(
     else:
         group = _queue(rng, x, z, yaw)
     group = [raised.on_level(world, spot) for spot in group]
-    if preset.aloft:
+    if world.terrain == "stage":
         group = [raised.before_stage(rng, world, spot) for spot in group]
     return group
 

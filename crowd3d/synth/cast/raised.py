@@ -45,11 +45,13 @@ def on_level(world: World, spot: Spot) -> Spot:
     return spot._replace(level=index)
 
 
-def on_stage(rng: Rng, world: World) -> tuple[float, float]:
-    """A place on a stage, nearer to its front."""
-    stage = world.levels_m[-1]
-    away = min(rng.exponential(1.5) + 0.6, 0.9 * (stage.front_z - stage.back_z))
-    return float(rng.uniform(stage.left_x, stage.right_x)), float(stage.front_z - away)
+def up_there(rng: Rng, world: World) -> tuple[float, float]:
+    """A place on a raised level that ends: a stage, a step of a stair."""
+    ends = [level for level in world.levels_m[1:] if math.isfinite(level.back_z)]
+    level = ends[int(rng.integers(len(ends)))]
+    z = rng.uniform(level.back_z, level.front_z)
+    left, right = (world.view.across(z, share) for share in (-1.0, 1.0))
+    return float(rng.uniform(max(left, level.left_x), min(right, level.right_x))), float(z)
 
 
 def before_stage(rng: Rng, world: World, spot: Spot) -> Spot:

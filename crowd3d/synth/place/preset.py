@@ -36,7 +36,7 @@ class Preset:
         umbrellas, phones, prams: shares of people with one.
         projection: of the camera, one of `crowd3d.scene.camera.PROJECTIONS` that is no panorama.
         turn_deg: of the camera to the right, from straight up the steps or straight at the stage.
-        aloft: share of the groups that are on the stage; the others look at it.
+        aloft: share of the groups that are on the stage or on steps, which are a small part of the ground.
         on_feet: share of the groups in a tribune who have stood up.
     """
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from crowd3d.synth.place.boxes import TERRACE, TIER, Box
 from crowd3d.synth.place.surface import Area, FloatArray, Land
-from crowd3d.synth.place.view import GROUND, WIDEST_HALF_RAD, Level, View
+from crowd3d.synth.place.view import GROUND, Level, View
 
 SEAT_DEPTH_M, SEAT_RISE_M = 0.85, 0.45
 STEP_DEPTH_M, STEP_RISE_M = 0.40, 0.15
@@ -84,7 +84,7 @@ def sample_levels(
         return [GROUND, Level(0.0, between(rng.uniform(0.1, 0.25)), rise=rng.uniform(0.05, 0.14))]
     if terrain == "stage":
         front, half = between(rng.uniform(0.5, 0.7)), rng.uniform(5.0, 8.0)
-        middle = _across(view, front, rng.uniform(-0.3, 0.3))
+        middle = view.across(front, rng.uniform(-0.3, 0.3))
         back = front - rng.uniform(5.0, 8.0)
         height = rng.uniform(0.9, 1.8)
         return [GROUND, Level(height, front, back, left_x=middle - half, right_x=middle + half)]
@@ -100,16 +100,9 @@ def _steps(
     ]
 
 
-def _across(view: View, z: float, share: float) -> float:
-    """The x of a place at a distance: so far from the middle of the view to its right border."""
-    x, _, ahead_z = view.ahead
-    half = min(view.camera.fov_rad / 2, WIDEST_HALF_RAD)
-    return float(z * x / ahead_z - z * share * math.tan(half))
-
-
 def _strips(rng: np.random.Generator, between: Callable[[float], float], view: View) -> list[Level]:
     """Two levels beside the ground and each other, their borders running away from the viewer."""
-    left, right = (_across(view, between(0.45), s * rng.uniform(0.1, 0.55)) for s in (-1.0, 1.0))
+    left, right = (view.across(between(0.45), s * rng.uniform(0.1, 0.55)) for s in (-1.0, 1.0))
     edges = [-math.inf, left, right, math.inf]
     low = rng.uniform(0.5, 1.5)
     tops = [0.0, low, low + rng.uniform(0.6, 2.0)]

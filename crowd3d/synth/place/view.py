@@ -109,6 +109,12 @@ class View:
         """Whether people are on all sides of the point below the camera, rather than ahead of it."""
         return not self.camera.is_perspective or bool(-self.rotation[2, 1] > math.sin(_STEEP_RAD))
 
+    def across(self, z: float, share: float) -> float:
+        """The x at a distance -z ahead: so far (-1 to 1) from the middle of the view to its right border."""
+        x, _, ahead_z = self.ahead
+        half = min(self.camera.fov_rad / 2, WIDEST_HALF_RAD)
+        return float(z * x / ahead_z - z * share * math.tan(half))
+
     @property
     def eye_m(self) -> FloatArray:
         """(3,) the camera in the ground frame."""
