@@ -34,7 +34,8 @@ class Truth:
 
     Attributes:
         id: (N,); plane: (N,) index of the plane; stature_m: (N,); child, seated: (N,) bool. Who sits, sits on
-            a seat whose top is at the underside of the thighs, and has the feet on the surface.
+            a seat whose top is at the underside of the thighs and has the feet on the surface, or on somebody's
+            shoulders.
         pose: (N, 24, 3), betas: (N, 10), transl_m: (N, 3) of the body `open`.
         joints_m: (N, 24, 3); torso_m, hvip_m: (N, 3); torso_px, hvip_px: (N, 2). The hvip is the point of the
             surface straight below the torso, along gravity; of raised levels, of the person's own.
@@ -46,8 +47,8 @@ class Truth:
         normals: (P, 3), offsets_m: (P,): the planes; of smooth terrain, the one that fits it best.
         focal_px, center_px, image_size: the camera.
         gravity: (3,) unit vector that points down.
-        height_m: (N,) of the lowest point of somebody above the surface; 0 for who stands or sits on it, and a
-            stage is a part of it.
+        height_m: (N,) of the lowest point above the surface of who is on another's shoulders; 0 for the others:
+            a stage is a part of the surface, and who sits has the feet on it.
         surface_vertices_m: (V, 3), surface_faces: (F, 3): all that people may walk on, as triangles that face
             up; treads without risers. Exact, as bodies stand on these triangles. (0, 3) in old files.
     """
@@ -151,7 +152,7 @@ def truth_of(setting: Setting) -> Truth:
         center_px=np.array(view.camera.center_px),
         image_size=np.array(setting.size),
         gravity=-view.rotation[:, 1],
-        height_m=np.zeros(count),
+        height_m=_heights_m(setting),
         surface_vertices_m=view.to_camera(world.surface.vertices_m),
         surface_faces=world.surface.faces,
     )
@@ -167,6 +168,18 @@ def _feet_m(setting: Setting, torso_m: FloatArray) -> FloatArray:
         away = world.view.plane(floor).signed_height_m(torso) / floor.normal[1]
         rows.append(torso - away * up)
     return np.array(rows, np.float64).reshape(-1, 3)
+
+
+def _heights_m(setting: Setting) -> FloatArray:
+    """(N,) of the lowest point of everybody who is carried above the surface; 0 of who is on it."""
+    cast, world = setting.cast, setting.world
+    found = np.zeros(len(cast))
+    for i in np.flatnonzero(cast.carrier >= 0):
+        x, _, z = setting.bodies.joints_m[i, 0]
+        found[i] = setting.bodies.bounds_m[i, 0, 1] - world.floor_m(
+            float(x), float(z), cast.level[i]
+        )
+    return found
 
 
 def _statures(betas: FloatArray) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import cv2
@@ -46,16 +46,22 @@ def truth(setting: Setting) -> Truth:
     return truth_of(setting)
 
 
+def vertices_m(truth: Truth) -> np.ndarray:
+    """(N, V, 3) vertices of the bodies, camera frame."""
+    arrays = (truth.pose, truth.betas, truth.transl_m)
+    with torch.inference_mode():
+        posed = body.load("open", "full")(
+            *(torch.as_tensor(a, dtype=torch.float32) for a in arrays)
+        )
+    return posed.vertices.numpy().astype(float)
+
+
 def feet_m(truth: Truth) -> np.ndarray:
     """(N, 2, K, 3) vertices of both feet, camera frame."""
-    model = body.load("open", "full")
-    rows = [torch.as_tensor(getattr(truth, n), dtype=torch.float32) for n in ("pose", "betas")]
-    with torch.inference_mode():
-        vertices = model(*rows, torch.as_tensor(truth.transl_m, dtype=torch.float32)).vertices
-    weights = model.weights.numpy()
+    weights = body.load("open", "full").weights.numpy()
     sides = [np.flatnonzero(weights[:, joints].sum(axis=1) > 0.6) for joints in ([7, 10], [8, 11])]
     count = min(len(side) for side in sides)
-    return np.stack([vertices.numpy()[:, side[:count]] for side in sides], axis=1).astype(float)
+    return np.stack([vertices_m(truth)[:, side[:count]] for side in sides], axis=1)
 
 
 def own_heights_m(setting: Setting, truth: Truth, points_m: np.ndarray) -> np.ndarray:
@@ -196,6 +202,36 @@ def test_who_sits_in_a_stand_sits_in_a_row() -> None:
     np.testing.assert_allclose(behind, behind[0])  # one line a row
     _, side_by_side = np.unique(cast.level[rows], return_counts=True)
     assert side_by_side.max() >= 6
+
+
+def test_children_ride_on_shoulders() -> None:
+    chosen = replace(
+        preset("plaza"), shoulders=0.25, activities=(1.0, 0.0, 0.0, 0.0, 0.0), benches=0
+    )
+    setting = sample_setting(3, SIZE, 16, chosen)
+    truth, carrier = truth_of(setting), setting.cast.carrier
+    up = np.flatnonzero(carrier >= 0)
+    assert len(truth) == 16 and len(up) == 4 == len(np.unique(carrier[up]))
+    assert truth.child[up].all() and truth.seated[up].all() and not truth.child[carrier[up]].any()
+    np.testing.assert_array_equal(truth.height_m > 0.8, carrier >= 0)
+    np.testing.assert_array_equal(truth.height_m[carrier < 0], 0)
+    lowest = vertices_m(truth)[up].reshape(len(up), -1, 3).astype(float)
+    heights = np.array([truth.above_surface_m(points).min() for points in lowest])
+    np.testing.assert_allclose(heights, truth.height_m[up], atol=0.01)
+    hips = truth.joints_m[up, 0] - truth.joints_m[carrier[up], 12]
+    assert np.linalg.norm(hips, axis=1).max() < 0.15
+    # They have no seat under them, and nothing else has changed.
+    without = sample_setting(3, SIZE, 12, replace(chosen, shoulders=0.0))
+    assert len(without.world.boxes) == len(setting.world.boxes)
+    np.testing.assert_array_equal(without.cast.position_m, setting.cast.position_m[:12])
+
+
+@pytest.mark.parametrize("name", ["rolling", "hillside"])
+def test_a_fisheye_sees_hills_all_around(name: str) -> None:
+    chosen = with_camera(preset(name), projection="fisheye", pitch_deg=60.0)
+    picture, truth = render_scene(2, size=(160, 160), n_people=6, preset_name=chosen)
+    assert len(truth) == 6 and picture.std() > 5
+    assert np.abs(truth.above_surface_m(truth.hvip_m)).max() < 1e-3
 
 
 def test_truth_of_before_there_were_surfaces_is_read(tmp_path: Path, truth: Truth) -> None:

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from crowd3d.synth.cast import poses, raised
+from crowd3d.synth.cast.riders import with_riders
+from crowd3d.synth.cast.roll import Cast
 from crowd3d.synth.cast.spot import Spot
 from crowd3d.synth.cast.squares import Square, sample_squares
 from crowd3d.synth.place.boxes import BUILDING, PARASOL, SEAT, TERRACE, TIER, Box
@@ -37,30 +39,6 @@ _EDGE_M = {
     "stairs": 0.1,
     "slope": 0.3,
 }
-
-
-@dataclass
-class Cast:
-    """Everyone in the scene, one row a person, in the ground frame.
-
-    Attributes:
-        position_m: (N, 2) x and z of the pelvis.
-        level: (N,) index of the plane.
-        yaw_rad: (N,) heading; 0 faces the viewer.
-        stature_m: (N,); child, seated: (N,) bool.
-        pose: (N, 24, 3) axis-angle, the root upright.
-    """
-
-    position_m: FloatArray
-    level: npt.NDArray[np.int64]
-    yaw_rad: FloatArray
-    stature_m: FloatArray
-    child: npt.NDArray[np.bool_]
-    seated: npt.NDArray[np.bool_]
-    pose: FloatArray
-
-    def __len__(self) -> int:
-        return len(self.level)
 
 
 @dataclass
@@ -280,7 +258,8 @@ def _bench(rng: Rng, world: World, x: float, z: float, yaw: float) -> list[Spot]
 
 def place_people(rng: Rng, world: World, preset: Preset, count: int) -> Cast:
     """A crowd of `count` people, or as many as find room."""
-    taken = _Places()
+    taken, riders = _Places(), round(preset.shoulders * count)
+    count -= riders
     squares = _squares(rng, world, preset)
     reach, clearance = _Reach.of(rng, world, preset, count), preset.clearance_m
     for _ in range(_TRIES * count):
@@ -298,7 +277,8 @@ def place_people(rng: Rng, world: World, preset: Preset, count: int) -> Cast:
         )
         if fits and _apart(group, clearance):
             taken.rows += group[: count - len(taken.rows)]
-    return _cast(rng, preset, taken.rows)
+    cast = _cast(rng, preset, taken.rows)
+    return with_riders(rng, cast, riders) if riders else cast
 
 
 def _squares(rng: Rng, world: World, preset: Preset) -> list[Square]:
@@ -340,17 +320,18 @@ def _cast(rng: Rng, preset: Preset, rows: list[Spot]) -> Cast:
         child=child,
         seated=seated,
         pose=pose,
+        carrier=np.full(count, -1),
     )
 
 
 def seats(cast: Cast, world: World, seat_height_m: FloatArray) -> list[Box]:
-    """A seat under everyone who sits, and the benches of a tribune.
+    """A seat under everyone who sits and is not carried, and the benches of a tribune.
 
     Args:
         seat_height_m: (N,) height of the underside of the thighs above the person's plane.
     """
     found = raised.benches(world)
-    for i in np.flatnonzero(cast.seated):
+    for i in np.flatnonzero(cast.seated & (cast.carrier < 0)):
         x, z = cast.position_m[i]
         base, yaw = world.floor_m(x, z, cast.level[i]), float(cast.yaw_rad[i])
         top = float(seat_height_m[i])

@@ -12,6 +12,7 @@ from crowd3d.synth.cast import crowd
 from crowd3d.synth.cast.motion import recast
 from crowd3d.synth.cast.outfits import Outfits, sample_gear, sample_outfits
 from crowd3d.synth.cast.people import Bodies, make_bodies
+from crowd3d.synth.cast.roll import Cast
 from crowd3d.synth.draw import lens
 from crowd3d.synth.draw.rasterizer import Rasterizer
 from crowd3d.synth.draw.shading import Shader
@@ -29,7 +30,7 @@ class Setting:
     """A whole scene before it is drawn; everything follows from the seed."""
 
     world: World
-    cast: crowd.Cast
+    cast: Cast
     bodies: Bodies
     outfits: Outfits
     lens: lens.Lens
@@ -64,7 +65,7 @@ def sample_setting(
         cast = recast(np.random.default_rng([seed, 5]), cast, motion, _RECORDED_SHARE)
     gear = sample_gear(
         np.random.default_rng([seed, 6]),
-        ~cast.child & ~cast.seated,
+        ~cast.child & ~cast.seated & ~np.isin(np.arange(len(cast)), cast.carrier),
         preset.umbrellas,
         preset.phones,
         preset.prams,

@@ -37,6 +37,7 @@ class Preset:
         projection: of the camera, one of `crowd3d.scene.camera.PROJECTIONS` that is no panorama.
         turn_deg: of the camera to the right, from straight up the steps or straight at the stage.
         aloft: share of the groups that are on the stage or on steps, which are a small part of the ground.
+        shoulders: share of people who are children on somebody's shoulders.
         on_feet: share of the groups in a tribune who have stood up.
     """
 
@@ -71,3 +72,4 @@ class Preset:
     turn_deg: Range = (0.0, 0.0)
     aloft: float = 0.0
     on_feet: float = 0.0
+    shoulders: float = 0.0

@@ -9,7 +9,7 @@ import numpy as np
 
 from crowd3d.synth.place.boxes import BUILDING, PARASOL, POST, SEAT, TERRACE, Box
 from crowd3d.synth.place.preset import Preset
-from crowd3d.synth.place.view import Level, View
+from crowd3d.synth.place.view import WIDEST_HALF_RAD, Level, View
 
 Rng = np.random.Generator
 Height = Callable[[float, float], float]  # of the ground at x, z
@@ -74,7 +74,7 @@ def street_furniture(
 def on_hills(rng: Rng, view: View, height: Height, near: float, reach: float) -> list[Box]:
     """Lamp posts in the crowd and houses beyond it, upright on ground that is not."""
     rows = []
-    half_view = math.tan(view.camera.fov_rad / 2)
+    half_view = math.tan(min(view.camera.fov_rad / 2, WIDEST_HALF_RAD))
     for _ in range(int(rng.integers(3, 8))):
         away = rng.uniform(0.3 * reach + near, 1.3 * reach)
         x, z = view.turned(float(rng.uniform(-0.9, 0.9)) * half_view * away, away)

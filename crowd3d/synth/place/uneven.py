@@ -113,6 +113,7 @@ UNEVEN: dict[str, Preset] = {
         depth_power=1.0,
         front=1.3,
         aloft=0.2,
+        shoulders=0.03,
         clearance_m=0.5,
         raised=0.15,
         phones=0.05,

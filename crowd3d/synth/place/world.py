@@ -123,7 +123,8 @@ def sample_boxes(
     """Raised levels, buildings behind (at `wall`) and beside the crowd, kerbs, street furniture."""
     rows = level_boxes(rng, levels, half_width, -(wall + _YARD_M), preset.terrain)
     last = levels[-1]
-    base = last.height_m(0.0, -wall) if math.isinf(last.back_z) else 0.0
+    ends = any(math.isfinite(edge) for edge in (last.back_z, last.left_x, last.right_x))
+    base = 0.0 if ends else last.height_m(0.0, -wall)
     if preset.front:
         rows += row_of_buildings(rng, -half_width, half_width, wall, 0.0, base)
         kerb = (0.0, base + 0.07, -(wall - 2.2))
@@ -190,7 +191,7 @@ def _best_plane(land: Land, view: View, reach_m: float) -> Level:
     pixels = view.project(points)
     seen = ((pixels >= 0) & (pixels < (view.camera.width, view.camera.height))).all(axis=1)
     seen &= np.linalg.norm(points[:, [0, 2]], axis=1) < reach_m
-    x, y, z = points[seen].T
+    x, y, z = points[seen if seen.sum() > 2 else slice(None)].T
     side, back, base = np.linalg.lstsq(np.stack([x, z, np.ones_like(x)], 1), y, rcond=None)[0]
     return Level(float(base), rise=-float(back), side=float(side))
 
