@@ -85,7 +85,7 @@ def test_feet_are_on_the_surface(setting: Setting, truth: Truth) -> None:
 
 def test_the_hvip_is_the_point_of_the_surface_below_the_torso(truth: Truth) -> None:
     above = truth.above_surface_m(truth.hvip_m)
-    assert np.abs(above[np.isfinite(above)]).max() < 1e-3 and np.isfinite(above).mean() > 0.8
+    assert np.abs(above).max() < 1e-3
     down = truth.hvip_m - truth.torso_m
     down /= np.linalg.norm(down, axis=1, keepdims=True)
     np.testing.assert_allclose(down, np.tile(truth.gravity, (len(truth), 1)), atol=1e-9)
@@ -319,5 +319,6 @@ def test_a_turned_camera_looks_where_it_is_turned(turn: float) -> None:
     view = View.of_angles(camera, 5.0, 10.0, 2.0, turn)
     x, _, z = view.ahead
     assert math.degrees(math.atan2(x, -z)) == pytest.approx(turn)
-    there = view.to_camera([*view.turned(1.0, 20.0)[:1], 5.0, view.turned(1.0, 20.0)[1]])
+    x, z = view.on_map(1.0, 20.0)
+    there = view.to_camera([x, 5.0, z])
     assert there[0] == pytest.approx(1.0, abs=0.2) and there[2] > 18

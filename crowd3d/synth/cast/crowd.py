@@ -154,7 +154,7 @@ class _Reach(NamedTuple):
         distance = (low + (high - low) * rng.random()) ** (1 / (self.power + 1))
         half = math.tan(self.view.camera.fov_rad / 2) * (distance + 0.5 * self.view.height_m)
         half *= self.width
-        return self.view.turned(float(rng.uniform(-half, half)), float(distance))
+        return self.view.on_map(float(rng.uniform(-half, half)), float(distance))
 
 
 def _cluster(

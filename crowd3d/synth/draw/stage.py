@@ -29,6 +29,7 @@ _CLOTH_M = 0.22  # bags, hats and skirts reach so far beyond the body
 _FULL_LEVEL_PX = 110.0  # taller people get the fine body
 _OUTLINE_RAYS = 1 << 18
 _NEAREST_M = 0.15  # hulls with a corner nearer than this (or behind the camera) cover everything
+_LEAST_FACING = 0.05  # of a slope towards the sun, where shadows still end
 _STRAIGHT_STEPS = 7  # points on each line between two corners, which a fisheye bends
 _FARTHEST_OFF_AXIS = math.cos(math.radians(150.0))  # beyond, the outline goes round the picture
 
@@ -98,11 +99,11 @@ class Stage:
 
     def __init__(self, world: World, bodies: Bodies, outfits: Outfits, cast: Cast) -> None:
         self.world, self.bodies, self.outfits = world, bodies, outfits
-        places = [(float(x), float(z)) for x, z in cast.position_m]
-        rows = zip(places, cast.level, strict=True)
-        self.floors = [world.floor(x, z, level) for (x, z), level in rows]
-        heights = (floor.height_m(x, z) for floor, (x, z) in zip(self.floors, places, strict=True))
-        self.floor_m = np.array(list(heights), np.float32)
+        rows = [
+            (float(x), float(z), k) for (x, z), k in zip(cast.position_m, cast.level, strict=True)
+        ]
+        self.floors = [world.floor(*row) for row in rows]
+        self.floor_m = np.array([world.floor_m(*row) for row in rows], np.float32)
         self.raised = cast.level > 0
         low, high = bodies.bounds_m[:, 0] - _CLOTH_M, bodies.bounds_m[:, 1] + _CLOTH_M
         low[:, 1] = bodies.bounds_m[:, 0, 1]
@@ -110,7 +111,8 @@ class Stage:
         self.hulls = _hulls(world, corners)
         to_sun = world.light.to_sun
         ground = _lowest(world)
-        away = (corners @ ground.normal + ground.offset_m) / (ground.normal @ to_sun)
+        facing = max(float(ground.normal @ to_sun), _LEAST_FACING)
+        away = (corners @ ground.normal + ground.offset_m) / facing
         shadow = corners - to_sun * away[..., None]
         # Between a body and its shadow on the ground lie those that it casts on raised levels.
         start = corners * [1, 0, 1] if world.is_flat else corners

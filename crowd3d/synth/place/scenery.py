@@ -77,7 +77,7 @@ def on_hills(rng: Rng, view: View, height: Height, near: float, reach: float) ->
     half_view = math.tan(min(view.camera.fov_rad / 2, WIDEST_HALF_RAD))
     for _ in range(int(rng.integers(3, 8))):
         away = rng.uniform(0.3 * reach + near, 1.3 * reach)
-        x, z = view.turned(float(rng.uniform(-0.9, 0.9)) * half_view * away, away)
+        x, z = view.on_map(float(rng.uniform(-0.9, 0.9)) * half_view * away, away)
         tall, below = rng.uniform(4.5, 7.0), 0.3
         middle = height(x, z) + (tall - below) / 2
         rows.append(Box((x, middle, z), (0.06, (tall + below) / 2, 0.06), POST, _POST))
@@ -85,7 +85,7 @@ def on_hills(rng: Rng, view: View, height: Height, near: float, reach: float) ->
         rows.append(Box(top, (0.5, 0.05, 0.12), POST, "54575a", float(rng.uniform(0, 3))))
     for _ in range(int(rng.integers(3, 7))):
         away = rng.uniform(1.35, 2.6) * reach
-        x, z = view.turned(float(rng.uniform(-1.1, 1.1)) * half_view * away, away)
+        x, z = view.on_map(float(rng.uniform(-1.1, 1.1)) * half_view * away, away)
         half, tall = rng.uniform(4, 8, 2), rng.uniform(5, 10)
         corners = [
             height(x + s * float(half[0]), z + t * float(half[1])) for s in (-1, 1) for t in (-1, 1)

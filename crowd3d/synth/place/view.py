@@ -99,7 +99,7 @@ class View:
         length = float(np.linalg.norm(level))
         return level / length if length > 1e-6 else np.array([0.0, 0.0, -1.0])
 
-    def turned(self, right_m: float, away_m: float) -> tuple[float, float]:
+    def on_map(self, right_m: float, away_m: float) -> tuple[float, float]:
         """x and z of a place so far to the right and away in the direction the camera looks in."""
         x, _, z = self.ahead
         return float(away_m * x - right_m * z), float(away_m * z + right_m * x)
