@@ -11,8 +11,8 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from crowd3d.synth.cast import poses, raised
+from crowd3d.synth.cast.everyone import Cast
 from crowd3d.synth.cast.riders import with_riders
-from crowd3d.synth.cast.roll import Cast
 from crowd3d.synth.cast.spot import Spot
 from crowd3d.synth.cast.squares import Square, sample_squares
 from crowd3d.synth.place.boxes import BUILDING, PARASOL, SEAT, TERRACE, TIER, Box

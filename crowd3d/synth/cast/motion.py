@@ -11,7 +11,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from crowd3d import body
-from crowd3d.synth.cast.roll import Cast
+from crowd3d.synth.cast.everyone import Cast
 
 FloatArray = npt.NDArray[np.float64]
 

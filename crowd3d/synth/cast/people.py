@@ -10,9 +10,9 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from crowd3d import body
+from crowd3d.synth.cast.everyone import Cast
 from crowd3d.synth.cast.planted import planted
 from crowd3d.synth.cast.riders import lift_m
-from crowd3d.synth.cast.roll import Cast
 from crowd3d.synth.place.world import World
 
 FloatArray = npt.NDArray[np.float64]

@@ -51,7 +51,8 @@ def up_there(rng: Rng, world: World) -> tuple[float, float]:
     level = ends[int(rng.integers(len(ends)))]
     z = rng.uniform(level.back_z, level.front_z)
     left, right = (world.view.across(z, share) for share in (-1.0, 1.0))
-    return float(rng.uniform(max(left, level.left_x), min(right, level.right_x))), float(z)
+    low, high = sorted((max(left, level.left_x), min(right, level.right_x)))
+    return float(rng.uniform(low, high)), float(z)
 
 
 def before_stage(rng: Rng, world: World, spot: Spot) -> Spot:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d.synth.cast import poses
-from crowd3d.synth.cast.roll import Cast
+from crowd3d.synth.cast.everyone import Cast
 
 FloatArray = npt.NDArray[np.float64]
 Rng = np.random.Generator

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d.synth.cast import crowd
+from crowd3d.synth.cast.everyone import Cast
 from crowd3d.synth.cast.motion import recast
 from crowd3d.synth.cast.outfits import Outfits, sample_gear, sample_outfits
 from crowd3d.synth.cast.people import Bodies, make_bodies
-from crowd3d.synth.cast.roll import Cast
 from crowd3d.synth.draw import lens
 from crowd3d.synth.draw.rasterizer import Rasterizer
 from crowd3d.synth.draw.shading import Shader

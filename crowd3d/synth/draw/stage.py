@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d.maths.raycast import RayCaster
+from crowd3d.synth.cast.everyone import Cast
 from crowd3d.synth.cast.outfits import Outfits
 from crowd3d.synth.cast.people import Bodies
-from crowd3d.synth.cast.roll import Cast
 from crowd3d.synth.figure.figures import Figure, tailor
 from crowd3d.synth.figure.meshes import vertex_normals
 from crowd3d.synth.place.boxes import BOX_FACES
