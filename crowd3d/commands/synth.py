@@ -20,6 +20,7 @@ _OF_PRESET = {
     "parade": ((4000, 2600), 500),
     "platform": ((4000, 2600), 200),
     "far": ((4000, 2600), 500),
+    "stands": ((4000, 2600), 500),
 }
 
 
@@ -45,13 +46,13 @@ def _size(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int
     "--people",
     type=int,
     default=None,
-    show_default="120; dense and far crowds, gigapixels more",
+    show_default="120; stands, dense and far crowds, gigapixels more",
     help="How many people are wanted.",
 )
 @click.option(
     "--size",
     default=None,
-    show_default="4000x2000; dense and far crowds, gigapixels more",
+    show_default="4000x2000; stands, dense and far crowds, gigapixels more",
     callback=_size,
     help="WIDTHxHEIGHT in pixels, up to 65500 each.",
 )
@@ -59,7 +60,8 @@ def _size(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int
     "--preset",
     default="plaza",
     show_default=True,
-    help="plaza, street, festival, platform, gigapixel, ...; or largecrowd-mini, a folder of two scenes.",
+    help="plaza, street, festival, gigapixel, ..., stands, stairs, hillside, rolling, stage, split; or "
+    "largecrowd-mini, a folder of two scenes.",
 )
 @click.option(
     "--projection",

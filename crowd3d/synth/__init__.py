@@ -6,7 +6,8 @@ bounded memory at any size. The same seed gives the same bytes on the same machi
 
 from crowd3d.scene.camera import Camera
 from crowd3d.synth.make import render_scene, synthesize, write_picture
-from crowd3d.synth.place.presets import PRESETS, Preset, with_camera
+from crowd3d.synth.place.preset import Preset
+from crowd3d.synth.place.presets import PRESETS, with_camera
 from crowd3d.synth.place.world import View
 from crowd3d.synth.truth import Truth
 

@@ -15,7 +15,8 @@ from crowd3d.synth.cast.motion import read_motion
 from crowd3d.synth.draw.canvas import Canvas
 from crowd3d.synth.draw.rasterizer import Rasterizer, choose_rasterizer
 from crowd3d.synth.draw.render import Renderer, Setting, areas, sample_setting
-from crowd3d.synth.place.presets import Preset, preset
+from crowd3d.synth.place.preset import Preset
+from crowd3d.synth.place.presets import preset
 from crowd3d.synth.place.world import View
 from crowd3d.synth.truth import Truth, annotation, truth_of, write_json
 

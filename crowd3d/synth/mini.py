@@ -18,11 +18,12 @@ from crowd3d.errors import ConfigError, OutputError
 from crowd3d.progress import Reporter
 from crowd3d.scene.camera import Camera
 from crowd3d.synth.cast import poses
-from crowd3d.synth.cast.crowd import Cast, free_of_boxes, in_view
+from crowd3d.synth.cast.crowd import free_of_boxes, in_view
+from crowd3d.synth.cast.everyone import Cast
 from crowd3d.synth.cast.people import make_bodies
 from crowd3d.synth.draw.render import Setting, sample_setting
 from crowd3d.synth.make import write_picture
-from crowd3d.synth.place.presets import Preset
+from crowd3d.synth.place.preset import Preset
 from crowd3d.synth.place.world import View, World
 from crowd3d.synth.truth import annotation, truth_of, write_json
 

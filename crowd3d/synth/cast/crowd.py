@@ -10,10 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from crowd3d.synth.cast import poses
+from crowd3d.synth.cast import poses, raised
+from crowd3d.synth.cast.everyone import Cast
+from crowd3d.synth.cast.riders import with_riders
+from crowd3d.synth.cast.spot import Spot
 from crowd3d.synth.cast.squares import Square, sample_squares
 from crowd3d.synth.place.boxes import BUILDING, PARASOL, SEAT, TERRACE, TIER, Box
-from crowd3d.synth.place.presets import Preset
+from crowd3d.synth.place.preset import Preset
 from crowd3d.synth.place.view import View, ground_distance_m
 from crowd3d.synth.place.world import PERSON_M, World
 
@@ -24,44 +27,18 @@ _NEAREST_M = 0.6  # nobody stands nearer to the camera
 _NEAR_POWER = 4  # most crowds begin at the picture's lower border, some far away
 _WIDE = 2.0  # a crowd that does not fill the view is at most so many times as wide as deep
 _TOGETHER_SD_RAD = 0.3
+_TRUNK_M = 1.0  # above the ground
 _TRIES = 60  # places tried for each person before the crowd counts as full
 # Least distance to where a level ends; nobody stands right before or on the edge of a step.
-_EDGE_M = {"stands": 0.8, "terraces": 0.45, "stairs": 0.1, "slope": 0.3}
-
-
-@dataclass
-class Cast:
-    """Everyone in the scene, one row a person, in the ground frame.
-
-    Attributes:
-        position_m: (N, 2) x and z of the pelvis.
-        level: (N,) index of the plane.
-        yaw_rad: (N,) heading; 0 faces the viewer.
-        stature_m: (N,); child, seated: (N,) bool.
-        pose: (N, 24, 3) axis-angle, the root upright.
-    """
-
-    position_m: FloatArray
-    level: npt.NDArray[np.int64]
-    yaw_rad: FloatArray
-    stature_m: FloatArray
-    child: npt.NDArray[np.bool_]
-    seated: npt.NDArray[np.bool_]
-    pose: FloatArray
-
-    def __len__(self) -> int:
-        return len(self.level)
-
-
-class Spot(NamedTuple):
-    """One person's place: x, z in metres, the level's index, the heading, and what they do."""
-
-    x: float
-    z: float
-    level: int
-    yaw: float
-    walks: bool = False
-    seated: bool = False
+_EDGE_M = {
+    "stands": 0.8,
+    "tribune": 0.8,
+    "terraces": 0.45,
+    "beside": 0.45,
+    "stage": 0.45,
+    "stairs": 0.1,
+    "slope": 0.3,
+}
 
 
 @dataclass
@@ -84,7 +61,7 @@ class _Places:
 
 def in_view(world: World, x: float, z: float, level: int = 0, margin: float = 0.0) -> bool:
     """Whether a person at a place is in the picture from head to foot (or nearly, by the margin)."""
-    base = world.levels_m[level].height_m(z)
+    base = world.floor_m(x, z, level)
     pixels = world.view.project([[x, base, z], [x, base + PERSON_M, z]])
     size = np.array([world.view.camera.width, world.view.camera.height])
     inside = (pixels > -margin * size) & (pixels < (1 + margin) * size)
@@ -94,7 +71,7 @@ def in_view(world: World, x: float, z: float, level: int = 0, margin: float = 0.
 def free_of_boxes(world: World, x: float, z: float) -> bool:
     """Whether a place is clear of buildings, seats and posts, and of the edges of levels and tiers."""
     boxes = world.boxes
-    if world.level_at(z, _EDGE_M.get(world.terrain, 0.0)) < 0:
+    if world.level_at(x, z, _EDGE_M.get(world.terrain, 0.0)) < 0:
         return False
     solid = ~np.isin(boxes.kind, (TIER, TERRACE, PARASOL))
     gap = np.abs(boxes.center_m[:, [0, 2]] - [x, z]) - boxes.reach_m()
@@ -102,7 +79,12 @@ def free_of_boxes(world: World, x: float, z: float) -> bool:
 
 
 def _in_sight(world: World, x: float, z: float) -> bool:
-    """Whether no building stands between the camera and a place."""
+    """Whether no building and no hill stands between the camera and somebody's trunk at a place."""
+    if world.land is not None:
+        share, eye = np.linspace(0.02, 0.98, 96), world.view.height_m
+        sight = eye + share * (world.floor_m(x, z, 0) + _TRUNK_M - eye)
+        if (world.land.heights_m(share * x, share * z) > sight).any():
+            return False
     walls = world.boxes.kind == BUILDING
     if not walls.any():
         return True
@@ -142,8 +124,9 @@ class _Reach(NamedTuple):
         camera, height = world.view.camera, world.view.height_m
         near = world.near_m
         below = world.view.rays([camera.width / 2, camera.height * (1 + preset.overflow)])
-        if below[1] < 0:
-            near = max(_NEAREST_M, min(near, ground_distance_m(world.view, below)))
+        ground = world.levels_m[0]
+        if below @ ground.normal < 0:
+            near = max(_NEAREST_M, min(near, ground_distance_m(world.view, below, ground)))
         tangent, width = math.tan(camera.fov_rad / 2), 1 + preset.overflow
 
         def area(far: float) -> float:  # of a trapezium that is as wide as `anywhere` has it
@@ -171,7 +154,7 @@ class _Reach(NamedTuple):
         distance = (low + (high - low) * rng.random()) ** (1 / (self.power + 1))
         half = math.tan(self.view.camera.fov_rad / 2) * (distance + 0.5 * self.view.height_m)
         half *= self.width
-        return float(rng.uniform(-half, half)), -float(distance)
+        return self.view.on_map(float(rng.uniform(-half, half)), float(distance))
 
 
 def _cluster(
@@ -179,7 +162,9 @@ def _cluster(
 ) -> list[Spot]:
     """One group of people, on one of the squares, or wherever it may be if there are none."""
     kind = rng.choice(5, p=np.array(preset.activities) / sum(preset.activities))
-    if squares:
+    if preset.aloft and rng.random() < preset.aloft:
+        x, z = raised.up_there(rng, world)
+    elif squares:
         x, z = squares[rng.integers(len(squares))].anywhere(rng)
     else:
         x, z = reach.anywhere(rng)
@@ -187,7 +172,9 @@ def _cluster(
     if preset.sides and walks:
         yaw = float(rng.choice([0.0, math.pi]) + rng.normal(0, 0.15))
     if kind == 4:
-        return _seated_row(rng, world, x, z, yaw)
+        if raised.has_rows(world):
+            return raised.row_of_neighbours(rng, world, x, preset.on_feet)
+        return _bench(rng, world, x, z, yaw)
     if kind == 0:
         group = [Spot(x, z, 0, yaw, walks)]
     elif kind == 1:
@@ -196,7 +183,10 @@ def _cluster(
         group = _circle(rng, x, z, preset.clearance_m)
     else:
         group = _queue(rng, x, z, yaw)
-    return [_on_level(world, spot) for spot in group]
+    group = [raised.on_level(world, spot) for spot in group]
+    if world.terrain == "stage":
+        group = [raised.before_stage(rng, world, spot) for spot in group]
+    return group
 
 
 def _pair(rng: Rng, x: float, z: float, yaw: float, walks: bool) -> list[Spot]:
@@ -248,19 +238,11 @@ def _queue(rng: Rng, x: float, z: float, yaw: float) -> list[Spot]:
     ]
 
 
-def _seated_row(rng: Rng, world: World, x: float, z: float, yaw: float) -> list[Spot]:
-    """A run of neighbours on one tier, or a bench on flat ground."""
-    if world.terrain == "stands":
-        level = int(rng.integers(1, len(world.levels_m)))
-        edge = world.levels_m[level].front_z
-        places = x + 0.6 * np.arange(int(rng.integers(2, 9)))
-        # Feet near the front edge of the step, pelvis on the seat behind them.
-        return [
-            Spot(float(u), edge - 0.52, level, rng.normal(0, 0.15), seated=True) for u in places
-        ]
+def _bench(rng: Rng, world: World, x: float, z: float, yaw: float) -> list[Spot]:
+    """A few who sit side by side on the ground's own level."""
     across = (math.cos(yaw), -math.sin(yaw))
     return [
-        _on_level(
+        raised.on_level(
             world,
             Spot(
                 x + 0.66 * k * across[0],
@@ -274,19 +256,10 @@ def _seated_row(rng: Rng, world: World, x: float, z: float, yaw: float) -> list[
     ]
 
 
-def _on_level(world: World, spot: Spot) -> Spot:
-    """The spot with the level that is there; on a step of a stair, its middle, where nobody strides."""
-    index = max(world.level_at(spot.z), 0)
-    level = world.levels_m[index]
-    if world.terrain == "stairs" and index > 0 and math.isfinite(level.back_z):
-        middle = (level.front_z + level.back_z) / 2
-        return spot._replace(level=index, z=middle, walks=False)
-    return spot._replace(level=index)
-
-
 def place_people(rng: Rng, world: World, preset: Preset, count: int) -> Cast:
     """A crowd of `count` people, or as many as find room."""
-    taken = _Places()
+    taken, riders = _Places(), round(preset.shoulders * count)
+    count -= riders
     squares = _squares(rng, world, preset)
     reach, clearance = _Reach.of(rng, world, preset, count), preset.clearance_m
     for _ in range(_TRIES * count):
@@ -295,7 +268,7 @@ def place_people(rng: Rng, world: World, preset: Preset, count: int) -> Cast:
         group = _cluster(rng, world, preset, reach, squares)
         at_border = 0.02 if rng.random() < 0.06 else -0.004
         margin = preset.overflow or at_border
-        on_stand = world.terrain == "stands" and group[0].level > 0
+        on_stand = raised.has_rows(world) and group[0].level > 0
         fits = all(
             taken.is_free(s.x, s.z, clearance if not s.walks else 1.15 * clearance)
             and in_view(world, s.x, s.z, s.level, margin)
@@ -304,7 +277,8 @@ def place_people(rng: Rng, world: World, preset: Preset, count: int) -> Cast:
         )
         if fits and _apart(group, clearance):
             taken.rows += group[: count - len(taken.rows)]
-    return _cast(rng, preset, taken.rows)
+    cast = _cast(rng, preset, taken.rows)
+    return with_riders(rng, cast, riders) if riders else cast
 
 
 def _squares(rng: Rng, world: World, preset: Preset) -> list[Square]:
@@ -346,22 +320,23 @@ def _cast(rng: Rng, preset: Preset, rows: list[Spot]) -> Cast:
         child=child,
         seated=seated,
         pose=pose,
+        carrier=np.full(count, -1),
     )
 
 
 def seats(cast: Cast, world: World, seat_height_m: FloatArray) -> list[Box]:
-    """A seat under everyone who sits.
+    """A seat under everyone who sits and is not carried, and the benches of a tribune.
 
     Args:
         seat_height_m: (N,) height of the underside of the thighs above the person's plane.
     """
-    found = []
-    for i in np.flatnonzero(cast.seated):
+    found = raised.benches(world)
+    for i in np.flatnonzero(cast.seated & (cast.carrier < 0)):
         x, z = cast.position_m[i]
-        base, yaw = world.levels_m[cast.level[i]].height_m(z), float(cast.yaw_rad[i])
+        base, yaw = world.floor_m(x, z, cast.level[i]), float(cast.yaw_rad[i])
         top = float(seat_height_m[i])
         x, z = x + 0.04 * math.sin(yaw), z + 0.04 * math.cos(yaw)
-        if world.terrain == "stands" and cast.level[i] > 0:
+        if raised.has_rows(world) and cast.level[i] > 0:
             found.append(Box((x, base + top - 0.03, z), (0.22, 0.03, 0.20), SEAT, "2f4f86", yaw))
         else:
             found.append(Box((x, base + top / 2, z), (0.33, top / 2, 0.24), SEAT, "8f8d87", yaw))

@@ -11,7 +11,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from crowd3d import body
-from crowd3d.synth.cast.crowd import Cast
+from crowd3d.synth.cast.everyone import Cast
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -65,9 +65,9 @@ def stands(poses: FloatArray) -> npt.NDArray[np.bool_]:
 
 
 def recast(rng: np.random.Generator, cast: Cast, poses: FloatArray, share: float) -> Cast:
-    """The cast with recorded poses for a share of those who do not sit."""
+    """The cast with recorded poses for a share of those who neither sit nor carry."""
     pose = cast.pose.copy()
-    for i in np.flatnonzero(~cast.seated):
+    for i in np.flatnonzero(~cast.seated & ~np.isin(np.arange(len(cast)), cast.carrier)):
         if rng.random() < share and len(poses):
             pose[i] = poses[int(rng.integers(len(poses)))]
     return replace(cast, pose=pose)

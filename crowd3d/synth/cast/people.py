@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,9 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from crowd3d import body
-from crowd3d.synth.cast.crowd import Cast
+from crowd3d.synth.cast.everyone import Cast
+from crowd3d.synth.cast.planted import planted
+from crowd3d.synth.cast.riders import lift_m
 from crowd3d.synth.place.world import World
 
 FloatArray = npt.NDArray[np.float64]
@@ -49,6 +51,8 @@ def make_bodies(
 ) -> Bodies:
     """Poses everyone and sets the lowest point of each at the height of its soles above its plane.
 
+    Riders are set on the shoulders of who carries them.
+
     Args:
         sole_m: (N,) thickness of the soles.
     """
@@ -59,10 +63,14 @@ def make_bodies(
     betas[:, 1:] = np.clip(rng.standard_normal((count, 9)), -2, 2) * spread
     pose = cast.pose.copy()
     pose[:, 0] = _turned(cast.yaw_rad, pose[:, 0])
-    # On a slope, heights count along its normal, like everything that refers to a plane.
-    planes = [world.levels_m[level] for level in cast.level]
+    places = zip(cast.position_m, cast.level, strict=True)
+    planes = [world.floor(float(x), float(z), level) for (x, z), level in places]
     normals = np.array([plane.normal for plane in planes]).reshape(-1, 3)
     offsets = np.array([plane.offset_m for plane in planes])
+    with torch.inference_mode():
+        rest = full.rest_joints(torch.as_tensor(betas, dtype=torch.float32)).double().numpy()
+    afoot = ~cast.seated
+    pose[afoot] = planted(pose[afoot], normals[afoot], rest[afoot])
     out = Bodies(
         betas=betas,
         pose=pose,
@@ -92,7 +100,20 @@ def make_bodies(
         out.keypoints_m[rows] = keypoints + shift[:, None]
         out.crowd_vertices_m[rows] = small.vertices.numpy() + shift[:, None]
         out.bounds_m[rows] = np.stack([vertices.min(1), vertices.max(1)], 1) + shift[:, None]
-    return out
+    return _lifted(out, lift_m(cast, out.joints_m)) if (cast.carrier >= 0).any() else out
+
+
+def _lifted(bodies: Bodies, shift_m: FloatArray) -> Bodies:
+    """The bodies, each shifted by a row of (N, 3)."""
+    spread = shift_m[:, None]
+    return replace(
+        bodies,
+        transl_m=bodies.transl_m + shift_m,
+        joints_m=bodies.joints_m + spread,
+        keypoints_m=bodies.keypoints_m + spread,
+        crowd_vertices_m=bodies.crowd_vertices_m + spread.astype(np.float32),
+        bounds_m=bodies.bounds_m + spread,
+    )
 
 
 def _onto(

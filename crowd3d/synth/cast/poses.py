@@ -246,6 +246,34 @@ def sitting(rng: Rng) -> Pose:
     return pose
 
 
+def carrying(rng: Rng) -> Pose:
+    """Both hands at the legs of a child on one's shoulders."""
+    pose = relaxed(rng)
+    for side in (0, 1):
+        set_arm(
+            pose,
+            side,
+            down=rng.uniform(48, 58),
+            forward=rng.uniform(15, 30),
+            inward=rng.uniform(0, 15),
+            elbow=rng.uniform(125, 138),
+        )
+    pose[_HEAD] = _vector("x", rng.uniform(5, 12))
+    return pose
+
+
+def riding(rng: Rng) -> Pose:
+    """On somebody's shoulders: the legs hang down before them, the hands are on their head or in the air."""
+    pose = arms_up(rng) if rng.random() < 0.3 else relaxed(rng)
+    for side in (0, 1):
+        _set_leg(pose, side, rng.uniform(66, 74), rng.uniform(62, 72), 0.0, rng.uniform(18, 24))
+    if abs(pose[_ARMS[0][1]]).max() < 0.7:  # no arm is up
+        for side in (0, 1):
+            set_arm(pose, side, down=60, forward=rng.uniform(35, 45), inward=25, elbow=60)
+    pose[_SPINE1] = _vector("x", rng.uniform(0, 10))
+    return pose
+
+
 _STANDING: tuple[tuple[Callable[[Rng], Pose], float], ...] = (
     (relaxed, 0.34),
     (phone, 0.14),

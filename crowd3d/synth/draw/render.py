@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crowd3d.synth.cast import crowd
+from crowd3d.synth.cast.everyone import Cast
 from crowd3d.synth.cast.motion import recast
 from crowd3d.synth.cast.outfits import Outfits, sample_gear, sample_outfits
 from crowd3d.synth.cast.people import Bodies, make_bodies
@@ -16,11 +17,12 @@ from crowd3d.synth.draw import lens
 from crowd3d.synth.draw.rasterizer import Rasterizer
 from crowd3d.synth.draw.shading import Shader
 from crowd3d.synth.draw.stage import Area, Stage
-from crowd3d.synth.place.presets import Preset
+from crowd3d.synth.place.preset import Preset
 from crowd3d.synth.place.world import View, World, sample_world
 
 _TILE_PX = 1024
 _RECORDED_SHARE = 0.6  # of people, where recorded poses are given
+_NO_STRIDES = ("stairs", "tribune")  # steps are too narrow for most recorded poses
 
 
 @dataclass
@@ -28,7 +30,7 @@ class Setting:
     """A whole scene before it is drawn; everything follows from the seed."""
 
     world: World
-    cast: crowd.Cast
+    cast: Cast
     bodies: Bodies
     outfits: Outfits
     lens: lens.Lens
@@ -59,19 +61,19 @@ def sample_setting(
     streams = [np.random.default_rng([seed, k]) for k in range(5)]
     world = sample_world(streams[0], size, preset, view)
     cast = crowd.place_people(streams[1], world, preset, n_people)
-    if motion is not None and world.terrain != "stairs":
+    if motion is not None and world.terrain not in _NO_STRIDES:
         cast = recast(np.random.default_rng([seed, 5]), cast, motion, _RECORDED_SHARE)
     gear = sample_gear(
         np.random.default_rng([seed, 6]),
-        ~cast.child & ~cast.seated,
+        ~cast.child & ~cast.seated & ~np.isin(np.arange(len(cast)), cast.carrier),
         preset.umbrellas,
         preset.phones,
         preset.prams,
     )
     outfits = sample_outfits(streams[2], cast.child, gear)
     bodies = make_bodies(streams[3], cast, world, outfits.sole_m)
-    rows = zip(cast.level, cast.position_m[:, 1], strict=True)
-    floor = np.array([world.levels_m[level].height_m(float(z)) for level, z in rows])
+    rows = zip(cast.position_m, cast.level, strict=True)
+    floor = np.array([world.floor_m(float(x), float(z), level) for (x, z), level in rows])
     thighs = np.minimum(bodies.joints_m[:, 0, 1], bodies.joints_m[:, [4, 5], 1].mean(axis=1))
     world.boxes = world.boxes.with_more(crowd.seats(cast, world, thighs - floor - 0.085))
     return Setting(world, cast, bodies, outfits, lens.sample_lens(streams[4], world.light), seed)

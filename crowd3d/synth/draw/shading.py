@@ -10,6 +10,7 @@ import numpy.typing as npt
 from crowd3d.maths.raycast import Hits
 from crowd3d.synth import noise
 from crowd3d.synth.draw import shadows, surfaces
+from crowd3d.synth.draw.floor import ABOVE_M, Floor
 from crowd3d.synth.draw.rasterizer import Embree, Rasterizer
 from crowd3d.synth.draw.stage import Area, Stage, TileMesh
 from crowd3d.synth.figure import fabric
@@ -56,7 +57,7 @@ class Shader:
         world = stage.world
         self.light, self.view = world.light, world.view
         self.eye = world.view.eye_m.astype(np.float32)
-        self.ground = surfaces.Ground(world.ground, world.ground_seed, world.ground_yaw_rad)
+        self.floor = Floor(world)
         rng = np.random.default_rng(world.ground_seed + 1)
         self._grain, self._clouds = noise.texture(rng, 1.1, 3), noise.texture(rng, 1.7, 2)
         self.pixel_rad = 1.0 / world.view.camera.focal_px
@@ -73,6 +74,7 @@ class Shader:
             shadows.contact(self.stage, area, people).reshape(2, -1),
         )
         solid = self.stage.mask(self.stage.hulls, area, seen).ravel()
+        solid |= not self.floor.is_plane
         row, column = np.divmod(np.arange(w * h), w)
         centers = np.stack([x + column + 0.5, y + row + 0.5], axis=1)
         hits = None
@@ -109,12 +111,17 @@ class Shader:
         identity = np.full(len(ways), -1, np.int64)
         free = np.ones(len(ways), bool)
         if tile.mesh is not None and hits is not None:
-            falling = -ways[rays, 1]
-            ground = np.where(falling > 1e-5, self.eye[1] / np.maximum(falling, 1e-5), np.inf)
-            met = (hits.face >= 0) & (hits.distance_m < ground + 1e-3)
+            met = (hits.face >= 0) & (
+                hits.distance_m < self.floor.distance_m(ways[rays], 1e-5) + 1e-3
+            )
             rays, owner = rays[met], tile.mesh.owner[hits.face[met]]
             free[rays] = False
-            for chosen, shade in ((owner >= 0, self._people), (owner < 0, self._boxes)):
+            land = owner == -1 - len(self.stage.world.boxes)
+            for chosen, shade in (
+                (owner >= 0, self._people),
+                ((owner < 0) & ~land, self._boxes),
+                (land, self._land),
+            ):
                 if chosen.any():
                     r, k = rays[chosen], np.flatnonzero(met)[chosen]
                     struck = Struck(
@@ -127,9 +134,9 @@ class Shader:
                     )
                     color, identity[r] = shade(tile, struck)
                     rgb[r] = self._hazed(color, struck.far)
-        below = free & (ways[:, 1] < -2e-4)
+        below = free & np.isfinite(self.floor.distance_m(ways, 2e-4))
         if below.any():
-            rgb[below] = self._ground(tile, ways[below], cells[below], places[below])
+            rgb[below] = self._plane(tile, ways[below], cells[below], places[below])
         above = free & ~below
         if above.any():
             rgb[above] = surfaces.sky(ways[above], self.light, self._clouds)
@@ -174,7 +181,7 @@ class Shader:
         openness = np.where(kind == SEAT, 0.8, 0.95).astype(np.float32)
         top = (kind == TERRACE) & ~upright
         if top.any():
-            color[top] = self._paved(points[top], at.ways[top], normal[top], at.far[top])
+            color[top] = self.floor.paved(points[top], at.ways[top], normal[top], at.far[top])
             openness[top] = tile.contact[1][at.cells[top]]
         sun = shadows.sun(mesh, self.light, points + 0.01 * normal, normal, at.places)
         lit = self._lit(color, normal, sun, openness)
@@ -202,31 +209,40 @@ class Shader:
             self.light.sky.astype(np.float32),
         )
 
-    def _paved(
-        self, points: FloatArray, ways: FloatArray, normal: FloatArray, far: FloatArray
-    ) -> FloatArray:
-        """Reflectance (N, 3) of paved surfaces: the ground, terraces, slopes."""
-        flat = np.maximum(np.hypot(ways[:, 0], ways[:, 2]), 1e-6)
-        along = (ways[:, [0, 2]] / flat[:, None]).astype(np.float32)
-        near_m = far * self.pixel_rad
-        grazing = np.maximum(-np.einsum("ni,ni->n", ways, normal), 1e-4)
-        extent = self.ground.pixel_extent(along, near_m, np.asarray(near_m / grazing, np.float32))
-        return self.ground.albedo(points[:, 0], points[:, 2], *extent)
+    def _plane(self, tile: Tile, ways: FloatArray, cells: IntArray, places: Places) -> FloatArray:
+        """Radiance (N, 3) of ground that is one plane."""
+        far = self.floor.distance_m(ways, 0.0)
+        points, normal = self.floor.points(ways, far)
+        return self._hazed(self._ground(tile, points, ways, normal, far, cells, places), far)
 
-    def _ground(self, tile: Tile, ways: FloatArray, cells: IntArray, places: Places) -> FloatArray:
-        far = (self.eye[1] / -ways[:, 1]).astype(np.float32)
-        points = ways * far[:, None]
-        points[:, 1] = 0.002
-        normal = np.zeros_like(ways)
-        normal[:, 1] = 1
-        color = self._paved(points, ways, normal, far)
-        sun = np.tile((self.light.sun * self.light.to_sun[1]).astype(np.float32), (len(ways), 1))
+    def _land(self, tile: Tile, at: Struck) -> tuple[FloatArray, IntArray]:
+        """Radiance (N, 3) of smooth terrain, before the haze, and what its points are."""
+        assert tile.mesh is not None
+        normal = _unit(_blend(tile.mesh.normals, tile.mesh.faces[at.face], at.bary))
+        points = self.eye + at.ways * at.far[:, None]
+        points[:, 1] += ABOVE_M
+        lit = self._ground(tile, points, at.ways, normal, at.far, at.cells, at.places)
+        return lit, np.full(len(lit), -2 - 4 * len(self.stage.world.boxes))
+
+    def _ground(
+        self,
+        tile: Tile,
+        points: FloatArray,
+        ways: FloatArray,
+        normal: FloatArray,
+        far: FloatArray,
+        cells: IntArray,
+        places: Places,
+    ) -> FloatArray:
+        color = self.floor.paved(points, ways, normal, far)
+        facing = np.maximum(normal @ self.light.to_sun, 0)[:, None]
+        sun = np.asarray(self.light.sun * facing, np.float32)
         close = tile.near_shadow[cells]
         if tile.mesh is not None and close.any() and self.light.sun.max() > 0.02:
             sun[close] = shadows.sun(
                 tile.mesh, self.light, points[close], normal[close], places[close]
             )
-        return self._hazed(self._lit(color, normal, sun, tile.contact[0][cells]), far)
+        return self._lit(color, normal, sun, tile.contact[0][cells])
 
     def _lit(
         self, color: FloatArray, normal: FloatArray, sun: FloatArray, openness: FloatArray

@@ -70,20 +70,18 @@ def contact(stage: Stage, area: Area, people: npt.NDArray[np.int64]) -> FloatArr
     _, _, w, h = area
     openness = np.ones((2, h, w), np.float32)
     for i in people:
-        _darken(
-            openness[int(stage.levels[i].base_m > 0 or stage.levels[i].rise > 0)], stage, area, i
-        )
+        _darken(openness[int(stage.raised[i])], stage, area, i)
     return openness
 
 
 def _darken(openness: FloatArray, stage: Stage, area: Area, i: int) -> None:
     """Multiplies what one person leaves of the sky into the map of an area."""
     x, y, w, h = area
-    view, joints, level = stage.world.view, stage.bodies.joints_m[i], stage.levels[i]
+    view, joints, level = stage.world.view, stage.bodies.joints_m[i], stage.floors[i]
     feet = joints[[0, 7, 8]].mean(axis=0)
     ring = np.array([[dx, 0, dz] for dx in (-_REACH_M, _REACH_M) for dz in (-_REACH_M, _REACH_M)])
     ring = ring + feet * [1, 0, 1]
-    ring[:, 1] = level.height_m(ring[:, 2])
+    ring[:, 1] = level.height_m(ring[:, 0], ring[:, 2])
     corners = view.project(ring)
     if not np.isfinite(corners).all():
         return

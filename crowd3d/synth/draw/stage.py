@@ -4,34 +4,42 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from crowd3d.maths.raycast import RayCaster
-from crowd3d.synth.cast.crowd import Cast
+from crowd3d.synth.cast.everyone import Cast
 from crowd3d.synth.cast.outfits import Outfits
 from crowd3d.synth.cast.people import Bodies
 from crowd3d.synth.figure.figures import Figure, tailor
+from crowd3d.synth.figure.meshes import vertex_normals
 from crowd3d.synth.place.boxes import BOX_FACES
-from crowd3d.synth.place.view import View
+from crowd3d.synth.place.view import Level, View
 from crowd3d.synth.place.world import World
 
 FloatArray = npt.NDArray[np.float64]
+Single = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
 Area = tuple[int, int, int, int]  # x, y, width, height in pixels
 
 _CLOTH_M = 0.22  # bags, hats and skirts reach so far beyond the body
 _FULL_LEVEL_PX = 110.0  # taller people get the fine body
 _OUTLINE_RAYS = 1 << 18
 _NEAREST_M = 0.15  # hulls with a corner nearer than this (or behind the camera) cover everything
+_LEAST_FACING = 0.05  # of a slope towards the sun, where shadows still end
 _STRAIGHT_STEPS = 7  # points on each line between two corners, which a fisheye bends
 _FARTHEST_OFF_AXIS = math.cos(math.radians(150.0))  # beyond, the outline goes round the picture
 
 
 @dataclass
 class TileMesh:
-    """All triangles of a tile, ground frame. Vertex arrays (V, ...), owner (F,): person, or -1 - box."""
+    """All triangles of a tile, ground frame. Vertex arrays (V, ...).
+
+    Its owner (F,) is a person, or -1 - box, or, as if it were one more box, the smooth terrain.
+    """
 
     caster: RayCaster
     vertices: npt.NDArray[np.float32]
@@ -68,6 +76,13 @@ def _lines_between(corners_m: FloatArray) -> FloatArray:
     return np.asarray((start + share * (end - start)).reshape(len(corners_m), -1, 3))
 
 
+def _lowest(world: World) -> Level:
+    """A plane below which no shadow falls: the ground, or a level one as low as the deepest hollow."""
+    if world.land is None:
+        return world.levels_m[0]
+    return Level(float(world.land.height_m.min()))
+
+
 def _box_corners(low: FloatArray, high: FloatArray) -> FloatArray:
     pick = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
     return np.where(pick[None] > 0, high[:, None], low[:, None])
@@ -78,23 +93,29 @@ class Stage:
 
     Attributes:
         hulls, shadows: outlines of everybody, then of every box, and of what they may shade.
-        levels: each person's; floor_m: its height where they are.
+        floors: the plane that each person is on; floor_m: its height there; raised: whether not the lowest.
         outline_px: (N,) pixels that each figure drawn so far would fill if nothing stood before it.
     """
 
     def __init__(self, world: World, bodies: Bodies, outfits: Outfits, cast: Cast) -> None:
         self.world, self.bodies, self.outfits = world, bodies, outfits
-        self.levels = [world.levels_m[level] for level in cast.level]
-        places = zip(self.levels, cast.position_m[:, 1], strict=True)
-        self.floor_m = np.array([level.height_m(float(z)) for level, z in places], np.float32)
+        rows = [
+            (float(x), float(z), k) for (x, z), k in zip(cast.position_m, cast.level, strict=True)
+        ]
+        self.floors = [world.floor(*row) for row in rows]
+        self.floor_m = np.array([world.floor_m(*row) for row in rows], np.float32)
+        self.raised = cast.level > 0
         low, high = bodies.bounds_m[:, 0] - _CLOTH_M, bodies.bounds_m[:, 1] + _CLOTH_M
         low[:, 1] = bodies.bounds_m[:, 0, 1]
         corners = np.concatenate([_box_corners(low, high), world.boxes.corners_m()])
         self.hulls = _hulls(world, corners)
         to_sun = world.light.to_sun
-        shadow = corners - to_sun * (corners[..., 1:2] / to_sun[1])
+        ground = _lowest(world)
+        facing = max(float(ground.normal @ to_sun), _LEAST_FACING)
+        away = (corners @ ground.normal + ground.offset_m) / facing
+        shadow = corners - to_sun * away[..., None]
         # Between a body and its shadow on the ground lie those that it casts on raised levels.
-        start = corners * [1, 0, 1] if len(world.levels_m) == 1 else corners
+        start = corners * [1, 0, 1] if world.is_flat else corners
         self.shadows = _hulls(world, np.concatenate([shadow, start], axis=1))
         spans = [np.ptp(h[:, 1]) if h is not None else np.inf for h in self.hulls[: len(bodies)]]
         self._level = ["full" if s > _FULL_LEVEL_PX else "crowd" for s in spans]
@@ -119,18 +140,15 @@ class Stage:
                 del self._figures[i]
 
     def mesh(self, people: npt.NDArray[np.int64]) -> TileMesh | None:
-        """The triangles of some people and of all boxes; None if there are none."""
+        """The triangles of some people, of all boxes and of smooth terrain; None if there are none."""
         figures = [self._figure(int(i)) for i in people]
-        corners = self.world.boxes.corners_m().reshape(-1, 3).astype(np.float32)
-        n_boxes = len(self.world.boxes)
-        if not figures and not n_boxes:
+        corners, faces_of_place, owners_of_place, normals_of_place = self._place
+        if not figures and not len(faces_of_place):
             return None
         starts = np.cumsum([0, *(len(f.vertices_m) for f in figures)])
-        box_faces = (BOX_FACES[None] + 8 * np.arange(n_boxes)[:, None, None]).reshape(
-            -1, 3
-        ) + starts[-1]
         faces = np.concatenate(
-            [f.faces + s for f, s in zip(figures, starts, strict=False)] + [box_faces]
+            [f.faces + s for f, s in zip(figures, starts, strict=False)]
+            + [faces_of_place + starts[-1]]
         )
         owners = [np.full(len(f.faces), i, np.int64) for f, i in zip(figures, people, strict=True)]
         blank = np.zeros_like(corners)
@@ -139,8 +157,8 @@ class Stage:
             caster=RayCaster(vertices, faces),
             vertices=vertices,
             faces=faces,
-            owner=np.concatenate([*owners, -1 - np.repeat(np.arange(n_boxes), len(BOX_FACES))]),
-            normals=np.concatenate([f.normals for f in figures] + [blank]),
+            owner=np.concatenate([*owners, owners_of_place]),
+            normals=np.concatenate([f.normals for f in figures] + [normals_of_place]),
             rest_m=np.concatenate([f.rest_m for f in figures] + [blank]),
             material=np.concatenate(
                 [f.material for f in figures] + [np.zeros(len(corners), np.int8)]
@@ -149,6 +167,23 @@ class Stage:
                 [f.openness for f in figures] + [np.ones(len(corners), np.float32)]
             ),
         )
+
+    @cached_property
+    def _place(self) -> tuple[Single, IntArray, IntArray, Single]:
+        """What is no person: vertices, faces, their owners, and normals (of terrain only)."""
+        corners = self.world.boxes.corners_m().reshape(-1, 3).astype(np.float32)
+        count = len(self.world.boxes)
+        faces = (BOX_FACES[None] + 8 * np.arange(count)[:, None, None]).reshape(-1, 3)
+        owners = -1 - np.repeat(np.arange(count), len(BOX_FACES))
+        normals = np.zeros_like(corners)
+        if self.world.land is not None:
+            land = self.world.land.whole
+            ground = land.vertices_m.astype(np.float32)
+            faces = np.concatenate([faces, land.faces + len(corners)])
+            owners = np.concatenate([owners, np.full(len(land.faces), -1 - count)])
+            normals = np.concatenate([normals, vertex_normals(ground, land.faces)])
+            corners = np.concatenate([corners, ground])
+        return corners, faces, owners, normals
 
     def mask(
         self, hulls: list[npt.NDArray[np.float32] | None], area: Area, people: npt.NDArray[np.int64]

@@ -227,4 +227,6 @@ def sky(direction: FloatArray, light: Light, clouds: FloatArray) -> FloatArray:
     grey = np.array([0.93, 0.95, 0.98]) * (
         1.0 - 0.1 * noise.sample(clouds, u + 0.3, v)[:, None] * 0.6
     )
+    # Below the horizon, past ground that falls away, there is haze and no cloud.
+    cover = cover * (1 - noise.smoothstep(0.001, 0.03, -direction[:, 1]))
     return np.asarray((clear + (grey - clear) * cover[:, None]) * 0.9, np.float32)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from crowd3d.synth.place.presets import Preset
+from crowd3d.synth.place.preset import Preset
 
 FloatArray = npt.NDArray[np.float64]
 Single = npt.NDArray[np.float32]

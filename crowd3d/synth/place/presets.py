@@ -1,76 +1,15 @@
-"""What kind of place a synthetic scene is: the ranges that everything else is drawn from."""
+"""The kinds of places by name, and how their cameras are narrowed."""
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from crowd3d.errors import ConfigError
+from crowd3d.synth.place.preset import Preset, Range
+from crowd3d.synth.place.uneven import UNEVEN
 from optim import fisheye
-
-Range = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Preset:
-    """Ranges of one kind of place.
-
-    Attributes:
-        fov_deg, height_m, pitch_deg, roll_deg: the camera; pitch is positive downwards.
-        grounds: kinds of paving to choose from: paving, slabs, asphalt, grass.
-        activities: weights of solo, pair, group, queue, seated.
-        walking: share of solos and pairs that walk.
-        children: share of children.
-        person_px: least height in pixels of a person at the far end, for a picture 1000 px high.
-        depth_power: people per metre of distance grow with this power (1 = even over the ground).
-        front: a facade this many times farther than the farthest person; 0 = open horizon.
-        sides: buildings line both sides.
-        terrain: flat, stands (rows of seats), terraces, stairs or slope; see `terrain`.
-        parasols, benches: how many on average.
-        sunny: probability of sun rather than an overcast sky.
-        min_elevation_deg: lowest sun.
-        squares: least and most to gather on, the ground between them empty; None = people are everywhere.
-        clear: one sees so many times farther through the haze than usual.
-        density: people a square metre where the crowd is; it ends where its people are used up. None = they are
-            spread over all the view.
-        clearance_m: least distance of two people's centres.
-        overflow: the crowd goes on beyond the picture by this share of its sides.
-        together: share of people who face one way, as towards a stage.
-        raised: share of those who stand with an arm or both in the air.
-        umbrellas, phones, prams: shares of people with one.
-        projection: of the camera, one of `crowd3d.scene.camera.PROJECTIONS` that is no panorama.
-    """
-
-    fov_deg: Range = (50.0, 75.0)
-    height_m: Range = (6.0, 14.0)
-    pitch_deg: Range = (12.0, 24.0)
-    roll_deg: Range = (-1.5, 1.5)
-    grounds: tuple[str, ...] = ("paving", "slabs", "asphalt")
-    activities: tuple[float, float, float, float, float] = (0.4, 0.25, 0.25, 0.05, 0.05)
-    walking: float = 0.6
-    children: float = 0.10
-    person_px: float = 24.0
-    depth_power: float = 0.5
-    front: float = 1.25
-    sides: bool = False
-    terrain: str = "flat"
-    parasols: float = 0.0
-    benches: float = 0.0
-    sunny: float = 0.65
-    min_elevation_deg: float = 30.0
-    squares: tuple[int, int] | None = None
-    clear: float = 1.0
-    density: Range | None = None
-    clearance_m: float = 0.58
-    overflow: float = 0.0
-    together: float = 0.0
-    raised: float = 0.0
-    umbrellas: float = 0.0
-    phones: float = 0.0
-    prams: float = 0.0
-    projection: str = "perspective"
-
 
 PRESETS: dict[str, Preset] = {
     "plaza": Preset(parasols=1.5, benches=2.0),
@@ -116,48 +55,6 @@ PRESETS: dict[str, Preset] = {
         person_px=55.0,
         depth_power=0.7,
         sunny=0.6,
-    ),
-    "stadium": Preset(
-        fov_deg=(30.0, 55.0),
-        height_m=(5.0, 10.0),
-        pitch_deg=(0.0, 6.0),
-        grounds=("slabs", "asphalt"),
-        activities=(0.06, 0.04, 0.0, 0.0, 0.9),
-        terrain="stands",
-        person_px=50.0,
-        depth_power=1.0,
-        front=1.2,
-    ),
-    "terrace": Preset(
-        fov_deg=(40.0, 65.0),
-        height_m=(5.0, 11.0),
-        pitch_deg=(6.0, 16.0),
-        grounds=("slabs", "paving"),
-        activities=(0.45, 0.3, 0.25, 0.0, 0.0),
-        walking=0.5,
-        terrain="terraces",
-        person_px=42.0,
-        front=1.1,
-    ),
-    "stairs": Preset(
-        fov_deg=(40.0, 60.0),
-        height_m=(2.5, 7.0),
-        pitch_deg=(3.0, 12.0),
-        grounds=("slabs", "paving"),
-        activities=(0.6, 0.4, 0.0, 0.0, 0.0),
-        walking=0.2,
-        terrain="stairs",
-        person_px=60.0,
-        front=1.2,
-    ),
-    "slope": Preset(
-        fov_deg=(40.0, 65.0),
-        height_m=(5.0, 11.0),
-        pitch_deg=(5.0, 14.0),
-        grounds=("slabs", "asphalt", "paving"),
-        terrain="slope",
-        person_px=42.0,
-        front=1.1,
     ),
     "phone": Preset(
         fov_deg=(58.0, 74.0),
@@ -263,6 +160,7 @@ PRESETS: dict[str, Preset] = {
         umbrellas=0.02,
         clear=3.0,
     ),
+    **UNEVEN,
 }
 
 

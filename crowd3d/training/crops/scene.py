@@ -17,7 +17,7 @@ from crowd3d.errors import ConfigError
 from crowd3d.scene.fitted import Fitted
 from crowd3d.synth.cast.motion import standing_poses
 from crowd3d.synth.draw.render import Renderer, Setting, sample_setting
-from crowd3d.synth.place.presets import Preset
+from crowd3d.synth.place.preset import Preset
 from crowd3d.training.poses.everyday import everyday_poses
 
 FloatArray = npt.NDArray[np.float64]
