@@ -130,6 +130,7 @@ def _solve(
         "focal_prior": known.focal_prior,
         "depth_prior": evidence.depths,
         "max_planes": config.max_planes,
+        "ground": "level" if config.max_planes == 1 else "levels",
     }
     if given is not None:
         options |= {"distortion": given.distortion, "pixel_aspect": given.pixel_aspect}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -71,8 +71,9 @@ def _told_by_people(people: Detections, known: KnownCamera, config: Config) -> _
     if len(rows) < config.min_people:
         return _Told()
     try:
-        flat = optim.fit_ground_camera(whole[rows], size, stature_m=stature_m)
-        bent = optim.fit_panorama(whole[rows], size, projection=CYLINDRICAL, stature_m=stature_m)
+        shared: dict[str, Any] = {"stature_m": stature_m, "ground": "level"}
+        flat = optim.fit_ground_camera(whole[rows], size, **shared)
+        bent = optim.fit_panorama(whole[rows], size, projection=CYLINDRICAL, **shared)
     except optim.OptimError:
         return _Told()
     up = bent.normal

@@ -224,7 +224,7 @@ def _stands(level: Shape, where: FloatArray, scores: _Scores, least: float) -> l
     """The best hinge, and a second one for where it ends, as long as the evidence grows."""
     extent, hinges = _extent(where), _hinges(where)
     log_choices = math.log(len(hinges))
-    best, found = level, []
+    best, found = level, list[Shape]()
     for count in range(1, _MOST_HINGES + 1):
         gains, rises = scores.singly(_hinge_columns(scores, hinges), _RISE_SD**-2.0)
         if gains.max() - log_choices < least:
@@ -272,7 +272,7 @@ def _hinges(where: FloatArray) -> FloatArray:
 
 def _hinge_columns(scores: _Scores, hinges: FloatArray) -> FloatArray:
     toward = np.stack([np.sin(hinges[:, 1]), np.cos(hinges[:, 1])])
-    return np.maximum(scores.where @ toward - hinges[:, 2], 0.0)
+    return np.asarray(np.maximum(scores.where @ toward - hinges[:, 2], 0.0))
 
 
 def _with_hinge(ground: object, hinge: FloatArray, extent: float) -> Relief:
@@ -377,4 +377,4 @@ class _Scores:
         whole = stiff - shared.T @ np.linalg.solve(self.inner, shared) + information
         numbers = np.linalg.solve(whole, score)
         volume = np.linalg.slogdet(information)[1] - np.linalg.slogdet(whole)[1]
-        return float(0.5 * score @ numbers + 0.5 * volume), numbers
+        return float(0.5 * score @ numbers + 0.5 * volume), np.asarray(numbers)

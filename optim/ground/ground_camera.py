@@ -83,8 +83,8 @@ class GroundCameraFit:
         if pixels.ndim != 2 or pixels.shape[1] != 2:
             raise BadInput(f"points_px must be (N, 2), not {pixels.shape}")
         assert self.surface is not None
-        lens = {"distortion": self.distortion, "pixel_aspect": self.pixel_aspect}
-        rays = rays_of_pixels(pixels, self.focal_px, self.center_px, self.projection, **lens)
+        lens = (self.projection, self.distortion, self.pixel_aspect)
+        rays = rays_of_pixels(pixels, self.focal_px, self.center_px, *lens)
         return self.surface.points_m(rays)
 
     @property

@@ -37,8 +37,7 @@ def in_own_views(
         (N, 17, 3), each view's principal point in the column that it faces, so that people keep their
         places in the picture up to the bending; the views.
     """
-    lens = {"distortion": distortion, "pixel_aspect": pixel_aspect}
-    rays = rays_of_pixels(keypoints[..., :2], focal_px, center_px, kind, **lens)
+    rays = rays_of_pixels(keypoints[..., :2], focal_px, center_px, kind, distortion, pixel_aspect)
     finite = np.asarray(np.isfinite(rays).all(axis=-1))
     facing = np.where(finite[..., None], rays, 0.0).sum(axis=1)
     seen = np.maximum(finite.sum(axis=1), 1)[:, None]

@@ -93,7 +93,7 @@ class Grounds:
     def by_number(self, where: FloatArray) -> FloatArray:
         """(N, P - 1) of the height of every stick's level: it sinks as the camera rises above it."""
         own = self.label[:, None] == np.arange(1, len(self.log_ratio))
-        return -np.exp(self.log_ratio[1:]) * own
+        return np.asarray(-np.exp(self.log_ratio[1:]) * own)
 
 
 def find_grounds(

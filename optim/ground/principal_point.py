@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from optim.ground.choose import AUTO
 from optim.ground.ground_camera import GroundCameraFit, fit_ground_camera
 from optim.ground.plumb import Lens
 from optim.projection import FloatArray
@@ -70,9 +71,10 @@ def fit_with_free_center(
         center_px = middle_px + np.array([offset[0] * center_sd_px, 0.0])
         return fit_ground_camera(points, image_size, center_px=center_px, **options)
 
-    # Every place of the principal point is tried with the same shape of ground.
-    kind = fit_at(np.zeros(2), keypoints, options).report["ground"]
-    options = options | {"ground": kind}
+    if options.get("ground", AUTO) == AUTO:
+        # Every place of the principal point is tried with the same shape of ground.
+        kind = fit_at(np.zeros(2), keypoints, options).report["ground"]
+        options = options | {"ground": kind}
     some, of_some = _some_people(keypoints, options)
     mean, covariance, slopes = _posterior(
         lambda offset: fit_at(offset, some, of_some), 1 if bent is None else 2

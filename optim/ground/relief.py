@@ -241,7 +241,7 @@ class Relief:
             step = value / np.maximum(rate, _MIN_RATE)
             depth = np.clip(depth - step, 0.4 * depth, 2.0 * depth)
         value, rate = self._over_ray(depth, ways, falls, above)
-        return depth, (np.abs(value) < _MET) & (rate > 0)
+        return depth, np.asarray((np.abs(value) < _MET) & (rate > 0))
 
     def _bracketed(
         self, ways: FloatArray, falls: FloatArray, above: float

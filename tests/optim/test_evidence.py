@@ -159,9 +159,7 @@ def test_sizes_told_twice_count_once():
         wrong = (1.15 * _depths(world, people, 0.02, 0), np.full(40, 0.05))
         plain = world.errors(world.fit(people, ground="level"))
         of_size, new = (
-            world.errors(
-                world.fit(people, ground="level", depth_prior=wrong, depths_are_of_size=k)
-            )
+            world.errors(world.fit(people, ground="level", depth_prior=wrong, depths_are_of_size=k))
             - plain
             for k in (True, False)
         )

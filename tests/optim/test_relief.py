@@ -43,9 +43,7 @@ def _marched(relief: Relief, way: np.ndarray, fall: float, above: float) -> floa
 def test_rays_meet_the_ground_where_marching_finds_it():
     relief = _relief()
     ways = np.array([[0.1, 1.0], [-0.2, 1.0], [0.3, 0.8], [0.0, 0.5], [0.1, 1.0]])
-    falls = np.array(
-        [0.5, 0.2, 0.11, 1.0, -0.05]
-    )  # the last one rises, as to a stand
+    falls = np.array([0.5, 0.2, 0.11, 1.0, -0.05])  # the last one rises, as to a stand
     for above in (0.0, 0.02):
         marched = [_marched(relief, w, f, above) for w, f in zip(ways, falls, strict=True)]
         for is_first in (False, True):
