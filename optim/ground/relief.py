@@ -259,7 +259,7 @@ class Relief:
             middle = (low + high) / 2
             value, _rate = self._over_ray(middle, ways, falls, above)
             low, high = np.where(value > 0, low, middle), np.where(value > 0, middle, high)
-        return (low + high) / 2, over.any(axis=1)
+        return (low + high) / 2, np.asarray(over.any(axis=1))
 
     def _over_ray(
         self, depth: FloatArray, ways: FloatArray, falls: FloatArray, above: float
