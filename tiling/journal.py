@@ -175,7 +175,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     try:
         entry: dict[str, Any] = json.loads(text)
         return entry if _is_whole(entry) else None
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError, SyntaxError):
         return None
 
 

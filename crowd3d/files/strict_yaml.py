@@ -66,7 +66,7 @@ class _StrictLoader(yaml.SafeLoader):
             raise _refused(f"values of the kind {node.tag} are not read", node)
         try:
             value = super().construct_object(node, deep=deep)
-        except (ValueError, KeyError, AttributeError, TypeError, OverflowError):
+        except (ValueError, KeyError, IndexError, AttributeError, TypeError, OverflowError):
             raise _refused(f"{node.value!r:.40} is no {kind}", node) from None
         if isinstance(value, float) and not math.isfinite(value):
             raise _refused(f"the number {node.value:.40} is not finite", node)
