@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from crowd3d.errors import CameraError, nearest_name
 from crowd3d.files import strict_json
-from optim import fisheye, panorama, projection
+from optim import fisheye, panorama, pixels
 from optim import lens as lenses
 
 MIN_FOV_RAD = math.radians(1.0)
@@ -23,8 +23,7 @@ _MAX_FOV_RAD = {
     **dict.fromkeys(panorama.KINDS, math.radians(360.5)),
     **dict.fromkeys(fisheye.KINDS, math.radians(300.0)),
 }
-PERSPECTIVE = "perspective"
-PROJECTIONS = (PERSPECTIVE, *panorama.KINDS, *fisheye.KINDS)
+PERSPECTIVE, PROJECTIONS = pixels.PERSPECTIVE, pixels.PROJECTIONS
 # Of coefficients of distortion, where there are any.
 COUNTS = {PERSPECTIVE: lenses.COUNTS, **dict.fromkeys(panorama.KINDS, ()), **fisheye.COUNTS}
 MEMBERS = (  # of `Camera.to_dict`
@@ -184,28 +183,21 @@ class Camera:
         For a panorama, the pixels are within half a turn of the picture's middle. A fisheye has pixels, often
         outside of the picture, for all points that are not straight behind it.
         """
+        found_px = pixels.project(points_m, *self._model)
         if self.is_panorama:
-            pixels = panorama.project(points_m, self.focal_px, self.center_px, self.projection)
             turn = 2 * math.pi * self.focal_px
-            pixels[..., 0] -= turn * np.floor((pixels[..., 0] - self.width / 2) / turn + 0.5)
-            return pixels
-        shared = (self.focal_px, self.center_px)
-        if self.is_fisheye:
-            return fisheye.project(points_m, *shared, self.projection, **self._lens)
-        return projection.project(points_m, *shared, **self._lens)
+            found_px[..., 0] -= turn * np.floor((found_px[..., 0] - self.width / 2) / turn + 0.5)
+        return found_px
 
     def rays(self, points_px: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """(..., 2) pixels -> (..., 3) unit vectors in the camera frame, the inverse of `project`."""
-        if self.is_panorama:
-            return panorama.rays(points_px, self.focal_px, self.center_px, self.projection)
-        shared = (self.focal_px, self.center_px)
-        if self.is_fisheye:
-            return fisheye.rays(points_px, *shared, self.projection, **self._lens)
-        return projection.rays(points_px, *shared, **self._lens)
+        return pixels.rays(points_px, *self._model)
 
     @property
-    def _lens(self) -> dict[str, Any]:
-        return {"distortion": self.distortion, "pixel_aspect": self.pixel_aspect}
+    def _model(self) -> tuple[float, tuple[float, float], str, tuple[float, ...], float]:
+        """What `optim.pixels` asks of a camera."""
+        shared = (self.focal_px, self.center_px, self.projection)
+        return (*shared, self.distortion, self.pixel_aspect)
 
     def straight_px(self, points_px: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """(..., 2) pixels of a perspective picture -> where a lens that does not bend would show the same.

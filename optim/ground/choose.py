@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from optim.ground.covariance import view_covariance
 from optim.ground.planes import find_grounds, largest_first
-from optim.ground.population import Population, densities, reestimated
+from optim.ground.population import Components, Population, densities
 from optim.ground.relief import Relief, level_axes
-from optim.ground.residuals import View, rays_of
-from optim.ground.solver import Problem, minimise_all, objective, score_and_hessian
+from optim.ground.residuals import Prediction, View, rays_of
+from optim.ground.solver import Problem, minimise_all, objective, renewed, score_and_hessian
 from optim.projection import FloatArray
 
 LEVEL, SLOPE, LEVELS, STANDS, TERRAIN = "level", "slope", "levels", "stands", "terrain"
@@ -80,30 +80,42 @@ def fitted_shapes(
         known_log_offset: of one of several levels, which then is the first.
     """
     # Fitted as long as the others, so that none gains by that alone.
-    level = _settled(Shape(LEVEL, problem, view, population, -math.inf), 0.0)
-    is_asked = len(kinds) == 1
-    where, stands = _places(problem, view)
-    where = where[stands]
-    if len(where) < _LEAST_PEOPLE and not is_asked:
-        return [level]
+    start = Shape(LEVEL, problem, view, population, -math.inf)
+    level = _settled(start, 0.0)
     found = [level] if LEVEL in kinds else []
-    scores = _Scores.of(problem, view, population)
-    least = -math.inf if is_asked else _WORTH_A_FIT
-    if SLOPE in kinds:
-        tilted = Relief.tilted(_TILT_SD)
-        gain, tilt = scores.together(scores.where, tilted.information)
-        least = max(least, gain - _HANDICAP)
-        found.append(_fitted(SLOPE, problem, view, population, tilted.moved(tilt)))
-    if STANDS in kinds and len(where) >= _LEAST_PEOPLE:
-        found += _stands(level, where, scores, least)
-    if TERRAIN in kinds and len(where) >= _LEAST_PEOPLE:
-        found += _terrain(level, where, scores, least)
+    if kinds != (LEVELS,):
+        scores = _Scores.of(problem, view, population)
+        if scores.stands.sum() < _LEAST_PEOPLE and len(kinds) > 1:
+            return [level]
+        found += _reliefs(start, level, scores, kinds)
     if LEVELS in kinds:
         starts = {shape.kind: shape for shape in [level, *found]}.values()
         found += [
             shape for start in starts for shape in _levels(start, max_levels, known_log_offset)
         ]
     return sorted(found or [level], key=lambda shape: -shape.log_evidence)
+
+
+def _reliefs(start: Shape, level: Shape, scores: _Scores, kinds: tuple[str, ...]) -> list[Shape]:
+    """Slope, stands and terrain, as far as they may be and are worth a fit.
+
+    Args:
+        start: level ground, at which the scores are; level: the same, fitted as long as the others.
+    """
+    found = []
+    least = -math.inf if len(kinds) == 1 else _WORTH_A_FIT
+    if SLOPE in kinds:
+        tilted = Relief.tilted(_TILT_SD)
+        gain, tilt = scores.together(scores.where, tilted.information)
+        least = max(least, gain - _HANDICAP)
+        relief = tilted.moved(tilt)
+        found.append(_fitted(SLOPE, start.problem, start.view, start.population, relief))
+    where = scores.where[scores.stands]
+    if STANDS in kinds and len(where) >= _LEAST_PEOPLE:
+        found += _stands(level, where, scores, least)
+    if TERRAIN in kinds and len(where) >= _LEAST_PEOPLE:
+        found += _terrain(level, where, scores, least)
+    return found
 
 
 def probabilities(shapes: list[Shape]) -> dict[str, float]:
@@ -145,14 +157,21 @@ def _shape(
     cost = objective(problem, view, population)
     prediction = problem.predict(view)
     parts = problem.components(prediction, population)
-    _, hessian = score_and_hessian(problem, view, prediction, parts)
-    hessian = hessian + problem.expand_all_beside_people(view)[1]
-    free = np.append(problem.prior.is_free, np.ones(problem.n_ground, dtype=bool))
-    log_volume = -0.5 * float(np.linalg.slogdet(hessian[np.ix_(free, free)])[1])
+    hessian = _free_hessian(problem, view, prediction, parts)
+    log_volume = -0.5 * float(np.linalg.slogdet(hessian)[1])
     if isinstance(problem.ground, Relief):
         log_volume += 0.5 * float(np.linalg.slogdet(problem.ground.information)[1])
     evidence = -cost + log_volume + _LOG_PRIOR[kind] - log_choices
     return Shape(kind, problem, view, population, evidence)
+
+
+def _free_hessian(
+    problem: Problem, view: View, prediction: Prediction, parts: Components
+) -> FloatArray:
+    """(F, F) of the cost by what is free of view and ground, priors and other evidence included."""
+    _, hessian = score_and_hessian(problem, view, prediction, parts)
+    hessian = hessian + problem.expand_all_beside_people(view)[1]
+    return np.asarray(hessian[np.ix_(problem.is_free, problem.is_free)])
 
 
 def _fitted(
@@ -175,19 +194,12 @@ def _settled(shape: Shape, log_choices: float, rounds: int = _ROUNDS) -> Shape:
     before = math.inf
     for _ in range(rounds):
         problem, view = minimise_all(problem, view, population, renewals=2, steps=_FIT_STEPS)
-        population = _renewed(problem, view, population)
+        population, _ = renewed(problem, view, population)
         cost = objective(problem, view, population)
         if before - cost < _SETTLED_GAIN:
             break
         before = cost
     return _shape(shape.kind, problem, view, population, log_choices)
-
-
-def _renewed(problem: Problem, view: View, population: Population) -> Population:
-    prediction = problem.predict(view)
-    parts = problem.components(prediction, population)
-    membership = densities(prediction, parts)[1]
-    return reestimated(population, prediction, parts, membership, problem.weight)
 
 
 def _places(problem: Problem, view: View) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
@@ -212,7 +224,7 @@ def _levels(start: Shape, max_levels: int, known_log_offset: float | None) -> li
         return []
     view, grounds = largest_first(view, grounds, known_log_offset)
     problem = replace(level, ground=grounds)
-    population = _renewed(problem, view, start.population)
+    population, _ = renewed(problem, view, start.population)
     problem, view = minimise_all(problem, view, population, renewals=2, steps=_FIT_STEPS)
     return [_shape(LEVELS, problem, view, population, price)]
 
@@ -326,12 +338,13 @@ class _Scores:
     """How the cost changes with the heights under the sticks, at a fit.
 
     Attributes:
-        where: (N, 2) places of the sticks, in camera heights.
+        where: (N, 2) places of the sticks, in camera heights; stands: (N,) whether they are on the ground.
         pull, stiffness: (N,) first and second derivative of the log density by the height there, weighed.
         cross: (N, F) derivatives by that height and by what is free in the fit; inner: (F, F) its Hessian.
     """
 
     where: FloatArray
+    stands: npt.NDArray[np.bool_]
     pull: FloatArray
     stiffness: FloatArray
     cross: FloatArray
@@ -348,15 +361,13 @@ class _Scores:
         away = np.maximum(np.linalg.norm(where, axis=1), _NEAREST)
         by_height = np.where(stands[:, None], -prediction.by_grade / away[:, None], 0.0)
         weighed = np.einsum("nij,nj->ni", blend, by_height) * problem.weight[:, None]
-        free = np.append(problem.prior.is_free, np.ones(problem.n_ground, dtype=bool))
-        _, hessian = score_and_hessian(problem, view, prediction, parts)
-        hessian = hessian + problem.expand_all_beside_people(view)[1]
         return cls(
             where=where,
+            stands=stands,
             pull=problem.weight * np.sum(force * by_height, axis=1),
             stiffness=np.sum(weighed * by_height, axis=1),
-            cross=np.einsum("ni,nif->nf", weighed, prediction.jacobian[:, :, free]),
-            inner=hessian[np.ix_(free, free)],
+            cross=np.einsum("ni,nif->nf", weighed, prediction.jacobian[:, :, problem.is_free]),
+            inner=_free_hessian(problem, view, prediction, parts),
         )
 
     def singly(self, columns: FloatArray, information: float) -> tuple[FloatArray, FloatArray]:

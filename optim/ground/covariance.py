@@ -27,7 +27,7 @@ def view_covariance(
         nudged: the problem after one standard deviation of an unknown that all people share.
     """
     size = 4 + problem.n_ground
-    free = np.append(problem.prior.is_free, np.ones(problem.n_ground, dtype=bool))
+    free = problem.is_free
     keep = np.ix_(np.flatnonzero(free), np.flatnonzero(free))
     prediction = problem.predict(view)
     parts = problem.components(prediction, population)

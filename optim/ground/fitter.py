@@ -25,10 +25,10 @@ from optim.ground.inputs import Given, camera_prior, log_scale_sd, spread_rows
 from optim.ground.lean import with_lean_restored
 from optim.ground.lines import vertical_lines
 from optim.ground.planes import Grounds
-from optim.ground.population import default_population, densities, reestimated
+from optim.ground.population import default_population
 from optim.ground.relief import Ground
 from optim.ground.residuals import Prediction, View
-from optim.ground.solver import Problem, minimise, minimise_all, objective
+from optim.ground.solver import Problem, minimise, minimise_all, objective, renewed
 from optim.ground.starts import candidates
 from optim.ground.sticks import Levels, Sticks, sticks_from_levels
 from optim.projection import FloatArray
@@ -163,14 +163,10 @@ class Fitter:
 
     def _renew(self) -> None:
         """Measures the sticks again with the perspective known, and the population."""
-        prediction = self.problem.predict(self.view)
         if self.measured.levels is not None:
-            growth = _growth(prediction)
+            growth = _growth(self.problem.predict(self.view))
             self.sticks = sticks_from_levels(self.measured.levels, self.sticks.index, growth)
-            prediction = self.problem.predict(self.view)
-        parts = self.problem.components(prediction, self.population)
-        _, membership, _ = densities(prediction, parts)
-        self.population = reestimated(self.population, prediction, parts, membership, self.weight)
+        self.population, membership = renewed(self.problem, self.view, self.population)
         self._add_breadths(membership[0])
         if self.measured.depths is not None:
             self.depths = depth_evidence(

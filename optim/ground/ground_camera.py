@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from optim import anthropometry as body
 from optim import lens as lenses
+from optim import pixels
 from optim.errors import BadInput
 from optim.geometry import pitch_roll_from_normal, unit
 from optim.ground.choose import AUTO, KINDS
@@ -25,7 +26,6 @@ from optim.ground.inputs import (
     undistorted,
 )
 from optim.ground.lines import checked_segments
-from optim.ground.own_views import rays_of_pixels
 from optim.ground.planes import Grounds
 from optim.ground.population import densities
 from optim.ground.relief import Relief
@@ -79,12 +79,12 @@ class GroundCameraFit:
 
     def ground_points(self, points_px: npt.ArrayLike) -> FloatArray:
         """(N, 3) where the ground is that is seen at pixels (N, 2), metres; NaN above its horizon."""
-        pixels = np.asarray(points_px, dtype=np.float64)
-        if pixels.ndim != 2 or pixels.shape[1] != 2:
-            raise BadInput(f"points_px must be (N, 2), not {pixels.shape}")
+        px = np.asarray(points_px, dtype=np.float64)
+        if px.ndim != 2 or px.shape[1] != 2:
+            raise BadInput(f"points_px must be (N, 2), not {px.shape}")
         assert self.surface is not None
         lens = (self.projection, self.distortion, self.pixel_aspect)
-        rays = rays_of_pixels(pixels, self.focal_px, self.center_px, *lens)
+        rays = pixels.rays(px, self.focal_px, self.center_px, *lens)
         return self.surface.points_m(rays)
 
     @property

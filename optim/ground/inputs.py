@@ -15,7 +15,7 @@ from optim import lens as lenses
 from optim.errors import BadInput, NotEnoughPeople
 from optim.geometry import normal_from_pitch_roll, pitch_roll_from_normal
 from optim.ground.lean import with_lean_restored
-from optim.ground.own_views import PROJECTIONS, in_own_views
+from optim.ground.own_views import in_own_views
 from optim.ground.residuals import View
 from optim.ground.solver import Prior
 from optim.ground.sticks import (
@@ -26,6 +26,7 @@ from optim.ground.sticks import (
     sticks_from_levels,
     usable_people,
 )
+from optim.pixels import PROJECTIONS
 from optim.projection import FloatArray
 
 # What is assumed of cameras before any person is seen; so broad that a few dozen overrule it.

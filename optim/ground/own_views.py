@@ -7,14 +7,12 @@ from straight above, Mercator and fisheye, look at the person; then nobody is fa
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from optim import fisheye, panorama, projection
+from optim import fisheye, panorama, pixels
 from optim import lens as lenses
 from optim.ground.sticks import OwnViews
 from optim.projection import FloatArray
 
-PROJECTIONS = ("perspective", *panorama.KINDS, *fisheye.KINDS)
 _MIN_COS = 0.05  # a point more than 87 degrees off a view's axis is not in it
 
 
@@ -37,7 +35,7 @@ def in_own_views(
         (N, 17, 3), each view's principal point in the column that it faces, so that people keep their
         places in the picture up to the bending; the views.
     """
-    rays = rays_of_pixels(keypoints[..., :2], focal_px, center_px, kind, distortion, pixel_aspect)
+    rays = pixels.rays(keypoints[..., :2], focal_px, center_px, kind, distortion, pixel_aspect)
     finite = np.asarray(np.isfinite(rays).all(axis=-1))
     facing = np.where(finite[..., None], rays, 0.0).sum(axis=1)
     seen = np.maximum(finite.sum(axis=1), 1)[:, None]
@@ -57,26 +55,8 @@ def in_own_views(
             centers[:, 1] = place[:, 1]
     own = np.einsum("nij,nkj->nki", turn, rays)
     depth = np.where(own[..., 2:] > _MIN_COS, own[..., 2:], np.nan)
-    pixels = own[..., :2] / depth * focal_px + centers[:, None]
-    return np.concatenate([pixels, keypoints[..., 2:]], axis=-1), OwnViews(centers, turn)
-
-
-def rays_of_pixels(
-    points_px: npt.ArrayLike,
-    focal_px: float,
-    center_px: npt.ArrayLike,
-    kind: str,
-    distortion: tuple[float, ...] = lenses.NONE,
-    pixel_aspect: float = 1.0,
-) -> FloatArray:
-    """(..., 3) unit viewing directions of pixels (..., 2) in a picture of any of `PROJECTIONS`."""
-    if kind in panorama.KINDS:
-        return panorama.rays(points_px, focal_px, center_px, kind)
-    if kind in fisheye.KINDS:
-        return fisheye.rays(
-            points_px, focal_px, center_px, kind, distortion, pixel_aspect=pixel_aspect
-        )
-    return projection.rays(points_px, focal_px, center_px, distortion, pixel_aspect=pixel_aspect)
+    own_px = own[..., :2] / depth * focal_px + centers[:, None]
+    return np.concatenate([own_px, keypoints[..., 2:]], axis=-1), OwnViews(centers, turn)
 
 
 def _turns(azimuth: FloatArray) -> FloatArray:

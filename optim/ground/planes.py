@@ -15,9 +15,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from optim.ground.population import Components, Population, densities, reestimated
+from optim.ground.population import Components, Population, densities
 from optim.ground.residuals import Prediction, View, adult_sd, log_offsets
-from optim.ground.solver import Problem, cost_of, minimise, objective, score_and_hessian
+from optim.ground.solver import (
+    Problem,
+    cost_of,
+    minimise,
+    objective,
+    renewed,
+    score_and_hessian,
+)
 from optim.projection import FloatArray
 
 _NEIGHBOURS = 6
@@ -207,10 +214,7 @@ def _refine(
         label = _labels(problem, view, population, grounds, near, smoothings)
         grounds = replace(grounds, label=label)
         levelled = _levelled(problem, grounds)
-        prediction = levelled.predict(view)
-        parts = levelled.components(prediction, population)
-        membership = densities(prediction, parts)[1]
-        population = reestimated(population, prediction, parts, membership, problem.weight)
+        population, _ = renewed(levelled, view, population)
         if np.array_equal(before, grounds.label):
             break
     cost = objective(levelled, view, population) + _label_cost(problem, grounds, near)
@@ -281,7 +285,7 @@ def _newton_step(guess: _Guess) -> FloatArray:
     scores, hessian = score_and_hessian(problem, guess.view, guess.prediction, guess.parts)
     slope, curvature = problem.expand_all_beside_people(guess.view)
     gradient, hessian = slope - problem.weight @ scores, hessian + curvature
-    free = np.append(problem.prior.is_free, np.ones(problem.n_ground, dtype=bool))
+    free = problem.is_free
     keep = np.ix_(free, free)
     step = np.zeros(len(gradient))
     step[free] = -np.linalg.solve(hessian[keep] + 1e-9 * np.eye(int(free.sum())), gradient[free])

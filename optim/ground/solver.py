@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optim.ground.evidence import Evidence
-from optim.ground.population import Components, Population, components, densities
+from optim.ground.population import Components, Population, components, densities, reestimated
 from optim.ground.relief import Ground, footing
 from optim.ground.residuals import Footing, Prediction, View, level_footing, predict
 from optim.ground.sticks import Sticks
@@ -77,6 +77,11 @@ class Problem:
         if self.ground is None:
             return level_footing(view, self.sticks, self.center_px, self.stature_m)
         return footing(self.ground, view, self.sticks, self.center_px, self.stature_m)
+
+    @property
+    def is_free(self) -> npt.NDArray[np.bool_]:
+        """(4 + K,) whether parameters of the view, and numbers of the ground, may move."""
+        return np.append(self.prior.is_free, np.ones(self.n_ground, dtype=bool))
 
     @property
     def n_ground(self) -> int:
@@ -151,6 +156,15 @@ def score_and_hessian(
     return scores, hessian + across + across.T
 
 
+def renewed(problem: Problem, view: View, population: Population) -> tuple[Population, FloatArray]:
+    """The population after one M-step at a view, and the memberships (K, N) that it follows from."""
+    prediction = problem.predict(view)
+    parts = problem.components(prediction, population)
+    membership = densities(prediction, parts)[1]
+    again = reestimated(population, prediction, parts, membership, problem.weight)
+    return again, membership
+
+
 def minimise(
     problem: Problem, view: View, population: Population, *, renewals: int = 3, steps: int = 12
 ) -> View:
@@ -168,8 +182,7 @@ def minimise_all(
     problem: Problem, view: View, population: Population, *, renewals: int = 3, steps: int = 12
 ) -> tuple[Problem, View]:
     """The nearest minimum of the robust cost over view and ground; arguments as for `minimise`."""
-    free = np.append(problem.prior.is_free, np.ones(problem.n_ground, dtype=bool))
-    return _search(problem, view, population, free, renewals, steps)
+    return _search(problem, view, population, problem.is_free, renewals, steps)
 
 
 def _search(
