@@ -80,7 +80,7 @@ def reach(coefficients: tuple[float, ...]) -> float:
 
 
 def _tangents(seen: FloatArray, coefficients: tuple[float, ...]) -> FloatArray:
-    """(..., 2) x / z and y / z of what a `brown` lens shows at (..., 2).
+    """(..., 2) x / z and y / z of what the lens shows at (..., 2).
 
     Without the tangential terms it is one radius for each point. They are small: what they shift is taken
     away, and found again from the result, until nothing moves.

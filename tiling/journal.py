@@ -180,7 +180,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 
 def _is_whole(entry: dict[str, Any]) -> bool:
-    """Whether an entry's arrays fill just its bytes; raises KeyError, TypeError or ValueError if it is none."""
+    """Whether an entry's arrays fill just its bytes; raises what `_parse` expects if it is none."""
     filled = 0
     for name, kind, shape in entry["arrays"]:
         dtype = np.dtype(str(kind))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import scipy.io
 from click.testing import CliRunner
+from fuzz.seeds import PANOPTIC_CALIBRATION
 
 from crowd3d import data
 from crowd3d.body.tree import COCO_NAMES
@@ -438,22 +439,10 @@ def test_mistakes_in_agora(tmp_path, change, says):
 
 # -- Panoptic -------------------------------------------------------------------------------------
 
-CALIBRATION = {
-    "cameras": [
-        {
-            "name": "00_16",
-            "resolution": [1920, 1080],
-            "K": [[1400, 0, 960], [0, 1400, 540], [0, 0, 1]],
-            "distCoef": [-0.2, 0.1, 0, 0, 0],
-            "R": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
-            "t": [[0], [0], [300]],
-        }
-    ]
-}
 JOINTS = [[10.0 * k - 90, 5.0 * k - 45, 0.0, 0.5] for k in range(19)]
 
 
-def _panoptic(folder: Path, joints=JOINTS, calibration=CALIBRATION) -> Path:
+def _panoptic(folder: Path, joints=JOINTS, calibration=PANOPTIC_CALIBRATION) -> Path:
     write(folder / "calibration_x.json", calibration)
     bodies = [{"id": 4, "joints19": [v for joint in joints for v in joint]}]
     poses = folder / "hdPose3d_stage1_coco19"
@@ -485,7 +474,7 @@ def test_mistakes_in_panoptic(tmp_path):
         data.load(_panoptic(tmp_path), camera="00_17")
     with pytest.raises(DataError, match=r"line \d+: bodies\[0\]\.joints19: has the shape 72"):
         data.load(_panoptic(tmp_path, JOINTS[:18]))
-    skewed = changed(CALIBRATION, "cameras", 0, "R", 0, [1, 1, 0])
+    skewed = changed(PANOPTIC_CALIBRATION, "cameras", 0, "R", 0, [1, 1, 0])
     with pytest.raises(DataError, match=r"cameras\[0\]\.R: it is no rotation"):
         data.load(_panoptic(tmp_path, calibration=skewed))
     (tmp_path / "calibration_x.json").unlink()

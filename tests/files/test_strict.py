@@ -79,6 +79,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a: .nan", "not finite"),
         ("a: -.inf", "not finite"),
         ("a: !!int x", "line 1: 'x' is no int"),
+        ("a: !!int ''", "line 1: '' is no int"),
         ("b: 1\na: !!timestamp 2024-13-45", "line 2: values of the kind"),
         ("a: !!python/object/apply:os.system [ls]", "are not read"),
         ("a: 1\nb: 2\na: 3", "a key stands twice"),

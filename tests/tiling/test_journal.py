@@ -172,6 +172,7 @@ def test_planted_links_are_not_followed(tmp_path, name):
         {"arrays": [["a", "<f8", [-5]]]},
         {"arrays": [["a", "<m8", [5]]]},
         {"arrays": [["a", "nonsense", [5]]]},
+        {"arrays": [["a", ",", [5]]]},
         {"arrays": 5},
         {"size": -1},
         {"offset": None},
