@@ -24,6 +24,7 @@ CHOICES = {  # values of the keys that hold a word
     "head_detector": ("none", "centerface"),
     "depth_prior": ("none", "body", "rootnet", "rootnet-s"),
     "pose_expert": ("none", "propose"),
+    "ground": ("auto", "level", "slope", "levels", "stands", "terrain"),
     "refine_crops": ("none", "3dcrowdnet", "crowdnet-s"),
 }
 RENAMED = {  # keys of earlier versions
@@ -68,7 +69,8 @@ class Config:
     min_probability: float = 0.62  # of a person; --precision sets it
     # -- camera and ground
     min_people: int = 3  # fewer people in standing posture say nothing about a camera
-    max_planes: int = 1  # levels of ground to look for: terraces, platforms
+    ground: str = "auto"  # "level", "slope", "levels", "stands", "terrain", or what people tell
+    max_planes: int = 1  # levels of ground to look for; 1 leaves it to `ground`
     principal_point_sd: float = 0.08  # of its distance from the centre, in picture widths
     straight_edges: bool = True  # of buildings and posts, which tell gravity and the lens
     # -- people

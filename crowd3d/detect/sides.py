@@ -33,8 +33,8 @@ from crowd3d.picture.windows import Pixels, Windows, windows
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.detections import PeopleSeen
 from crowd3d.scene.fitted import FEW_PEOPLE, Fitted
+from crowd3d.scene.ground import Ground
 from crowd3d.scene.known import KnownCamera
-from crowd3d.scene.plane import Plane
 from crowd3d.scene.sizes import size_evidence
 from tiling import Tile, containment
 
@@ -145,7 +145,7 @@ def settle_sides(
     if fitted is None or len(people) < FEW_PEOPLE:
         is_read &= shows_feet(people)
     else:
-        is_read &= is_whole(people, fitted.camera, fitted.planes, config.stature_m)
+        is_read &= is_whole(people, fitted.camera, fitted.ground, config.stature_m)
     is_sharper = ~people.by_head & (people.by_box | ~overlaps_somebody(people.box_px))
     view = windows(known.camera) if fitted is None else windows(fitted.camera, fitted.normal)
     headings = np.zeros((len(people), 2))
@@ -192,10 +192,10 @@ def sharpened(people: PeopleSeen, rows: npt.NDArray[np.int64], keypoints: FloatA
 
 
 def is_whole(
-    people: PeopleSeen, camera: Camera, planes: Sequence[Plane], stature_m: float
+    people: PeopleSeen, camera: Camera, ground: Ground, stature_m: float
 ) -> npt.NDArray[np.bool_]:
     """(N,) whether a person stands and is seen from head to foot: about as tall as the ground predicts."""
-    ratio = size_evidence(people, camera, planes, stature_m).whole
+    ratio = size_evidence(people, camera, ground, stature_m).whole
     return np.asarray((ratio > _WHOLE[0]) & (ratio < _WHOLE[1]))
 
 

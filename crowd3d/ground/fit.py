@@ -104,7 +104,9 @@ def fit_camera(
         Plane(np.asarray(normal), float(offset_m), region)
         for (normal, offset_m), region in zip(fit.planes, regions, strict=True)
     ]
-    return Fitted(camera, planes, fit.covariance, fit.report, fit.plane_index)
+    # Ground that is made of levels is told by its planes, which have regions.
+    surface = fit.surface if fit.surface is not None and fit.surface.relief is not None else None
+    return Fitted(camera, planes, fit.covariance, fit.report, fit.plane_index, surface)
 
 
 def _solve(
@@ -130,7 +132,7 @@ def _solve(
         "focal_prior": known.focal_prior,
         "depth_prior": evidence.depths,
         "max_planes": config.max_planes,
-        "ground": "level" if config.max_planes == 1 else "levels",
+        "ground": config.ground if config.max_planes == 1 else "levels",
     }
     if given is not None:
         options |= {"distortion": given.distortion, "pixel_aspect": given.pixel_aspect}
@@ -190,7 +192,7 @@ def typical_camera(known: KnownCamera) -> Camera:
 def given_ground(known: KnownCamera, config: Config) -> Fitted | None:
     """Camera and ground as they were given; None unless both are known and no other levels are looked for."""
     plane = known.ground.plane
-    is_all = known.is_complete and config.max_planes == 1
+    is_all = known.is_complete and config.max_planes == 1 and config.ground in ("auto", "level")
     if not is_all or known.camera is None or plane is None:
         return None
     names = ("focal", "principal_point", "gravity", "height")

@@ -28,7 +28,6 @@ from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.levels import feet_px, plane_at
 from crowd3d.scene.people import People
-from crowd3d.scene.standing import feet_m, offsets_m
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -85,7 +84,7 @@ def _lift_part(
     rotations, fisher = lifted.rotations, lifted.fisher
     stood = stand_on(plane, people, rotations, lifted.betas, fitted, body, config)
     if depths is not None and depths.is_new and fitted.camera.is_perspective:
-        stood = replace(stood, placed=_weighed(stood.placed, plane, depths, fitted))
+        stood = replace(stood, placed=_weighed(stood.placed, depths, fitted.camera.focal_px))
     everybody = People(
         id=np.arange(len(people)),
         score=people.score,
@@ -94,7 +93,7 @@ def _lift_part(
         plane=plane,
         seen=people.seen,
         support=people.support,
-        **body_rows(stood, plane, rotations, fisher, fitted),
+        **body_rows(stood, rotations, fisher, fitted),
     )
     return everybody.filter(stood.placed.is_placed)
 
@@ -177,18 +176,14 @@ def estimated_depths(
     return depths_of_rootnet_s(people, fitted, crops)
 
 
-def _weighed(
-    placed: optim.Placement, plane: npt.NDArray[np.int64], depths: Depths, fitted: Fitted
-) -> optim.Placement:
+def _weighed(placed: optim.Placement, depths: Depths, focal_px: float) -> optim.Placement:
     """Move places along the ground to where ground and estimated depths agree best.
 
     Only each person's own uncertainty (`own_cov_m2`) is used as the weight. Errors of the camera move everybody
     alike; if they were used for each person, they would create false differences between people.
     """
-    offset_m = offsets_m(fitted.planes)[plane]
-    torso, normal, focal_px = placed.torso_m, fitted.normal, fitted.camera.focal_px
-    feet = feet_m(torso, normal, offset_m)
+    torso, feet = placed.torso_m, placed.foot_m
     move, own = weighed_places(feet, placed.own_cov_m2, torso, depths, focal_px)
-    moved = feet_m(feet + move, normal, offset_m) - feet
     covariance = placed.position_cov_m2 - placed.own_cov_m2 + own
-    return replace(placed, torso_m=torso + moved, position_cov_m2=covariance, own_cov_m2=own)
+    moved = replace(placed, torso_m=torso + move, foot_m=feet + move)
+    return replace(moved, position_cov_m2=covariance, own_cov_m2=own)

@@ -36,5 +36,5 @@ def scaled_by_bodies(people: People, fitted: Fitted, config: Config) -> Fitted:
     if share == 0:
         return fitted
     factor = (config.stature_m / float(np.median(people.stature_m))) ** share
-    planes = [replace(plane, offset_m=plane.offset_m * factor) for plane in fitted.planes]
-    return replace(fitted, planes=planes)
+    ground = fitted.ground.scaled(factor)
+    return replace(fitted, planes=list(ground.planes), surface=ground.surface)

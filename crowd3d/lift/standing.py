@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,18 @@ import torch
 
 import optim
 from crowd3d.body import BodyModel
+from crowd3d.body.tree import TORSO_KEYPOINTS
 from crowd3d.config import Config
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import Fitted
+from crowd3d.scene.ground import Ground
+from crowd3d.scene.levels import ankles_seen, feet_px
 from crowd3d.scene.people import People
-from crowd3d.scene.standing import feet_m, offsets_m
 
 FloatArray = npt.NDArray[np.float64]
+
+_TORSO_HEIGHT = 0.67  # of a standing person's torso centre, in statures (Drillis & Contini 1966)
 
 
 @dataclass(frozen=True)
@@ -57,38 +61,68 @@ def stand_on(
     body: BodyModel,
     config: Config,
 ) -> Stood:
-    """Set bodies of given poses on their planes where their keypoints are seen.
+    """Set bodies of given poses on the ground where their keypoints are seen.
 
-    Bodies are placed twice. The first time gives a scale for each body. The betas are changed to the scaled
-    stature, so that the result is a body of the model without an extra scale, and it is placed again.
+    Bodies are placed twice. The first time gives a scale for each body, and a place. The betas are changed to
+    the scaled stature, so that the result is a body of the model without an extra scale, and it is placed
+    again, on the ground as it is there.
 
     Args:
         plane: (N,) index of everybody's plane.
         people: whose keypoints and boxes say where the bodies are seen.
         rotations: (N, 24, 3, 3) local, the root in the camera frame; betas: (N, 10) initial shape.
-        fitted: camera and planes; the normal of the first plane is used for all.
+        fitted: camera and ground.
     """
-    normal, offset_m = fitted.normal, offsets_m(fitted.planes)[plane]
+    up, ground = fitted.normal, fitted.ground
+    foot_m = _first_feet_m(people, ground, fitted.camera, config.stature_m)
+    is_met = np.isfinite(foot_m).all(axis=1)
+    foot_m[~is_met] = -ground.planes[0].offset_m * up
     rays = fitted.camera.rays(people.keypoints_px[..., :2])
     px_per_rad = pixels_per_radian(fitted.camera, people.box_px)
     for is_last in (False, True):
-        posed = pose_bodies(body, rotations, betas, normal)
+        posed = pose_bodies(body, rotations, betas, up)
         stature_m = body.stature_m(betas).double().numpy()
+        near = ground.tangents(foot_m, plane)
         placed = optim.place_people(
             posed.keypoints - posed.torso[:, None],
             posed.torso_height,
             people.keypoints_px[..., 2],
             rays,
             px_per_rad,
-            normal,
-            offset_m,
+            near.normals,
+            near.offsets_m,
             stature_m=stature_m,
             stature_prior_m=(config.stature_m, config.stature_sd_m),
-            camera_covariance=fitted.covariance,
+            camera_covariance=fitted.joint_covariance,
+            up=up,
+            height_by_number=near.by_number,
+            height_variance_m2=near.unseen_m2,
         )
+        foot_m = placed.foot_m
         if not is_last:
             betas = body.betas_for_stature(torch.from_numpy(stature_m * placed.scale).float())
+    placed = replace(placed, is_placed=placed.is_placed & is_met)
     return Stood(placed, posed, betas, stature_m)
+
+
+def _first_feet_m(
+    people: Detections | People, ground: Ground, camera: Camera, stature_m: float
+) -> FloatArray:
+    """(N, 3) where people seem to stand: below their ankles if these are seen, else below their torsos.
+
+    NaN where neither ray meets the ground. On levels it does not matter, since they are the same everywhere.
+    """
+    if ground.surface is None:
+        return np.zeros((len(people.box_px), 3))
+    torso_px = people.keypoints_px[:, list(TORSO_KEYPOINTS), :2].mean(axis=1)
+    above_m = _TORSO_HEIGHT * stature_m
+    below = ground.under(camera, torso_px, above_m)
+    torso_m = below.raised(above_m).intersect_m(camera.rays(torso_px))
+    below_torso_m = torso_m - above_m * ground.normal
+    at_feet_m = ground.points_m(camera, feet_px(people))
+    is_better = ankles_seen(people.keypoints_px) | np.isnan(below_torso_m).any(axis=1)
+    is_better &= np.isfinite(at_feet_m).all(axis=1)
+    return np.where(is_better[:, None], at_feet_m, below_torso_m)
 
 
 def pose_bodies(
@@ -113,7 +147,6 @@ def pixels_per_radian(camera: Camera, box_px: FloatArray) -> FloatArray:
 
 def body_rows(
     stood: Stood,
-    plane: npt.NDArray[np.int64],
     rotations: torch.Tensor,
     fisher: torch.Tensor,
     fitted: Fitted,
@@ -121,20 +154,17 @@ def body_rows(
     """The fields of `People` that describe bodies and their places, one row per person.
 
     Args:
-        plane: (N,) index of the plane on which each person stands.
         rotations, fisher: (N, 24, 3, 3), the root in the camera frame.
     """
     camera, placed = fitted.camera, stood.placed
-    normal, offset_m = fitted.normal, offsets_m(fitted.planes)[plane]
-    hvip_m = feet_m(placed.torso_m, normal, offset_m)
     return {
         "pose": roma.rotmat_to_rotvec(rotations).double().numpy(),
         "betas": stood.betas.double().numpy(),
         "transl_m": placed.torso_m - stood.posed.torso,
         "torso_px": camera.project(placed.torso_m),
         "torso_m": placed.torso_m,
-        "hvip_px": camera.project(hvip_m),
-        "hvip_m": hvip_m,
+        "hvip_px": camera.project(placed.foot_m),
+        "hvip_m": placed.foot_m,
         "stature_m": stood.stature_m,
         "position_cov_m2": placed.position_cov_m2,
         "fisher": fisher.double().numpy(),

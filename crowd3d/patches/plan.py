@@ -12,6 +12,7 @@ from crowd3d.config import Config
 from crowd3d.models.crowd3dnet import INPUT_PX, PatchView
 from crowd3d.picture.windows import FLAT
 from crowd3d.scene.camera import Camera
+from crowd3d.scene.ground import Ground
 from crowd3d.scene.plane import Plane
 from crowd3d.scene.standing import standing_height_px
 from tiling import Picture, Tile, plan_tiles
@@ -31,7 +32,7 @@ def plan_patches(source: Picture, camera: Camera, plane: Plane, config: Config) 
     return plan_tiles(
         source.width,
         source.height,
-        lambda middle_px: standing_height_px(camera, [plane], middle_px, config.stature_m),
+        lambda middle_px: standing_height_px(camera, Ground([plane]), middle_px, config.stature_m),
         tile_px=INPUT_PX,
         fill=_FILL,
         overlap=_OVERLAP,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from crowd3d.pipeline.search import Search
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import FEW_PEOPLE, Fitted
 from crowd3d.scene.known import KnownCamera
-from crowd3d.scene.standing import on_levels, person_height_px
+from crowd3d.scene.standing import person_height_px
 from optim.ground.report import MIN_EXPLAINED
 from tiling import thumbnail
 
@@ -197,7 +196,7 @@ def _height_change(people: Detections, before: Fitted, after: Fitted) -> float:
     """Largest change of log predicted heights where people are; these heights decide the size of tiles."""
     foot_px = np.stack([people.box_px[:, [0, 2]].mean(axis=1), people.box_px[:, 3]], axis=1)
     heights = [
-        on_levels(f.planes, foot_px, partial(person_height_px, f.camera, foot_px=foot_px))
+        person_height_px(f.camera, f.ground.under(f.camera, foot_px), foot_px)
         for f in (before, after)
     ]
     change = np.abs(np.log(heights[0] / heights[1]))

@@ -195,11 +195,11 @@ class Search:
 
 def _plan(size_px: tuple[int, int], fitted: Fitted, config: Config) -> list[Tile]:
     """Plan tiles in which people who stand on the ground fill the right part of the tile."""
-    camera, planes = fitted.camera, fitted.planes
+    camera, ground = fitted.camera, fitted.ground
     return plan_tiles(
         _planned_width(size_px[0], camera.turn_px),
         size_px[1],
-        lambda middle_px: standing_height_px(camera, planes, middle_px, config.stature_m),
+        lambda middle_px: standing_height_px(camera, ground, middle_px, config.stature_m),
         tile_px=config.tile_px,
         fill=(config.person_fill_min, config.person_fill_max),
         min_person_px=config.min_person_px,

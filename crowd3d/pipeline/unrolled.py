@@ -112,7 +112,7 @@ def _found_unrolled(
     if fixed is not None:
         fixed = around.fitted_in_panorama(fixed)
     # The borders of levels do not go back into the picture.
-    one_level = config.replace(max_planes=1)
+    one_level = config.replace(max_planes=1, ground="level")
     known = replace(KnownCamera.of(around.panorama), ground=around.ground_in_panorama(ground))
     seen = find_people(_unrolled(reading, around), detector, known, one_level, fixed)
     is_shown = around.shows(seen.people)

@@ -28,7 +28,6 @@ from crowd3d.picture.person_windows import MIN_SEEN, shows_enough
 from crowd3d.refine.crop_networks import Answer, Expert, expert
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.people import People
-from crowd3d.scene.plane import Plane
 from tiling import COCO_SIGMAS, Picture
 
 FloatArray = npt.NDArray[np.float64]
@@ -153,8 +152,8 @@ def judge(people: People, fitted: Fitted, rig: Rig) -> Judged:
     weight = np.where(sure, score, 0.0)
     enough = sure.sum(axis=1) >= MIN_SEEN
     mean = (weight * away2).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-9)
-    normal, offset_m = _ground(people, fitted.planes)
-    feet = np.einsum("nkx,nx->nk", points[:, 17:21], normal) + offset_m[:, None]
+    feet = points[:, 17:21] - people.hvip_m[:, None]
+    feet = feet @ fitted.normal
     return Judged(np.where(enough, mean, np.inf), np.abs(feet.min(axis=1)))
 
 
@@ -162,8 +161,7 @@ def onto_keypoints(answer: Answer, people: People, fitted: Fitted, rig: Rig) -> 
     """Fit the network's poses to the people's keypoints, as after the lift; the answer is the prior."""
     rays = fitted.camera.rays(people.keypoints_px[..., :2])
     scores = people.keypoints_px[..., 2]
-    normal, _ = _ground(people, fitted.planes)
-    keypoints, elevation, turn = to_upright(rays, scores, normal)
+    keypoints, elevation, turn = to_upright(rays, scores, fitted.normal)
     rotations, fisher = to_camera(*answer, turn.transpose(-1, -2))
     range_m = np.linalg.norm(people.torso_m, axis=1)
     spread = np.sqrt(np.trace(people.position_cov_m2, axis1=1, axis2=2)) / range_m
@@ -195,14 +193,8 @@ def stand_people(
     """Set people in their new poses on the ground; also returns (N,) whether this was possible."""
     rotations, betas = answer.rotations.float(), torch.from_numpy(people.betas).float()
     stood = stand_on(people.plane, people, rotations, betas, fitted, body, config)
-    rows = body_rows(stood, people.plane, rotations, answer.fisher, fitted)
+    rows = body_rows(stood, rotations, answer.fisher, fitted)
     return replace(people, **rows), stood.placed.is_placed
-
-
-def _ground(people: People, planes: list[Plane]) -> tuple[FloatArray, FloatArray]:
-    """(N, 3) normal and (N,) offset of the plane under each person."""
-    normals = np.array([plane.normal for plane in planes]).reshape(-1, 3)
-    return normals[people.plane], np.array([plane.offset_m for plane in planes])[people.plane]
 
 
 def _with_rows(people: People, rows: npt.NDArray[np.int64], new: People) -> People:

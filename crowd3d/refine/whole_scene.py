@@ -20,8 +20,8 @@ from crowd3d.lift.standing import pixels_per_radian, pose_bodies
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.people import People
-from crowd3d.scene.plane import Plane
 from optim import lens as lenses
+from optim.geometry import tangent_basis
 from optim.rotation import left_jacobian, rotation_matrix
 
 FloatArray = npt.NDArray[np.float64]
@@ -55,11 +55,12 @@ def refine_people(
     rotations = roma.rotvec_to_rotmat(torch.from_numpy(people.pose))
     betas, fisher = torch.from_numpy(people.betas), torch.from_numpy(people.fisher)
     bodies = RigBodies.of(body, rotations, betas)
+    is_relief = fitted.surface is not None
     fit = optim.refine_scene(
         bodies,
         people.torso_m,
         np.ones(len(people)),
-        _torso_heights(body, rotations, betas, fitted.planes, people.plane),
+        pose_bodies(body, rotations.float(), betas.float(), fitted.normal).torso_height,
         people.keypoints_px[..., 2],
         fitted.camera.rays(people.keypoints_px[..., :2]),
         pixels_per_radian(fitted.camera, people.box_px),
@@ -70,7 +71,8 @@ def refine_people(
         camera_covariance=_movable(fitted.covariance, fitted.camera),
         plane=people.plane,
         stature_prior_m=(config.stature_m, config.stature_sd_m),
-        move_camera=move_camera,
+        move_camera=move_camera and not is_relief,
+        rise=_rise(people, fitted) if is_relief else None,
     )
     try:
         camera = _moved_camera(fitted.camera, fit)
@@ -83,8 +85,19 @@ def refine_people(
     covariance = fit.camera_covariance if move_camera else fitted.covariance
     turned = bodies.posed(fit.pose)
     turned[:, 0] = torch.from_numpy(fit.turn) @ turned[:, 0]
-    refined = _standing(people, body, turned, fit, camera, planes)
-    return refined, replace(fitted, camera=camera, planes=planes, covariance=covariance)
+    moved = replace(fitted, camera=camera, planes=planes, covariance=covariance)
+    refined = _standing(people, body, turned, fit, moved)
+    if is_relief:  # of which the refinement does not know how sure it is
+        refined = replace(refined, position_cov_m2=people.position_cov_m2)
+    return refined, moved
+
+
+def _rise(people: People, fitted: Fitted) -> tuple[FloatArray, FloatArray]:
+    """(N,) metres and (N, 2) grades of the ground's tangents at everybody's place, over the first plane."""
+    near, up = fitted.ground.tangents(people.hvip_m, people.plane), fitted.normal
+    across = near.normals @ up
+    grade = -(near.normals @ tangent_basis(up).T) / across[:, None]
+    return fitted.planes[0].offset_m - near.offsets_m / across, grade
 
 
 @dataclass(frozen=True)
@@ -171,35 +184,19 @@ def _moved_camera(camera: Camera, fit: optim.RefinedScene) -> Camera:
     return replace(camera, focal_px=focal_px, center_px=(float(u), float(v)), distortion=bend)
 
 
-def _torso_heights(
-    body: BodyModel, rotations: Tensor, betas: Tensor, planes: list[Plane], plane: IntArray
-) -> FloatArray:
-    """(N,) heights of the torso centres above the lowest points of the meshes, along the planes' normals."""
-    heights = np.zeros(len(rotations))
-    for k, ground in enumerate(planes):
-        rows = np.flatnonzero(plane == k)
-        posed = pose_bodies(body, rotations[rows].float(), betas[rows].float(), ground.normal)
-        heights[rows] = posed.torso_height
-    return heights
-
-
 def _standing(
     people: People,
     body: BodyModel,
     rotations: Tensor,
     fit: optim.RefinedScene,
-    camera: Camera,
-    planes: list[Plane],
+    fitted: Fitted,
 ) -> People:
     """The refined people as bodies of the model, with their lowest points on the ground."""
     betas = body.betas_for_stature(torch.from_numpy(people.stature_m * fit.scale).float())
-    height_m = _torso_heights(body, rotations, betas, planes, people.plane)
-    up = np.array([plane.normal for plane in planes])[people.plane]
-    offset_m = np.array([plane.offset_m for plane in planes])[people.plane]
-    above = (fit.torso_m * up).sum(axis=1) + offset_m
-    hvip_m = fit.torso_m - above[:, None] * up
-    torso_m = hvip_m + height_m[:, None] * up
-    raw = pose_bodies(body, rotations.float(), betas, planes[0].normal).torso
+    posed = pose_bodies(body, rotations.float(), betas, fitted.normal)
+    hvip_m = fitted.ground.feet_m(fit.torso_m, people.plane)
+    torso_m = hvip_m + posed.torso_height[:, None] * fitted.normal
+    camera, raw = fitted.camera, posed.torso
     before = roma.rotvec_to_rotmat(torch.from_numpy(people.pose))
     fisher = rotations @ before.transpose(-1, -2) @ torch.from_numpy(people.fisher)
     return replace(

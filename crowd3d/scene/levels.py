@@ -9,18 +9,25 @@ import numpy.typing as npt
 import shapely
 
 from crowd3d.scene.detections import Detections
+from crowd3d.scene.people import People
 from crowd3d.scene.plane import Plane
 from optim.ground.sticks import MIN_SCORE
 
 _ANKLES = [15, 16]
 
 
-def feet_px(people: Detections) -> npt.NDArray[np.float64]:
+def feet_px(people: Detections | People) -> npt.NDArray[np.float64]:
     """(N, 2) pixels where people stand: between the ankles if seen, else the middle of the box's lower edge."""
-    ankles = people.keypoints_px[:, _ANKLES]
-    seen = (ankles[..., 2] >= MIN_SCORE) & np.isfinite(ankles).all(axis=2)
     below = np.stack([people.box_px[:, [0, 2]].mean(axis=1), people.box_px[:, 3]], axis=1)
-    return np.where(seen.all(axis=1, keepdims=True), ankles[..., :2].mean(axis=1), below)
+    ankles = people.keypoints_px[:, _ANKLES, :2]
+    return np.where(ankles_seen(people.keypoints_px)[:, None], ankles.mean(axis=1), below)
+
+
+def ankles_seen(keypoints_px: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """(N,) whether both ankles of people (N, 17, 3) are seen."""
+    ankles = keypoints_px[:, _ANKLES]
+    is_seen = (ankles[..., 2] >= MIN_SCORE) & np.isfinite(ankles).all(axis=2)
+    return np.asarray(is_seen.all(axis=1))
 
 
 def plane_at(planes: Sequence[Plane], points_px: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +11,8 @@ from scipy.spatial import cKDTree
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import Fitted
-from crowd3d.scene.plane import Plane
-from crowd3d.scene.standing import FloatArray, foot_below_px, on_levels, person_height_px
+from crowd3d.scene.ground import Ground
+from crowd3d.scene.standing import FloatArray, foot_below_px, person_height_px
 
 # Heights above the ground and a length, as fractions of the stature of a standing adult (Drillis & Contini
 # 1966). The bias of the keypoints themselves is below the tolerance used here.
@@ -53,27 +52,22 @@ class SizeEvidence:
 
 
 def size_evidence(
-    detections: Detections, camera: Camera, planes: Sequence[Plane], stature_m: float
+    detections: Detections, camera: Camera, ground: Ground, stature_m: float
 ) -> SizeEvidence:
-    """Compare every detection with a person who stands at its place, on the plane there."""
+    """Compare every detection with a person who stands at its place, on the ground there."""
     box = detections.box_px
     middle_u = (box[:, 0] + box[:, 2]) / 2
     top, bottom = (np.stack([middle_u, box[:, i]], axis=1) for i in (1, 3))
     height_px = box[:, 3] - box[:, 1]
-
-    def from_top(plane: Plane) -> FloatArray:
-        feet = foot_below_px(camera, plane, top, stature_m)
-        return np.asarray(np.linalg.norm(feet - top, axis=1))
-
-    def from_bottom(plane: Plane) -> FloatArray:
-        return person_height_px(camera, plane, bottom, stature_m)
-
-    thick = _thickness(camera.rays(bottom), planes[0].normal)
-    expected_from_top = thick * on_levels(planes, bottom, from_top)
+    thick = _thickness(camera.rays(bottom), ground.normal)
+    below_top = ground.under(camera, top, stature_m, at_px=bottom)
+    feet = foot_below_px(camera, below_top, top, stature_m)
+    expected_from_top = thick * np.linalg.norm(feet - top, axis=1)
+    expected = thick * person_height_px(camera, ground.under(camera, bottom), bottom, stature_m)
     points = detections.keypoints_px[..., :2]
     torso_px = np.linalg.norm(points[:, _SHOULDERS].mean(1) - points[:, _HIPS].mean(1), axis=1)
     return SizeEvidence(
-        whole=height_px / (thick * on_levels(planes, bottom, from_bottom)),
+        whole=height_px / expected,
         visible=height_px / expected_from_top,
         torso=torso_px * thick / (_TORSO_LENGTH * expected_from_top),
     )
@@ -92,7 +86,7 @@ def _thickness(rays: FloatArray, normal: FloatArray) -> FloatArray:
 def agreement_of(detections: Detections, fitted: Fitted, stature_m: float) -> FloatArray:
     """(N,) `size_agreement` of detections with camera and ground; of those found by the head, of that alone."""
     by_head, agree = detections.by_head, np.zeros(len(detections))
-    others = size_evidence(detections.filter(~by_head), fitted.camera, fitted.planes, stature_m)
+    others = size_evidence(detections.filter(~by_head), fitted.camera, fitted.ground, stature_m)
     agree[~by_head] = size_agreement(others)
     agree[by_head] = _head_agreement(detections.filter(by_head), fitted, stature_m)
     return agree
@@ -109,13 +103,11 @@ def _head_agreement(found: Detections, fitted: Fitted, stature_m: float) -> Floa
 def expected_head_px(middle_px: FloatArray, fitted: Fitted, stature_m: float) -> FloatArray:
     """(N,) heights of heads of standing people, from the middles (N, 2) of their heads; NaN if not known."""
     above_m = stature_m * (1 - HEAD_OF_STATURE / 2)
-
-    def on(plane: Plane) -> FloatArray:
-        feet_px = foot_below_px(fitted.camera, plane, middle_px, above_m)
-        return np.asarray(np.linalg.norm(feet_px - middle_px, axis=1))
-
-    # The plane is that below the head; a head on another level is compared with the one it is seen before.
-    return HEAD_OF_STATURE * stature_m / above_m * on_levels(fitted.planes, middle_px, on)
+    # Of several planes it is the one on which the head is seen, though its feet may be on another.
+    level = fitted.ground.under(fitted.camera, middle_px, above_m)
+    feet_px = foot_below_px(fitted.camera, level, middle_px, above_m)
+    expected_px = np.linalg.norm(feet_px - middle_px, axis=1)
+    return np.asarray(HEAD_OF_STATURE * stature_m / above_m * expected_px)
 
 
 def size_agreement(evidence: SizeEvidence) -> FloatArray:

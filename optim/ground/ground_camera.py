@@ -248,7 +248,7 @@ def _result(fit: Fitter) -> GroundCameraFit:
     normal = given.normal if given.normal is not None else view.normal
     found = float(np.exp(view.log_offset))
     offset = found if given.offset_m is None else given.offset_m
-    surface = _surface(fit, normal, offset, whole[4:, 4:])
+    surface = _surface(fit, normal, offset, whole)
     planes = [(normal, height) for height in surface.offsets_m.tolist()]
     return GroundCameraFit(
         focal_px=focal,

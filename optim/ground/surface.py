@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ class Surface:
         relief: heights of the ground above that level; None if it is made of levels.
         level_rays: (M, 3) rays that meet known levels; level_index: (M,) which. Any other ray meets that of the
             nearest one.
-        covariance: (K, K) of the relief's numbers.
+        covariance: (4 + K, 4 + K) over log focal, pitch, roll, log offset and the relief's numbers.
     """
 
     kind: str
@@ -49,20 +49,22 @@ class Surface:
         """
         return np.asarray(-(self.points_m(rays) @ self.normal))
 
-    def points_m(self, rays: npt.ArrayLike) -> FloatArray:
-        """(N, 3) where rays (N, 3) meet the ground; NaN for rays that meet none."""
+    def points_m(self, rays: npt.ArrayLike, above_m: float = 0.0) -> FloatArray:
+        """(N, 3) where rays (N, 3) meet the ground, or are so far above it; NaN for rays that never are."""
         toward = np.asarray(rays, dtype=np.float64)
         fall = -(toward @ self.normal)
         if self.relief is not None:
             ways = toward @ self.axes.T
-            depth = self.offset_m * self.relief.depths(ways, fall, is_first=True)
+            above = above_m / self.offset_m
+            depth = self.offset_m * self.relief.depths(ways, fall, above, is_first=True)
         else:
             height = np.full(len(toward), self.offset_m)
             if len(self.offsets_m) > 1:
                 unit = toward / np.linalg.norm(toward, axis=1, keepdims=True)
                 nearest = cKDTree(self.level_rays).query(np.nan_to_num(unit))[1]
                 height = self.offsets_m[self.level_index[nearest]]
-            depth = height / np.where(fall > 0, fall, np.nan)
+            depth = (height - above_m) / np.where(fall == 0, np.nan, fall)
+            depth = np.where(depth > 0, depth, np.nan)
         return np.asarray(toward * depth[:, None])
 
     def heights_m(self, places_m: npt.ArrayLike) -> FloatArray:
@@ -72,12 +74,33 @@ class Surface:
             return np.zeros(len(where))
         return self.offset_m * self.relief.heights(where / self.offset_m)
 
-    def height_sd_m(self, places_m: npt.ArrayLike) -> FloatArray:
-        """(N,) standard deviation of these heights, the camera being where it is."""
+    def slopes(self, places_m: npt.ArrayLike) -> FloatArray:
+        """(N, 2) of the ground at these places, to the right and ahead."""
+        where = np.asarray(places_m, dtype=np.float64)
+        if self.relief is None:
+            return np.zeros((len(where), 2))
+        return self.relief.slopes(where / self.offset_m)
+
+    def by_number_m(self, places_m: npt.ArrayLike) -> FloatArray:
+        """(N, K) derivatives of the heights at these places by the relief's numbers."""
+        where = np.asarray(places_m, dtype=np.float64)
+        if self.relief is None:
+            return np.zeros((len(where), 0))
+        return self.offset_m * self.relief.by_number(where / self.offset_m)
+
+    def unseen_sd_m(self, places_m: npt.ArrayLike) -> FloatArray:
+        """(N,) standard deviation of the heights that the relief's numbers tell nothing of."""
         where = np.asarray(places_m, dtype=np.float64)
         if self.relief is None:
             return np.zeros(len(where))
-        by_number = self.relief.by_number(where / self.offset_m)
-        variance = np.einsum("nk,kl,nl->n", by_number, self.covariance, by_number)
-        variance = variance + self.relief.unseen_variance(where / self.offset_m)
-        return np.asarray(self.offset_m * np.sqrt(np.maximum(variance, 0.0)))
+        return self.offset_m * np.sqrt(self.relief.unseen_variance(where / self.offset_m))
+
+    def height_sd_m(self, places_m: npt.ArrayLike) -> FloatArray:
+        """(N,) standard deviation of these heights, the camera being where it is."""
+        by_number = self.by_number_m(places_m)
+        variance = np.einsum("nk,kl,nl->n", by_number, self.covariance[4:, 4:], by_number)
+        return np.asarray(np.sqrt(np.maximum(variance, 0.0) + self.unseen_sd_m(places_m) ** 2))
+
+    def scaled(self, factor: float) -> Surface:
+        """The same ground below a camera that is so many times as high."""
+        return replace(self, offset_m=self.offset_m * factor, offsets_m=self.offsets_m * factor)

@@ -59,14 +59,8 @@ def angular_spread(rays: FloatArray, weights: FloatArray) -> FloatArray:
     return np.asarray(np.sqrt(squares / total[:, 0]))
 
 
-def initial_foot(
-    keypoints_m: FloatArray,
-    weights: FloatArray,
-    rays: FloatArray,
-    normal: FloatArray,
-    offset_m: FloatArray,
-) -> FloatArray:
-    """(N, 3) on the plane of offset (N,): where the body's spread appears as large as it was seen."""
+def initial_torso(keypoints_m: FloatArray, weights: FloatArray, rays: FloatArray) -> FloatArray:
+    """(N, 3) torso centres where the body's spread appears as large as it was seen."""
     weights = weights + _TINY
     total = weights.sum(axis=1, keepdims=True)
     mean_ray = (weights[..., None] * rays).sum(axis=1) / total
@@ -75,8 +69,9 @@ def initial_foot(
     along = np.einsum("njc,nc->nj", centred, mean_ray)
     across2 = (weights * ((centred**2).sum(axis=-1) - along**2)).sum(axis=1) / total[:, 0]
     spread = np.maximum(angular_spread(rays, weights), 1e-6)
-    torso = mean_ray * (np.sqrt(np.maximum(across2, _TINY)) / spread)[:, None] - mean_point
-    return np.asarray(torso - (torso @ normal + offset_m)[:, None] * normal)
+    return np.asarray(
+        mean_ray * (np.sqrt(np.maximum(across2, _TINY)) / spread)[:, None] - mean_point
+    )
 
 
 def tangents(rays: FloatArray) -> FloatArray:

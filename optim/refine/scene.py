@@ -119,6 +119,7 @@ def refine_scene(
     stature_prior_m: tuple[float, float] = STATURE_PRIOR_M,
     noise: RefineNoise | None = None,
     move_camera: bool = True,
+    rise: tuple[FloatArray, FloatArray] | None = None,
 ) -> RefinedScene:
     """The most probable scene near a start, and how sure it is.
 
@@ -133,6 +134,8 @@ def refine_scene(
         camera_covariance: (4, 4) over log focal, pitch, roll and log offset; zeros keep a value.
         plane: (N,) index of everybody's plane; the first by default.
         stature_prior_m: mean and standard deviation of the population.
+        rise: (N,) metres and (N, 2) grades of the ground over everybody's plane, straight below the camera and
+            along `tangent_basis` of the plane's normal; none if not given.
         move_camera: False keeps camera and planes, but not their uncertainty, out of it.
 
     Raises:
@@ -164,6 +167,8 @@ def refine_scene(
         axes=basis[plane],
         axes_of_first=basis[0],
         ground_m=lowest + torso_height_m,
+        rise_m=np.zeros(n) if rise is None else rise[0],
+        grade=np.zeros((n, 2)) if rise is None else rise[1],
         contact_sd_m=np.hypot(noise.contact_m, noise.grade * np.linalg.norm(torso_m, axis=1)),
         stature_m=np.asarray(stature_m, dtype=np.float64),
         log_scale_mean=np.log(stature_prior_m[0] / np.asarray(stature_m, dtype=np.float64)),

@@ -55,6 +55,7 @@ class Problem:
         weights, sigma_rad: (N, 17).
         plane: (N,) index; normals (N, 3) and axes (N, 2, 3) are of that plane at the start.
         ground_m: (N,) what the contact points' soft minimum is above the body's sole at the given pose.
+        rise_m, grade: (N,), (N, 2) of the ground over the plane, at the plane's origin and a metre of place.
         contact_sd_m, stature_m, log_scale_mean: (N,); log_scale_sd: of the population.
         pose_information: (N, Q, Q) of a quadratic prior about zero.
     """
@@ -68,6 +69,8 @@ class Problem:
     normals: FloatArray
     axes: FloatArray
     ground_m: FloatArray
+    rise_m: FloatArray
+    grade: FloatArray
     contact_sd_m: FloatArray
     stature_m: FloatArray
     log_scale_mean: FloatArray
@@ -238,19 +241,20 @@ def _keypoint_rows(
 
 
 def _contact(problem: Problem, state: State) -> tuple[FloatArray, FloatArray]:
-    """(N,) height of the lowest point above the plane in sigmas, and its derivative (N, P)."""
+    """(N,) height of the lowest point above the ground in sigmas, and its derivative (N, P)."""
     touch = state.points[:, N_KEYPOINTS:]
     heights = np.einsum("nkc,nc->nk", touch, problem.normals)
     lowest, load = soft_minimum(heights)
     scale = np.exp(state.people[:, SCALE])
     below = scale * (lowest - problem.ground_m)
     rows = np.zeros_like(state.people)
-    rows[:, HEIGHT], rows[:, SCALE] = 1.0, below
+    rows[:, PLACE], rows[:, HEIGHT], rows[:, SCALE] = -problem.grade, 1.0, below
     rows[:, POSE:] = scale[:, None] * np.einsum(
         "nk,nc,nkcq->nq", load, problem.normals, state.by_pose[:, N_KEYPOINTS:], optimize=True
     )
+    rise = problem.rise_m + np.sum(problem.grade * state.people[:, PLACE], axis=1)
     sigma = problem.contact_sd_m
-    return (state.people[:, HEIGHT] + below) / sigma, rows / sigma[:, None]
+    return (state.people[:, HEIGHT] - rise + below) / sigma, rows / sigma[:, None]
 
 
 def _stature_term(problem: Problem, state: State) -> tuple[FloatArray, FloatArray, FloatArray]:

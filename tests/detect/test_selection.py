@@ -15,6 +15,7 @@ from crowd3d.detect.in_tile import size_suitability
 from crowd3d.detect.joining import _told_apart
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import Fitted
+from crowd3d.scene.ground import Ground
 from crowd3d.scene.sizes import size_evidence
 
 CAMERA = Camera.from_fov(4000, 2000, 60)
@@ -67,7 +68,7 @@ def test_people_of_the_right_size_are_kept_in_reading_order():
 
 
 def test_size_evidence_is_one_for_a_standing_adult():
-    evidence = size_evidence(_standing(5), CAMERA, [PLANE], 1.7)
+    evidence = size_evidence(_standing(5), CAMERA, Ground([PLANE]), 1.7)
     for ratio in (evidence.whole, evidence.visible, evidence.torso):
         np.testing.assert_allclose(ratio, 1.0, atol=0.06)
 

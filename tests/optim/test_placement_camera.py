@@ -117,7 +117,13 @@ def test_people_above_the_horizon_are_not_placed_badly():
 
 
 @pytest.mark.parametrize(
-    "change", [{"offset_m": 0.0}, {"offset_m": -3.0}, {"scores": np.ones((4, 16))}]
+    "change",
+    [
+        {"offset_m": 0.0},
+        {"offset_m": np.nan},
+        {"normal": np.ones((3, 3))},
+        {"scores": np.ones((4, 16))},
+    ],
 )
 def test_nonsense_is_refused(change):
     options = {

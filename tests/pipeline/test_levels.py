@@ -15,9 +15,10 @@ from crowd3d import Camera, Scene
 from crowd3d.cli import main
 from crowd3d.data.keypoint_export import write_poses
 from crowd3d.scene.detections import Detections
+from crowd3d.scene.ground import Ground
 from crowd3d.scene.levels import feet_px, plane_at
 from crowd3d.scene.plane import Plane
-from crowd3d.scene.standing import feet_m, offsets_m, on_levels, person_height_px
+from crowd3d.scene.standing import person_height_px
 
 RATIO = 0.7
 UP = np.array([0.0, -1.0, 0.0])
@@ -93,12 +94,13 @@ def test_a_pixel_belongs_to_the_region_it_is_in_or_nearest_to():
 def test_heights_and_feet_are_those_of_the_plane_below():
     camera = Camera.from_fov(1000, 800, 60)
     feet = np.array([[100.0, 700], [900, 700]])
-    heights = on_levels([LEFT, RIGHT], feet, lambda p: person_height_px(camera, p, feet))
+    ground = Ground([LEFT, RIGHT])
+    heights = person_height_px(camera, ground.under(camera, feet), feet)
     alone = [person_height_px(camera, p, feet)[i] for i, p in enumerate((LEFT, RIGHT))]
-    np.testing.assert_array_equal(heights, alone)
+    np.testing.assert_allclose(heights, alone)
     assert heights[1] == pytest.approx(1.5 * heights[0], rel=0.1)
     points = np.array([[1.0, 0, 20], [-1, 2, 30]])
-    found = feet_m(points, UP, offsets_m([LEFT, RIGHT]))
+    found = ground.feet_m(points, np.array([0, 1]))
     np.testing.assert_allclose(found, [LEFT.foot_m(points[0]), RIGHT.foot_m(points[1])])
 
 
