@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from optim.ground.covariance import view_covariance
+from optim.ground.covariance import positive_part, view_covariance
 from optim.ground.planes import find_grounds, largest_first
 from optim.ground.population import Components, Population, densities
 from optim.ground.relief import Relief, level_axes
@@ -29,6 +29,8 @@ AUTO = "auto"
 # be clearly likelier.
 _LOG_PRIOR = dict(zip(KINDS, np.log([0.96, 0.01, 0.01, 0.01, 0.01]).tolist(), strict=True))
 _TILT_SD = 0.10  # of rise over run: streets on hills
+_STEEP_SHARE = 0.1  # of slopes that may be as steep as stands, whose beginning is not always seen
+_IS_STEEP = 1.0  # standard deviations of a usual slope, beyond which a steep one is tried
 _RISE_SD = 0.45  # of stands and stairs, 24 degrees
 _AZIMUTHS_RAD = np.radians(np.arange(0.0, 360.0, 30.0))
 _START_QUANTILES = (0.1, 0.25, 0.4, 0.55, 0.7, 0.85)
@@ -108,14 +110,25 @@ def _reliefs(start: Shape, level: Shape, scores: _Scores, kinds: tuple[str, ...]
         tilted = Relief.tilted(_TILT_SD)
         gain, tilt = scores.together(scores.where, tilted.information)
         least = max(least, gain - _HANDICAP)
-        relief = tilted.moved(tilt)
-        found.append(_fitted(SLOPE, start.problem, start.view, start.population, relief))
+        found += _slopes(start, tilted.moved(tilt))
     where = scores.where[scores.stands]
     if STANDS in kinds and len(where) >= _LEAST_PEOPLE:
         found += _stands(level, where, scores, least)
     if TERRAIN in kinds and len(where) >= _LEAST_PEOPLE:
         found += _terrain(level, where, scores, least)
     return found
+
+
+def _slopes(start: Shape, tilted: Relief) -> list[Shape]:
+    """One slope, as streets have it; and as stands have it, where the first is steep."""
+    usual = -math.log(1 - _STEEP_SHARE)
+    slope = _fitted(SLOPE, start.problem, start.view, start.population, tilted, usual)
+    ground = slope.problem.ground
+    if not isinstance(ground, Relief) or np.linalg.norm(ground.tilt) < _IS_STEEP * _TILT_SD:
+        return [slope]
+    steep = Relief.tilted(_RISE_SD).moved(ground.tilt)
+    log_choices = -math.log(_STEEP_SHARE)
+    return [slope, _fitted(SLOPE, slope.problem, slope.view, slope.population, steep, log_choices)]
 
 
 def probabilities(shapes: list[Shape]) -> dict[str, float]:
@@ -147,8 +160,7 @@ def doubt_of_slope(shapes: list[Shape]) -> FloatArray:
         for shape in (slope, level)
     )
     wider = np.subtract(*both) + np.outer(apart, apart)
-    values, vectors = np.linalg.eigh(share * wider)
-    return np.asarray((vectors * np.maximum(values, 0.0)) @ vectors.T)
+    return positive_part(share * wider)
 
 
 def _shape(

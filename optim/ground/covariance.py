@@ -84,3 +84,9 @@ def pitch_roll_covariance(covariance: FloatArray, view: View) -> FloatArray:
     change = np.eye(len(covariance))
     change[2, 2] = 1.0 / max(np.cos(pitch), 1e-3)
     return np.asarray(change @ covariance @ change)
+
+
+def positive_part(matrix: FloatArray) -> FloatArray:
+    """The symmetric matrix without its negative eigenvalues: what one covariance is wider than another by."""
+    values, vectors = np.linalg.eigh(matrix)
+    return np.asarray((vectors * np.maximum(values, 0.0)) @ vectors.T)

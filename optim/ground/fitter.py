@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,29 +15,30 @@ from optim.ground.choose import (
     LEVEL,
     LEVELS,
     MOST_LEVELS,
+    Shape,
     doubt_of_slope,
     fitted_shapes,
     probabilities,
 )
-from optim.ground.covariance import pitch_roll_covariance, view_covariance
+from optim.ground.covariance import pitch_roll_covariance, positive_part, view_covariance
 from optim.ground.depth import Depths, depth_evidence
 from optim.ground.evidence import Evidence
-from optim.ground.inputs import Given, camera_prior, log_scale_sd, spread_rows
+from optim.ground.focal_sweep import held, swept
+from optim.ground.inputs import Given, camera_prior, log_scale_sd
 from optim.ground.lean import with_lean_restored
 from optim.ground.lines import vertical_lines
 from optim.ground.planes import Grounds
 from optim.ground.population import default_population
 from optim.ground.relief import Ground
 from optim.ground.residuals import Prediction, View
-from optim.ground.solver import Problem, minimise, minimise_all, objective, renewed
-from optim.ground.starts import candidates
+from optim.ground.solver import Problem, minimise, minimise_all, renewed
+from optim.ground.starts import best_start
 from optim.ground.sticks import Levels, Sticks, sticks_from_levels
 from optim.projection import FloatArray
 
-_STARTS = 4  # candidates that are refined
-_FINALISTS = 2  # of them, that are refined with the true spreads of the population
-_START_PEOPLE = 120  # people used for it
 _GROWTH_RANGE = (-0.8, 4.0)  # of depth from ankles to shoulders, that the sticks are measured with
+# Of log focal: the posterior that is narrower, and at home within one step of the sweep, is that of one peak.
+_SHARP_SD, _MOST = 0.12, 0.9
 _DISAGREEMENT_SD = 4.0  # of lines against people, beyond which the lines are not verticals
 
 
@@ -126,21 +128,13 @@ class Fitter:
         return replace(self.problem, sticks=sticks_from_levels(levels, self.sticks.index, growth))
 
     def _best_start(self) -> View:
-        """Refines the most promising candidates with some of the people; all of them choose."""
-        problem = self.problem
-        few = problem.take(spread_rows(self.sticks, _START_PEOPLE))
-        views, self.starts_tried = candidates(few, self.given.size_px[0], _STARTS)
-        wide = self.population.widened(2.0)
-        views = [minimise(few, v, wide, renewals=1, steps=8) for v in views]
-        views = sorted(views, key=lambda v: objective(few, v, wide))[:_FINALISTS]
-        views = [minimise(few, v, self.population, renewals=2, steps=8) for v in views]
-        costs = [objective(problem, v, self.population) for v in views]
-        if not views or not np.isfinite(min(costs)):
+        view, self.starts_tried = best_start(self.problem, self.population, self.given.size_px[0])
+        if view is None:
             raise FitFailed(
                 "no camera stands these people upright on one ground; check the principal point, "
                 "the given focal length and gravity, and that the keypoints are of this picture"
             )
-        return views[int(np.argmin(costs))]
+        return view
 
     def _choose_ground(self, ground: str, max_planes: int) -> None:
         """Fits other shapes of ground than one level, and takes the most probable one."""
@@ -154,11 +148,42 @@ class Fitter:
         best = shapes[0]
         if best.kind == LEVEL:
             self.doubt = doubt_of_slope(shapes)
+        elif self.prior.is_free[0] and len(kinds) > 1:
+            self._choose_focal_too(kinds, most, known)
+        else:
+            self._take(best)
+
+    def _choose_focal_too(self, kinds: tuple[str, ...], most: int, known: float | None) -> None:
+        """Shape and focal length together: level ground may have bent the camera into the wrong valley."""
+        before = self.problem
+        sweep = swept(before, self.population, self.given.size_px[0], kinds, most, known)
+        totals = sweep.log_totals
+        self.probabilities = {kind: math.exp(totals[kind]) for kind in KINDS if kind in totals}
+        if sweep.best.kind == LEVEL:
+            self.view = minimise(before, sweep.best.view, sweep.best.population)
+        else:
+            self._take(sweep.best)
+        own = view_covariance(self.problem, self.view, self.population)[:4, :4]
+        is_sharp = own[0, 0] < _SHARP_SD**2 and sweep.share_near(self.view.log_focal) > _MOST
+        if is_sharp:
             return
-        self.kind, self.ground = best.kind, best.problem.ground
-        self.view, self.population = best.view, best.population
+        self._take(sweep.best, sweep.log_focal)
+        own = view_covariance(self.problem, self.view, self.population)[:4, :4]
+        self.doubt = positive_part(sweep.spread_about(self.view) - own)
+
+    def _take(self, shape: Shape, log_focal: float | None = None) -> None:
+        """Goes on with a shape of the ground, with the focal length held if it is given."""
+        self.kind, self.ground = shape.kind, shape.problem.ground
+        self.view, self.population = shape.view, shape.population
+        if log_focal is not None:
+            self.view = replace(self.view, log_focal=log_focal)
+            self._minimise_all(log_focal)
         self._renew()
-        problem, self.view = minimise_all(self.problem, self.view, self.population)
+        self._minimise_all(log_focal)
+
+    def _minimise_all(self, log_focal: float | None) -> None:
+        problem = self.problem if log_focal is None else held(self.problem, log_focal)
+        problem, self.view = minimise_all(problem, self.view, self.population)
         self.ground = problem.ground
 
     def _renew(self) -> None:

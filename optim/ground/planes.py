@@ -86,7 +86,9 @@ class Grounds:
         """(P - 1,) of that cost."""
         return np.zeros(len(self.numbers))
 
-    def depths(self, ways: FloatArray, falls: FloatArray, above: float = 0.0) -> FloatArray:
+    def depths(
+        self, ways: FloatArray, falls: FloatArray, above: float | FloatArray = 0.0
+    ) -> FloatArray:
         """(N,) how many times the rays of the sticks have to be followed to their levels."""
         down = np.exp(self.log_ratio)[self.label] - above
         return np.where(

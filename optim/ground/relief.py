@@ -59,7 +59,9 @@ class Ground(Protocol):
     def gradient(self) -> FloatArray:
         """(K,) of that cost."""
 
-    def depths(self, ways: FloatArray, falls: FloatArray, above: float = 0.0) -> FloatArray:
+    def depths(
+        self, ways: FloatArray, falls: FloatArray, above: float | FloatArray = 0.0
+    ) -> FloatArray:
         """(N,) how many times the rays of the sticks have to be followed to meet it, see `Relief.depths`."""
 
     def slopes(self, where: FloatArray) -> FloatArray:
@@ -210,27 +212,33 @@ class Relief:
         return self._at(where)[1]
 
     def depths(
-        self, ways: FloatArray, falls: FloatArray, above: float = 0.0, *, is_first: bool = False
+        self,
+        ways: FloatArray,
+        falls: FloatArray,
+        above: float | FloatArray = 0.0,
+        *,
+        is_first: bool = False,
     ) -> FloatArray:
         """(N,) how many times rays have to be followed until they meet the ground; NaN for those that never do.
 
         Args:
             ways: (N, 2) of the rays to the right and ahead; falls: (N,) of the rays, negative where they rise.
-            above: height above the ground of what is seen there, in camera heights.
+            above: height above the ground of what is seen there, in camera heights, or (N,).
             is_first: look for the first place for certain; else some place is enough where that is quicker.
         """
+        above = np.broadcast_to(np.asarray(above, dtype=np.float64), falls.shape)
         start = (1 - above) / np.maximum(falls, _QUICK_FALL)
         depth, is_met = self._followed(start, ways, falls, above)
         again = np.ones(len(depth), bool) if is_first else ~is_met
         if again.any():
-            ways, falls = ways[again], falls[again]
+            ways, falls, above = ways[again], falls[again], above[again]
             begun, found = self._bracketed(ways, falls, above)
             again_depth, again_met = self._followed(begun, ways, falls, above)
             depth[again], is_met[again] = again_depth, again_met & found
         return np.where(is_met, depth, np.nan)
 
     def _followed(
-        self, start: FloatArray, ways: FloatArray, falls: FloatArray, above: float
+        self, start: FloatArray, ways: FloatArray, falls: FloatArray, above: FloatArray
     ) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
         """Newton's method from a start (N,): depths, and whether the ground is met there from above."""
         depth = start
@@ -244,14 +252,14 @@ class Relief:
         return depth, np.asarray((np.abs(value) < _MET) & (rate > 0))
 
     def _bracketed(
-        self, ways: FloatArray, falls: FloatArray, above: float
+        self, ways: FloatArray, falls: FloatArray, above: FloatArray
     ) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
         """Depths (N,) shortly behind which the ground is first over the ray, and whether it ever is."""
         length = np.maximum(np.hypot(*ways.T), np.maximum(falls, _QUICK_FALL))
         depth = _MARCH / length[:, None]
         where = depth[..., None] * ways[:, None]
         height = self.heights(where.reshape(-1, 2)).reshape(depth.shape)
-        over = depth * falls[:, None] - 1 + height + above > 0
+        over = depth * falls[:, None] - 1 + height + above[:, None] > 0
         k = np.argmax(over, axis=1)
         rows = np.arange(len(depth))
         low, high = depth[rows, np.maximum(k - 1, 0)], depth[rows, k]
@@ -262,7 +270,7 @@ class Relief:
         return (low + high) / 2, np.asarray(over.any(axis=1))
 
     def _over_ray(
-        self, depth: FloatArray, ways: FloatArray, falls: FloatArray, above: float
+        self, depth: FloatArray, ways: FloatArray, falls: FloatArray, above: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         """(N,) how far the ground is over rays that were followed so far, and how fast that grows."""
         height, slope = self._at(depth[:, None] * ways)

@@ -157,7 +157,7 @@ def predict(
     is_valid = footing.is_met & (top_depth > _MIN_DEPTH_RATIO * depth)
     # Who cannot stand there yet is near and blurred: the spreads that a search starts with let them in.
     top_depth = np.where(is_valid, top_depth, 1.0)
-    tangent = (ray * depth[:, None] + length * normal[:, :2]) / top_depth[:, None]
+    tangent = (ray * depth[:, None] + length[:, None] * normal[:, :2]) / top_depth[:, None]
     tangent = np.where(is_valid[:, None], tangent, 0.0)
     px_per_m = focal / top_depth
     moves = np.where(is_valid, px_per_m, 0.0)
@@ -184,7 +184,7 @@ def _jacobian(
     tangent: FloatArray,
     px_per_m: FloatArray,
     nearer: FloatArray,
-    length: float,
+    length: FloatArray,
     tangents: tuple[FloatArray, FloatArray],
     footing: Footing,
 ) -> FloatArray:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import numpy as np
 
 from optim.geometry import normal_from_pitch_roll, pitch_roll_from_normal
+from optim.ground.inputs import spread_rows
+from optim.ground.population import Population
 from optim.ground.residuals import View, adult_sd, log_offsets
-from optim.ground.solver import Problem
+from optim.ground.solver import Problem, minimise, objective
 from optim.projection import FloatArray
 
-_SWEEP_FOV_DEG = (9.0, 15.0, 22.0, 32.0, 45.0, 60.0, 78.0, 95.0, 112.0)
+SWEEP_FOV_DEG = (9.0, 15.0, 22.0, 32.0, 45.0, 60.0, 78.0, 95.0, 112.0)
 _SWEEP_PITCH_DEG = (
     -20.0,
     -12.0,
@@ -31,6 +33,9 @@ _SWEEP_PITCH_DEG = (
     64.0,
     75.0,
 )
+_STARTS = 4  # candidates that are refined
+_FINALISTS = 2  # of them, that are refined with the true spreads of the population
+_FEW_PEOPLE = 120  # used for it
 _CAP = 3.0  # residuals beyond so many standard deviations count the same
 
 
@@ -38,7 +43,7 @@ def candidates(problem: Problem, width_px: float, count: int) -> tuple[list[View
     """The most promising views, best first, and how many were tried."""
     free, known = problem.prior.is_free, problem.prior.mean
     if free[0]:
-        focals = 0.5 * width_px / np.tan(np.radians(_SWEEP_FOV_DEG) / 2)
+        focals = 0.5 * width_px / np.tan(np.radians(SWEEP_FOV_DEG) / 2)
     else:
         focals = np.exp([known.log_focal])
     if free[1]:
@@ -58,6 +63,26 @@ def candidates(problem: Problem, width_px: float, count: int) -> tuple[list[View
     order = _distinct_minima(cost.reshape(len(focals), len(pitches)))[:count]
     views = [View.of(focal[i], pitch_rad[i], rolls[i], np.exp(log_offset[i])) for i in order]
     return views, len(focal)
+
+
+def best_start(
+    problem: Problem, population: Population, width_px: float
+) -> tuple[View | None, int]:
+    """Refines the most promising candidates with some of the people; all of them choose.
+
+    Returns:
+        The view, None if no camera stands the people upright; and how many candidates there were.
+    """
+    few = problem.take(spread_rows(problem.sticks, _FEW_PEOPLE))
+    views, tried = candidates(few, width_px, _STARTS)
+    wide = population.widened(2.0)
+    views = [minimise(few, view, wide, renewals=1, steps=8) for view in views]
+    views = sorted(views, key=lambda view: objective(few, view, wide))[:_FINALISTS]
+    views = [minimise(few, view, population, renewals=2, steps=8) for view in views]
+    costs = [objective(problem, view, population) for view in views]
+    if not views or not np.isfinite(min(costs)):
+        return None, tried
+    return views[int(np.argmin(costs))], tried
 
 
 def _typical_roll(problem: Problem) -> float:

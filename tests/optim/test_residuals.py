@@ -28,7 +28,19 @@ def _sticks(n: int = 6, seed: int = 0) -> Sticks:
     length = rng.uniform(100, 300, n)
     top = bottom + np.stack([rng.normal(0, 5, n), -length], axis=1)
     one = np.ones(n)
-    return Sticks(np.arange(n), bottom, top, 9 * one, 4 * one, -one, length, 0 * one, 0.053, 0.794)
+    return Sticks(
+        np.arange(n),
+        bottom,
+        top,
+        9 * one,
+        4 * one,
+        -one,
+        length,
+        0 * one,
+        0.053 * one,
+        0.794 * one,
+        np.zeros(n, bool),
+    )
 
 
 def _problem(world: World, people: np.ndarray) -> Problem:
@@ -38,12 +50,13 @@ def _problem(world: World, people: np.ndarray) -> Problem:
     return Problem(sticks, density_weights(sticks), given_values.center_px, 1.70, prior)
 
 
-def _slow_top(view: View, bottom_px: np.ndarray, log_stature: float, lean, sticks: Sticks):
-    """One top, step by step."""
+def _slow_top(view: View, i: int, log_stature: float, lean, sticks: Sticks, bottom_px=None):
+    """The top of stick i, step by step."""
+    bottom_px = sticks.bottom_px[i] if bottom_px is None else bottom_px
     focal, offset = math.exp(view.log_focal), math.exp(view.log_offset)
     ray = np.array([*(bottom_px - CENTER) / focal, 1.0])
-    foot = ray * (offset - sticks.bottom_height * 1.70) / -(ray @ view.normal)
-    length = (sticks.top_height - sticks.bottom_height) * 1.70 * math.exp(log_stature)
+    foot = ray * (offset - sticks.bottom_height[i] * 1.70) / -(ray @ view.normal)
+    length = (sticks.top_height - sticks.bottom_height)[i] * 1.70 * math.exp(log_stature)
     return project(foot + length * (view.normal + lean), focal, CENTER)
 
 
@@ -56,22 +69,22 @@ def test_predictions_and_jacobians_are_those_of_the_slow_twin(pitch, roll, log_o
     for i in np.flatnonzero(p.is_valid):
         at = sticks.bottom_px[i]
         none = np.zeros(3)
-        top = _slow_top(view, at, 0.0, none, sticks)
+        top = _slow_top(view, i, 0.0, none, sticks)
         np.testing.assert_allclose(sticks.top_px[i] - p.residual[i], top, rtol=1e-9)
         if np.abs(top).max() > 1e5:
             continue
         h = 1e-6
         for k in range(4):
             step = np.eye(4)[k] * h
-            ahead = _slow_top(view.moved(step), at, 0.0, none, sticks)
-            behind = _slow_top(view.moved(-step), at, 0.0, none, sticks)
+            ahead = _slow_top(view.moved(step), i, 0.0, none, sticks)
+            behind = _slow_top(view.moved(-step), i, 0.0, none, sticks)
             np.testing.assert_allclose(
                 p.jacobian[i, :, k], (ahead - behind) / (2 * h), rtol=2e-4, atol=2e-2
             )
-        by_size = (_slow_top(view, at, h, none, sticks) - top) / h
+        by_size = (_slow_top(view, i, h, none, sticks) - top) / h
         np.testing.assert_allclose(p.along[i], by_size, rtol=1e-3, atol=1e-2)
         for k in range(2):
-            moved = _slow_top(view, at + np.eye(2)[k] * 1e-4, 0.0, none, sticks)
+            moved = _slow_top(view, i, 0.0, none, sticks, at + np.eye(2)[k] * 1e-4)
             np.testing.assert_allclose(
                 p.by_bottom[i, :, k], (moved - top) / 1e-4, rtol=1e-3, atol=1e-3
             )
@@ -83,10 +96,7 @@ def test_sway_and_noise_are_covariances_by_simulation():
     rng = np.random.default_rng(0)
     axes = np.linalg.svd(view.normal[None])[2][1:]
     for i in range(3):
-        tops = [
-            _slow_top(view, sticks.bottom_px[i], 0.0, rng.normal(0, 0.01, 2) @ axes, sticks)
-            for _ in range(4000)
-        ]
+        tops = [_slow_top(view, i, 0.0, rng.normal(0, 0.01, 2) @ axes, sticks) for _ in range(4000)]
         seen = np.cov(np.array(tops).T) / 1e-4
         np.testing.assert_allclose(sway(p, sticks, 1.70)[i], seen, rtol=0.1, atol=0.03 * seen.max())
     np.testing.assert_allclose(
@@ -125,10 +135,10 @@ def _slow_unevenness(view: View, sticks: Sticks, i: int) -> np.ndarray:
     focal, offset = math.exp(view.log_focal), math.exp(view.log_offset)
     ray = np.array([*(sticks.bottom_px[i] - CENTER) / focal, 1.0])
     angle = math.asin(-(ray @ view.normal) / np.linalg.norm(ray))
-    height = offset - sticks.bottom_height * 1.70
+    height = offset - sticks.bottom_height[i] * 1.70
     sd_m = anthropometry.GROUND_GRADE_SD * height / math.tan(angle)
     tops = [
-        _slow_top(View(view.log_focal, view.normal, math.log(offset + d)), sticks.bottom_px[i], 0.0,
+        _slow_top(View(view.log_focal, view.normal, math.log(offset + d)), i, 0.0,
                   np.zeros(3), sticks)
         for d in (-1e-6, 1e-6)
     ]  # fmt: skip
