@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from optim.ground.choose import AUTO
+from optim.ground.choose import AUTO, LEVEL, LEVELS
 from optim.ground.ground_camera import GroundCameraFit, fit_ground_camera
 from optim.ground.plumb import Lens
 from optim.projection import FloatArray
@@ -71,18 +71,25 @@ def fit_with_free_center(
         center_px = middle_px + np.array([offset[0] * center_sd_px, 0.0])
         return fit_ground_camera(points, image_size, center_px=center_px, **options)
 
-    if options.get("ground", AUTO) == AUTO:
-        # Every place of the principal point is tried with the same shape of ground.
+    # Every place of the principal point is tried with the same shape of ground.
+    kind = options.get("ground", AUTO)
+    if kind == AUTO:
         kind = fit_at(np.zeros(2), keypoints, options).report["ground"]
         options = options | {"ground": kind}
     some, of_some = _some_people(keypoints, options)
     mean, covariance, slopes = _posterior(
         lambda offset: fit_at(offset, some, of_some), 1 if bent is None else 2
     )
+    center = "estimated across the picture:"
+    if kind not in (LEVEL, LEVELS):
+        # Another principal point looks like another shape of the ground, and is the less probable of both.
+        mean[0], covariance[0], covariance[:, 0] = 0.0, 0.0, 0.0
+        covariance[0, 0] = 1.0
+        center = "assumed, since the ground is not level:"
     fit = fit_at(mean, keypoints, options)
     sd = np.sqrt(np.diag(covariance))
     said = {
-        "principal_point": f"estimated across the picture: {mean[0] * center_sd_px:+.0f} px from the centre, "
+        "principal_point": f"{center} {mean[0] * center_sd_px:+.0f} px from the centre, "
         f"sd {sd[0] * center_sd_px:.0f} px"
     }
     if bent is not None:
