@@ -18,6 +18,7 @@ from crowd3d.export.palette import color_index, linear_palette
 from crowd3d.files import atomic, strict_json
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.frames import ExportFrame, export_frame
+from crowd3d.scene.ground_mesh import GroundMesh, ground_meshes
 from crowd3d.scene.scene import Scene
 from crowd3d.version import __version__
 
@@ -25,8 +26,6 @@ FloatArray = npt.NDArray[np.float64]
 
 _FLOAT, _UNSIGNED_SHORT, _UNSIGNED_INT = 5126, 5123, 5125
 _VERTEX_BUFFER, _INDEX_BUFFER = 34962, 34963
-_GROUND_MARGIN_M = 3.0
-_GROUND_AHEAD_M = 20.0  # ground shown where nobody stands
 _FLIP_YZ = np.diag([1.0, -1.0, -1.0])  # a glTF camera looks along -z with y up
 
 
@@ -44,7 +43,7 @@ def glb_parts(scene: Scene, mesh: CrowdMesh) -> Iterator[bytes]:
     frame = export_frame(scene.camera, scene.planes)
     parts = _Parts()
     nodes = _people(parts, scene, mesh, frame)
-    nodes += _ground(parts, scene, mesh, frame)
+    nodes += _ground(parts, scene, frame)
     nodes.append(_camera_node(scene.camera, frame))
     asset = {
         "version": "2.0",
@@ -179,50 +178,36 @@ def _people(
     return nodes
 
 
-def _ground(
-    parts: _Parts, scene: Scene, mesh: CrowdMesh, frame: ExportFrame
-) -> list[dict[str, Any]]:
-    """One rectangle a plane, as large as the crowd on it."""
+def _ground(parts: _Parts, scene: Scene, frame: ExportFrame) -> list[dict[str, Any]]:
+    """One mesh a level, or one of the surface."""
+    if not scene.planes:
+        return []
     nodes = []
     material = len(parts.materials)
-    for k, plane in enumerate(scene.planes):
-        standing = mesh.index[scene.people.plane[mesh.index] == k]
-        if k > 0 and not len(standing):
-            continue
-        corners = ground_corners_m(frame.z_up(scene.people.hvip_m[standing]))
-        normal = frame.R_zup_cam @ plane.normal
-        height = plane.offset_m + float(plane.normal @ frame.origin_m)
-        corners[:, 2] = -(corners[:, :2] @ normal[:2] + height) / normal[2]
-        corners, normal = frame.y_up(frame.from_z_up(corners)), frame.R_yup_cam @ plane.normal
+    parts.materials.append(_material("ground", np.array([0.35, 0.35, 0.34]), 1.0))
+    for k, mesh in ground_meshes(scene.ground, frame, scene.people).items():
         nodes.append({"name": f"ground_{k}", "mesh": len(parts.meshes)})
-        parts.meshes.append(_quad(parts, f"ground_{k}", corners, normal, material))
-    if nodes:
-        parts.materials.append(_material("ground", np.array([0.35, 0.35, 0.34]), 1.0))
+        parts.meshes.append(_ground_mesh(parts, f"ground_{k}", mesh, frame, material))
     return nodes
 
 
-def ground_corners_m(feet_m: FloatArray) -> FloatArray:
-    """(N, 3) feet, z up -> (4, 3) counter-clockwise rectangle around them and a margin, z = 0."""
-    feet = feet_m[np.isfinite(feet_m).all(axis=1), :2]
-    if not len(feet):
-        feet = np.array([[0.0, 0.0], [0.0, _GROUND_AHEAD_M]])
-    (x0, y0), (x1, y1) = feet.min(axis=0) - _GROUND_MARGIN_M, feet.max(axis=0) + _GROUND_MARGIN_M
-    return np.array([[x0, y0, 0], [x1, y0, 0], [x1, y1, 0], [x0, y1, 0]])
-
-
-def _quad(
-    parts: _Parts, name: str, corners: FloatArray, normal: FloatArray, material: int
+def _ground_mesh(
+    parts: _Parts, name: str, mesh: GroundMesh, frame: ExportFrame, material: int
 ) -> dict[str, Any]:
-    corners32 = corners.astype("<f4")
-    low, high = corners32.min(axis=0).astype(float), corners32.max(axis=0).astype(float)
-    position = parts.view(corners32, _VERTEX_BUFFER)
-    shading = parts.view(np.tile(normal, (4, 1)).astype("<f4"), _VERTEX_BUFFER)
+    vertices = frame.y_up(mesh.vertices_m.reshape(-1, 3)).astype("<f4")
+    normals = (mesh.normals.reshape(-1, 3) @ frame.R_yup_cam.T).astype("<f4")
+    low, high = vertices.min(axis=0).astype(float), vertices.max(axis=0).astype(float)
+    position, shading = (parts.view(array, _VERTEX_BUFFER) for array in (vertices, normals))
+    n = len(vertices)
     attributes = {
-        "POSITION": parts.accessor(position, 0, 4, _FLOAT, "VEC3", min=low, max=high),
-        "NORMAL": parts.accessor(shading, 0, 4, _FLOAT, "VEC3"),
+        "POSITION": parts.accessor(position, 0, n, _FLOAT, "VEC3", min=low, max=high),
+        "NORMAL": parts.accessor(shading, 0, n, _FLOAT, "VEC3"),
     }
-    indices = parts.indices(np.array([[0, 1, 2], [0, 2, 3]]))
-    primitive = {"attributes": attributes, "indices": indices, "material": material}
+    primitive = {
+        "attributes": attributes,
+        "indices": parts.indices(mesh.faces),
+        "material": material,
+    }
     return {"name": name, "primitives": [primitive]}
 
 

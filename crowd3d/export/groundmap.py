@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.frames import ExportFrame
+from crowd3d.scene.ground import Ground
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -18,6 +19,7 @@ _KERNEL_M = 1.0  # standard deviation of the density estimate
 _CORE = (10.0, 90.0)  # percentiles of the people who decide the extent
 _BEYOND = 1.0  # whoever is farther out than so many extents of the core is counted, not drawn
 _SMALL_M = 20.0  # frames smaller than that need not be
+_MOST_CELLS, _NEAR_M = 240, 4.0  # along the longer side of a map of heights; around people
 _CAMERA_ENLARGES = 1.4  # the camera is drawn unless the crowd would shrink by more than that
 
 
@@ -98,14 +100,41 @@ def density_per_m2(points_m: FloatArray, low_m: FloatArray, high_m: FloatArray) 
     return np.asarray(smooth * cells.prod() / span.prod())
 
 
-def seen_ground_m(camera: Camera, frame: ExportFrame, reach_m: float, n: int = 64) -> FloatArray:
+def seen_ground_m(
+    camera: Camera, ground: Ground, frame: ExportFrame, reach_m: float, n: int = 64
+) -> FloatArray:
     """(4 n, 2) outline of the ground that the picture shows, z-up frame, cut off at `reach_m`."""
     t = np.linspace(0.0, 1.0, n, endpoint=False)
     corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]) * [camera.width, camera.height]
     border = np.concatenate([a + t[:, None] * (b - a) for a, b in pairwise(corners)])
     rays = camera.rays(border) @ frame.R_zup_cam.T
-    height_m = float(frame.z_up(np.zeros(3))[2])
     flat = np.maximum(np.linalg.norm(rays[:, :2], axis=1), 1e-9)
-    steep = np.maximum(-rays[:, 2], 1e-9)
-    distance = np.minimum(height_m * flat / steep, reach_m)
+    met = frame.z_up(ground.points_m(camera, border))[:, :2]
+    distance = np.fmin(np.linalg.norm(met, axis=1), reach_m)  # NaN: no ground along this ray
     return np.asarray(rays[:, :2] / flat[:, None] * distance[:, None])
+
+
+def heights_m(
+    ground: Ground, frame: ExportFrame, view: View, outline_m: FloatArray, feet_m: FloatArray
+) -> FloatArray:
+    """(rows, columns) heights of the ground over a view, its corners included; row 0 is the nearest.
+
+    NaN where the picture, whose ground has the outline (M, 2), does not show it and nobody of (N, 2) is near.
+    """
+    span = view.high_m - view.low_m
+    cells = np.maximum(np.rint(_MOST_CELLS * span / span.max()), 1).astype(int)
+    x, y = (np.linspace(view.low_m[k], view.high_m[k], cells[k] + 1) for k in range(2))
+    points = np.stack([*np.meshgrid(x, y), np.zeros((len(y), len(x)))], axis=-1)
+    level = frame.from_z_up(points.reshape(-1, 3))
+    heights = ground.heights_m(level, np.zeros(len(level), np.int64)).reshape(points.shape[:2])
+    is_shown = np.zeros(heights.shape, np.uint8)
+
+    def place(points_m: FloatArray) -> npt.NDArray[np.int32]:
+        steps = (points_m - view.low_m) / span * cells
+        return np.asarray(np.rint(np.clip(steps, -10_000, 10_000)), np.int32)
+
+    cv2.fillPoly(is_shown, [place(outline_m)], 1)
+    radius = max(1, round(_NEAR_M * float(cells[0] / span[0])))
+    for u, v in place(feet_m).tolist():
+        cv2.circle(is_shown, (u, v), radius, 1, -1)
+    return np.where(is_shown > 0, heights, np.nan)

@@ -74,12 +74,14 @@ def to_predict(scene: Scene, minimal: bool = False) -> dict[str, Any]:
 
     People without a place in 3D are left out, because the format has no word for them; hands are
     straight. The member "body" is an addition: it names the body that pose, shape and trans_cam
-    belong to; "gender" is that of this body.
+    belong to; "gender" is that of this body. Of ground that is not one level but planes, "planes" are
+    its rows [nx, ny, nz, d], as in LargeCrowd's ground.npy, and everybody's "plane" counts them.
 
     Args:
-        minimal: leave out hvip2d and hvip3d, as GigaCrowd submissions do.
+        minimal: leave out hvip2d and hvip3d, as GigaCrowd submissions do, and the planes.
     """
     people = scene.people
+    planes = [] if minimal else _planes(scene)
     persons = []
     for i in np.flatnonzero(has_body(people)):
         person = {
@@ -92,10 +94,26 @@ def to_predict(scene: Scene, minimal: bool = False) -> dict[str, Any]:
         }
         if not minimal and np.isfinite([*people.hvip_px[i], *people.hvip_m[i]]).all():
             person |= {"hvip2d": people.hvip_px[i], "hvip3d": people.hvip_m[i]}
+        if planes:
+            person["plane"] = int(people.plane[i])
         persons.append(person)
     entry = {"Intrinsic_matrix": scene.camera.K, "person_list": persons}
+    if planes:
+        entry["planes"] = planes
     plain: dict[str, Any] = strict_json.plain({scene.image_name: entry})
     return plain
+
+
+def _planes(scene: Scene) -> list[list[float]]:
+    """Several levels, or one slope, as rows n, d of n.X + d = 0; none of one level and of bent ground."""
+    ground = scene.ground
+    if ground.kind == "levels":
+        return [[*plane.normal.tolist(), plane.offset_m] for plane in ground.planes]
+    if ground.kind != "slope":
+        return []
+    below = -ground.planes[0].offset_m * ground.normal[None]
+    tangent = ground.tangents(below, np.zeros(1, np.int64))
+    return [[*tangent.normals[0].tolist(), float(tangent.offsets_m[0])]]
 
 
 def _without_hands(pose: FloatArray) -> FloatArray:

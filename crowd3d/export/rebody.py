@@ -84,9 +84,11 @@ def _up(scene: Scene) -> FloatArray:
 
 
 def _feet_of(scene: Scene, torso_m: FloatArray) -> FloatArray:
-    """(N, 3) where each torso stands on its plane; unchanged without a ground."""
+    """(N, 3) where each torso stands on the ground; unchanged without one."""
     if not scene.planes:
         return scene.people.hvip_m
+    if scene.surface is not None:
+        return scene.ground.feet_m(torso_m, scene.people.plane)
     planes = [scene.planes[i] for i in scene.people.plane]
     feet = [plane.foot_m(point) for plane, point in zip(planes, torso_m, strict=True)]
     return np.array(feet).reshape(-1, 3)

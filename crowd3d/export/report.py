@@ -22,9 +22,11 @@ from crowd3d.export.bodies import CrowdMesh, LocalBodies
 from crowd3d.export.floorplan import SIGMAS_95, FloorPlan, floor_plan
 from crowd3d.export.palette import person_colors
 from crowd3d.files import atomic, strict_json
-from crowd3d.scene.frames import export_frame
+from crowd3d.scene.frames import ExportFrame, export_frame
+from crowd3d.scene.ground_mesh import ground_meshes
 from crowd3d.scene.scene import Scene
 from crowd3d.scene.storage import COVARIANCE
+from crowd3d.scene.summary import ground_in_words
 from crowd3d.version import __version__
 
 Picture = npt.NDArray[np.uint8]
@@ -93,6 +95,7 @@ def numbers(scene: Scene, plan: FloorPlan) -> list[Tile]:
         tiles += [
             ("Camera height", f"{plane.offset_m:.2f} m", _plus_minus(height_sd, " m", 2)),
             ("Camera tilt", tilt, _plus_minus(math.degrees(sd[1]), "°")),
+            ("Ground", ground_in_words(scene), _how_probable(scene)),
         ]
     distance = np.linalg.norm(plan.position_m[plan.placed, :2], axis=1)
     if len(distance):
@@ -123,6 +126,7 @@ def view_data(scene: Scene, bodies: LocalBodies, step_m: float, plan: FloorPlan)
         "wide_faces": index_type == "<u4",
         "sigmas": SIGMAS_95,
         "has_ground": bool(scene.planes),
+        "ground": _ground_parts(scene, frame),
         "camera": {
             "place": np.round(frame.y_up(np.zeros(3)), 4),
             "corners": np.round(corners @ frame.R_yup_cam.T, 5),
@@ -182,6 +186,26 @@ def _deviations(scene: Scene) -> list[float]:
         return [math.nan] * 4
     variances = np.diag(np.array(covariance, dtype=np.float64))
     return [math.sqrt(v) if v >= 0 else math.nan for v in variances]
+
+
+def _how_probable(scene: Scene) -> str:
+    """Of the ground's shape among those that were compared."""
+    report = scene.diagnostics.get("camera_report") or {}
+    chances = report.get("ground_probabilities", {})
+    chance = chances.get(scene.ground.kind)
+    if chance is None or len(chances) < 2:
+        return ""
+    return f"{chance:.0%} probable" if chance < 0.995 else "over 99% probable"
+
+
+def _ground_parts(scene: Scene, frame: ExportFrame) -> list[dict[str, Any]]:
+    """Triangles of the ground, y up; none of one level, which the page draws without end."""
+    if not scene.planes or scene.ground.kind == "level":
+        return []
+    return [
+        {"points": np.round(frame.y_up(mesh.vertices_m.reshape(-1, 3)), 2), "faces": mesh.faces}
+        for mesh in ground_meshes(scene.ground, frame, scene.people).values()
+    ]
 
 
 def _plus_minus(value: float, unit: str, digits: int = 1) -> str:

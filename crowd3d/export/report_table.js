@@ -2,11 +2,11 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
 const canvas = $("view");
 const COLUMNS = [
-  ["id", "ID", 0], ["x_m", "x (m)", 2], ["y_m", "y (m)", 2], ["stature_m", "Stature (m)", 2],
+  ["id", "ID", 0], ["x_m", "x (m)", 2], ["y_m", "y (m)", 2], ["z_m", "z (m)", 2], ["stature_m", "Stature (m)", 2],
   ["heading_deg", "Heading (°)", 0], ["score", "Score", 2], ["sigma_major_m", "σ long (m)", 2],
   ["sigma_minor_m", "σ short (m)", 2],
 ];
-const PLACE = ["x_m", "y_m", "stature_m", "heading_deg"];  // instead of these, a note why there is no place
+const PLACE = ["x_m", "y_m", "z_m", "stature_m", "heading_deg"];  // instead of these, a note why there is no place
 let chosen = -1;  // row of data.people
 let redraw = () => {};
 let visit = () => {};

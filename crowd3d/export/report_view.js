@@ -33,8 +33,8 @@ const bodyProgram = located(program(
      pixel = vec4(flat_color ? color : color * light, 1.0);
    }`), ["view", "foot", "step_m", "color", "flat_color"]);
 const groundProgram = located(program(
-  `in vec3 position; uniform mat4 view; uniform vec2 middle; uniform float reach; out vec2 place;
-   void main() { place = middle + reach * position.xz; gl_Position = view * vec4(place.x, 0.0, place.y, 1.0); }`,
+  `in vec3 position; uniform mat4 view; out vec2 place;
+   void main() { place = position.xz; gl_Position = view * vec4(position, 1.0); }`,
   `in vec2 place; uniform vec2 middle; uniform float reach; uniform float ink; out vec4 pixel;
    float grid(float size) {
      vec2 q = place / size, w = fwidth(q), d = abs(fract(q - 0.5) - 0.5) / max(w, 1e-6);
@@ -60,7 +60,6 @@ const faces = new (data.wide_faces ? Uint32Array : Uint16Array)(bytes(data.faces
 const positionBuffer = buffer(gl.ARRAY_BUFFER, positions);
 const normalBuffer = buffer(gl.ARRAY_BUFFER, smoothNormals(positions, faces, nVertices, nBodies));
 const faceBuffer = buffer(gl.ELEMENT_ARRAY_BUFFER, faces);
-const quadBuffer = buffer(gl.ARRAY_BUFFER, new Float32Array([-1, 0, -1, 1, 0, -1, -1, 0, 1, 1, 0, 1]));
 const lineBuffer = gl.createBuffer();
 const bodyOf = new Map(data.bodies.map((row, b) => [row, b]));
 
@@ -74,6 +73,13 @@ function extent() {
   return { middle, reach: Math.max(3, quantile(away, 0.95)) };
 }
 const crowd = extent();
+const groundReach = 2.5 * crowd.reach + Math.hypot(crowd.middle[0], crowd.middle[2]) + 10;
+const endless = [-1, 1].flatMap((z) => [-1, 1].map((x) => [crowd.middle[0] + x * groundReach, 0, crowd.middle[2] + z * groundReach]));
+const grounds = (data.ground.length ? data.ground : [{ points: endless, faces: [[0, 1, 2], [1, 3, 2]] }]).map((part) => ({
+  points: buffer(gl.ARRAY_BUFFER, new Float32Array(part.points.flat())),
+  faces: buffer(gl.ELEMENT_ARRAY_BUFFER, new Uint16Array(part.faces.flat())),
+  count: 3 * part.faces.length,
+}));
 const place = data.camera.place, forward = unit(data.camera.forward);
 const photoYaw = Math.atan2(forward[0], -forward[2]), photoPitch = Math.asin(Math.max(-1, Math.min(1, -forward[1])));
 const views = {
@@ -124,15 +130,18 @@ function drawGround(matrix, dark) {
   gl.useProgram(p.it);
   gl.uniformMatrix4fv(p.view, false, matrix);
   gl.uniform2f(p.middle, crowd.middle[0], crowd.middle[2]);
-  gl.uniform1f(p.reach, 2.5 * crowd.reach + Math.hypot(crowd.middle[0], crowd.middle[2]) + 10);
+  gl.uniform1f(p.reach, groundReach);
   gl.uniform1f(p.ink, dark ? 0.9 : 0.1);
-  gl.bindBuffer(gl.ARRAY_BUFFER, quadBuffer);
   gl.enableVertexAttribArray(0);
-  gl.vertexAttribPointer(0, 3, gl.FLOAT, false, 12, 0);
   gl.enable(gl.BLEND);
   gl.blendFunc(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA);
   gl.depthMask(false);
-  gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
+  for (const part of grounds) {
+    gl.bindBuffer(gl.ARRAY_BUFFER, part.points);
+    gl.vertexAttribPointer(0, 3, gl.FLOAT, false, 12, 0);
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, part.faces);
+    gl.drawElements(gl.TRIANGLES, part.count, gl.UNSIGNED_SHORT, 0);
+  }
   gl.depthMask(true);
   gl.disable(gl.BLEND);
 }

@@ -11,7 +11,7 @@ import numpy as np
 
 from crowd3d.export.floorplan import SIGMAS_95, FloorPlan, ellipse_ring, floor_plan
 from crowd3d.files import atomic, strict_json
-from crowd3d.scene.people import SEEN
+from crowd3d.scene.people import SEEN, UNPLACED
 from crowd3d.scene.scene import Scene
 from crowd3d.scene.unplaced import reasons
 
@@ -19,6 +19,7 @@ NUMBERS = (
     "id",
     "x_m",
     "y_m",
+    "z_m",
     "stature_m",
     "heading_deg",
     "score",
@@ -26,16 +27,18 @@ NUMBERS = (
     "sigma_minor_m",
     "sigma_angle_deg",
 )
-COLUMNS = (*NUMBERS, "seen", "support", "note")
+COLUMNS = (*NUMBERS, "seen", "support", "level", "note")
 _DIGITS = 4  # a tenth of a millimetre: far below any error
 _FRAME_NOTE = (
     "Local metric coordinates, not longitude and latitude: metres, x right, y forward in the "
-    "viewing direction, origin on the ground below the camera. Angles in degrees, clockwise from y."
+    "viewing direction, origin on the ground below the camera; z_m is the height of the ground over it. "
+    "Angles in degrees, clockwise from y."
 )
 
 
 def rows(scene: Scene, plan: FloorPlan | None = None) -> list[dict[str, Any]]:
-    """One dictionary a person: the keys of `NUMBERS`, None where unknown, `seen` and `support` of `People`.
+    """One dictionary a person: the keys of `NUMBERS`, None where unknown, `seen` and `support` of `People`,
+    and `level`, its `plane`.
 
     Who has no place also has a `note` that says why.
     """
@@ -45,6 +48,7 @@ def rows(scene: Scene, plan: FloorPlan | None = None) -> list[dict[str, Any]]:
         people.id,
         plan.position_m[:, 0],
         plan.position_m[:, 1],
+        plan.position_m[:, 2],
         people.stature_m,
         plan.heading_deg,
         people.score,
@@ -56,8 +60,10 @@ def rows(scene: Scene, plan: FloorPlan | None = None) -> list[dict[str, Any]]:
     numbers = [dict(zip(NUMBERS, row, strict=True)) for row in zip(*plain, strict=True)]
     notes = reasons(people, scene.diagnostics)
     rows = [
-        {**row, "seen": SEEN[seen], "support": int(support)}
-        for row, seen, support in zip(numbers, people.seen, people.support, strict=True)
+        {**row, "seen": SEEN[seen], "support": int(support), "level": _level(int(plane))}
+        for row, seen, support, plane in zip(
+            numbers, people.seen, people.support, people.plane, strict=True
+        )
     ]
     return [{**row, "note": note} if note else row for row, note in zip(rows, notes, strict=True)]
 
@@ -112,6 +118,10 @@ def write_csv(scene: Scene, path: Path) -> None:
 def write_geojson(scene: Scene, path: Path) -> None:
     """Write `people.geojson`; raises OutputError."""
     atomic.write_text(path, strict_json.dumps(to_geojson(scene), digits=_DIGITS))
+
+
+def _level(plane: int) -> int | None:
+    return None if plane == UNPLACED else plane
 
 
 def _feature(geometry: dict[str, Any] | None, properties: dict[str, Any]) -> dict[str, Any]:

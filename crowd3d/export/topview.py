@@ -7,12 +7,15 @@ import math
 import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 
 from crowd3d.errors import printable
+from crowd3d.export.contours import contour, contour_heights, round_step
 from crowd3d.export.floorplan import FloorPlan, floor_plan
-from crowd3d.export.groundmap import View, density_per_m2, seen_ground_m
+from crowd3d.export.groundmap import View, density_per_m2, heights_m, seen_ground_m
 from crowd3d.scene.frames import export_frame
 from crowd3d.scene.scene import Scene
+from crowd3d.scene.summary import ground_in_words
 
 Picture = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float64]
@@ -26,6 +29,9 @@ _PEN = 1 if cv2.__version__ >= "5" else 2  # OpenCV 4 draws letters as thin stro
 _INK, _GREY, _FAINT = (40, 40, 40), (110, 110, 110), (205, 205, 205)
 _UNSEEN, _GRID = (238, 238, 236), (221, 221, 219)
 _PERSON, _ERROR, _CAMERA = (24, 60, 110), (138, 166, 200), (190, 60, 30)
+_CONTOUR = (132, 104, 64)
+_LEAST_STEP_M = 0.1  # between contours; ground is hardly known better
+_FREE_PX = 40.0  # between a label and people, where there is room
 _BODY_M = (0.24, 0.14)  # half the width and half the depth of a person
 _DENSE_PER_M2 = 4.0  # the top of the scale: where crowds become dangerous (Fruin 1993)
 
@@ -51,10 +57,16 @@ def draw_topview(scene: Scene, width_px: int = _WIDTH_PX) -> Picture:
     plot = np.full((*view.size_px[::-1], 3), _UNSEEN, np.uint8)
     plot = np.repeat(np.repeat(plot, _FINE, axis=0), _FINE, axis=1)
     density = density_per_m2(plan.position_m[plan.placed, :2], view.low_m, view.high_m)
-    _draw_seen(plot, view, seen_ground_m(scene.camera, frame, 20 * view.span_m))
+    outline = seen_ground_m(scene.camera, scene.ground, frame, 20 * view.span_m)
+    _draw_seen(plot, view, outline)
     _draw_density(plot, density)
     _draw_grid(plot, canvas, view)
+    if scene.surface is not None:
+        feet = plan.position_m[view.inside(plan.position_m), :2]
+        _draw_contours(plot, view, heights_m(scene.ground, frame, view, outline, feet), feet)
     _draw_people(plot, view, plan)
+    if len(scene.planes) > 1:
+        _draw_levels(plot, view, scene, plan)
     _draw_camera(plot, view)
     left, top = _LEFT_PX * _FINE, _TOP_PX * _FINE
     canvas[top : top + plot.shape[0], left : left + plot.shape[1]] = plot
@@ -133,7 +145,7 @@ def _draw_density(plot: Picture, density: FloatArray) -> None:
 
 def _draw_grid(plot: Picture, canvas: Picture, view: View) -> None:
     """Labelled lines at a round distance, faint ones between them."""
-    step_m = _round_step(view.span_m / 8)
+    step_m = round_step(max(view.span_m / 8, 1.0))
     fine_m = step_m / 5 if step_m / 5 * view.px_per_m > 9 else step_m
     bottom = _TOP_PX + view.size_px[1]
     for size_m, color in ((fine_m, _GRID), (step_m, _FAINT)):
@@ -155,10 +167,47 @@ def _draw_grid(plot: Picture, canvas: Picture, view: View) -> None:
     cv2.rectangle(plot, (0, 0), (plot.shape[1] - 1, plot.shape[0] - 1), _FAINT, _FINE)
 
 
-def _round_step(step_m: float) -> float:
-    """The next of 1, 2, 5, 10, 20, 50 ..."""
-    power = 10.0 ** math.floor(math.log10(max(step_m, 1.0)))
-    return next(power * k for k in (1, 2, 5, 10) if power * k >= step_m)
+def _draw_contours(plot: Picture, view: View, heights: FloatArray, feet_m: FloatArray) -> None:
+    """Lines of equal height, each labelled once, where nobody stands and farthest to the right.
+
+    Args:
+        heights: (rows, columns) over the whole view; NaN where no lines shall be.
+        feet_m: (N, 2) people whom labels should leave free.
+    """
+    cell_m = (view.high_m - view.low_m) / (np.array(heights.shape[::-1]) - 1)
+    people = cKDTree(view.px(feet_m)) if len(feet_m) else None
+    for height in contour_heights(heights, _LEAST_STEP_M):
+        ends = view.px(view.low_m + contour(heights, float(height)) * cell_m)
+        cv2.polylines(plot, list(_fixed(ends)), False, _CONTOUR, _FINE, cv2.LINE_AA, 4)
+        label = f"{height + 0.0:.6g} m"
+        middles = ends.mean(axis=1)
+        room = np.array(view.size_px) - [_text_px(label, 0.9) + 6, 6]
+        middles = middles[((middles > [6, 18]) & (middles < room)).all(axis=1)]
+        if len(middles):
+            free = np.full(len(middles), _FREE_PX)
+            if people is not None:
+                free = np.minimum(people.query(middles)[0], _FREE_PX)
+            at = middles[np.argmax(free + middles[:, 0] / view.size_px[0])]
+            _label(plot, label, at + np.array([3, 4]), _CONTOUR)
+
+
+def _draw_levels(plot: Picture, view: View, scene: Scene, plan: FloorPlan) -> None:
+    """The height of each of several levels, right of the people on it."""
+    for k in range(len(scene.planes)):
+        standing = view.inside(plan.position_m) & (scene.people.plane == k)
+        if standing.any():
+            feet = plan.position_m[standing]
+            label = f"level {k}: {feet[:, 2].mean() + 0.0:.1f} m"
+            at = view.px([feet[:, 0].max(), np.median(feet[:, 1])]) + np.array([14, 4])
+            most = np.array(view.size_px) - [_text_px(label, 1.0) + 6, 6]
+            _label(plot, label, np.clip(at, [6, 18], most), _INK)
+
+
+def _label(plot: Picture, text: str, at_px: FloatArray, color: Color) -> None:
+    """Small letters with a light rim, so that they can be read on anything."""
+    at = (float(at_px[0]), float(at_px[1]))
+    _text(plot, text, at, 0.9, (255, 255, 255), 4)
+    _text(plot, text, at, 0.9, color)
 
 
 def _draw_people(plot: Picture, view: View, plan: FloorPlan) -> None:
@@ -230,6 +279,10 @@ def _draw_text(canvas: Picture, view: View, scene: Scene, plan: FloorPlan, dense
     if n < len(scene.people):
         facts.append(f"{len(scene.people) - n} without a place")
     _text(canvas, "   |   ".join(facts), (_LEFT_PX, 72), 1.05, _GREY)
+    if scene.ground.kind != "level":
+        ground = f"ground: {ground_in_words(scene)}"
+        right = _LEFT_PX + view.size_px[0]
+        _text(canvas, ground, (right - _text_px(ground, 1.05), 42), 1.05, _GREY)
     base = view.size_px[1] + _TOP_PX + _BOTTOM_PX - 38
     note = "metres; body with its facing, ring = one standard deviation, white = ground in the photograph"
     _text(canvas, note, (_LEFT_PX, base + 10), 1.0, _GREY)

@@ -124,6 +124,14 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
+def typed(value: Any, kind: type | tuple[type, ...]) -> Any:
+    """The value, which must be of that type, or a number if there are several; raises TypeError."""
+    if not isinstance(value, kind):
+        wanted = kind.__name__ if isinstance(kind, type) else "a number"
+        raise TypeError(f"found {type(value).__name__} where {wanted} belongs")
+    return value
+
+
 def plain(value: Any, digits: int | None = None) -> Any:
     """Arrays as lists, NumPy scalars as Python's, paths as text, non-finite numbers as None.
 

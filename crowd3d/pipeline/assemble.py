@@ -182,9 +182,15 @@ def _scene(
     n_fitted_to = int(seen.people.found_whole.sum()) if seen.was_fitted else None
     said = [*warnings, *doubts(everybody, fitted, known, n_fitted_to), *said]
     diagnostics = _diagnostics(seen, fitted, said) | {"unplaced": groups}
-    scene = Scene(fitted.camera, list(fitted.planes), everybody, image_name, BODY, diagnostics)
-    scene.surface = fitted.surface
-    return scene
+    return Scene(
+        fitted.camera,
+        list(fitted.planes),
+        everybody,
+        image_name,
+        BODY,
+        diagnostics,
+        fitted.surface,
+    )
 
 
 def _where_without_place(reason: str, count: int, box_px: Sequence[float]) -> str:

@@ -60,7 +60,7 @@ class People:
         betas: (N, 10) shape of the body named in the scene.
         transl_m: (N, 3) added to the raw output of the body model.
         torso_px, torso_m: mean of both shoulders and both hips.
-        hvip_px, hvip_m: the torso centre projected onto the person's plane along the plane's normal.
+        hvip_px, hvip_m: the foot of the torso centre on the ground, straight down.
         plane: (N,) index into the scene's planes; -1 = no place.
         stature_m: (N,) standing height.
         position_cov_m2: (N, 3, 3) covariance of hvip_m.

@@ -14,21 +14,27 @@ from shapely.geometry import Polygon
 from crowd3d.errors import CameraError, DataError, SceneError
 from crowd3d.files import atomic, strict_json
 from crowd3d.files.arrays import LARGEST, FloatArray, checked, load_arrays
+from crowd3d.files.strict_json import typed
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.frames import export_frame
+from crowd3d.scene.ground import Ground
 from crowd3d.scene.people import DEFAULTS, ROW_LAYOUT, SEEN, UNPLACED, People
 from crowd3d.scene.plane import Plane
+from crowd3d.scene.stored_ground import ground_to_dict, surface_from_dict
 from crowd3d.version import __version__
+from optim.ground.surface import Surface
 
-SCHEMA = "crowd3d-scene/1"
+SCHEMA = "crowd3d-scene/2"
+_WITHOUT_GROUND = "crowd3d-scene/1"  # of 0.4 and before: every ground is levels
 SCENE_FILE, _PEOPLE = "scene.json", "people.npz"
 COVARIANCE = "covariance_log_focal_pitch_roll_log_height"  # of the camera, among the diagnostics
 _FRAMES = {
-    "camera": "x right, y down, z forward, metres, origin in the camera; planes and people.npz",
+    "camera": "x right, y down, z forward, metres, origin in the camera; planes, ground and people.npz",
     "z_up": "x right, y forward, z up, metres, origin on the ground below the camera",
     "y_up": "x right, y up, z backward, metres, origin on the ground below the camera",
     "pixels": "u right, v down, origin at the top-left corner of the full picture",
     "plane": "normal . X + offset_m = 0, unit normal pointing up",
+    "ground": "height over the first plane: tilt, hinges and bumps, added up, in heights of the camera",
 }
 _MOST_BYTES = {SCENE_FILE: 200_000_000, _PEOPLE: 500_000_000}  # of 150,000 people
 _MOST_M = 1e7  # metres, or square metres, of anything in a photograph
@@ -45,6 +51,7 @@ class Storable(Protocol):
     image_name: str
     body: str
     diagnostics: dict[str, Any]
+    surface: Surface | None
 
 
 def save(scene: Storable, folder: Path) -> None:
@@ -68,6 +75,7 @@ def write(scene: Storable, folder: Path) -> list[Path]:
 def to_dict(scene: Storable) -> dict[str, Any]:
     """The content of `scene.json`; it also names units and frames."""
     frame = export_frame(scene.camera, scene.planes)
+    ground = Ground(scene.planes, scene.surface)
     return {
         "schema": SCHEMA,
         "software": {"crowd3d": __version__},
@@ -77,6 +85,7 @@ def to_dict(scene: Storable) -> dict[str, Any]:
         "frames": _FRAMES,
         "camera": scene.camera.to_dict(),
         "planes": [_plane_to_dict(plane) for plane in scene.planes],
+        "ground": ground_to_dict(ground, frame, scene.people) if scene.planes else None,
         "export_transforms": {
             "z_up_from_camera": frame.matrix("z"),
             "y_up_from_camera": frame.matrix("y"),
@@ -105,18 +114,21 @@ def read(folder: Path) -> dict[str, Any]:
     """
     values = _read_json(folder / SCENE_FILE)
     schema = values.get("schema")
-    if schema != SCHEMA:
+    if schema not in (SCHEMA, _WITHOUT_GROUND):
         raise SceneError(
-            f"{folder / SCENE_FILE} has the schema {schema!r}; this version of crowd3d reads {SCHEMA!r}"
+            f"{folder / SCENE_FILE} has the schema {schema!r}; this version of crowd3d reads {SCHEMA!r} "
+            f"and {_WITHOUT_GROUND!r}"
         )
     try:
+        planes = [_plane_from_dict(plane) for plane in typed(values["planes"], list)]
         parts = {
-            "camera": Camera.from_dict(_typed(values["camera"], dict)),
-            "planes": [_plane_from_dict(plane) for plane in _typed(values["planes"], list)],
-            "people": _read_people(folder / _PEOPLE, len(_typed(values["planes"], list))),
-            "image_name": _typed(values["image_name"], str),
-            "body": _typed(values["body"], str),
-            "diagnostics": _with_diagnostics(_typed(values["diagnostics"], dict)),
+            "camera": Camera.from_dict(typed(values["camera"], dict)),
+            "planes": planes,
+            "surface": surface_from_dict(values["ground"], planes) if schema == SCHEMA else None,
+            "people": _read_people(folder / _PEOPLE, len(planes)),
+            "image_name": typed(values["image_name"], str),
+            "body": typed(values["body"], str),
+            "diagnostics": _with_diagnostics(typed(values["diagnostics"], dict)),
         }
         n_people = values["counts"]["people"]
     except KeyError as error:
@@ -148,7 +160,7 @@ def _plane_to_dict(plane: Plane) -> dict[str, Any]:
 
 
 def _plane_from_dict(values: dict[str, Any]) -> Plane:
-    normal = checked(_typed(values, dict)["normal"], (3,), "the normal of a plane")
+    normal = checked(typed(values, dict)["normal"], (3,), "the normal of a plane")
     offset_m = float(checked(values["offset_m"], (), "offset_m of a plane"))
     if abs(offset_m) > _MOST_M:
         raise ValueError(f"offset_m of a plane is beyond {_MOST_M:g}")
@@ -223,10 +235,13 @@ def _with_places(people: People, path: Path) -> People:
 
 def _with_diagnostics(diagnostics: dict[str, Any]) -> dict[str, Any]:
     """The same diagnostics; raises TypeError or KeyError unless what others read of them is whole."""
-    for warning in _typed(diagnostics.get("warnings", []), list):
-        _typed(warning, str)
-    for seconds in _typed(diagnostics.get("seconds", {}), dict).values():
-        _typed(seconds, (int, float))
+    for warning in typed(diagnostics.get("warnings", []), list):
+        typed(warning, str)
+    for seconds in typed(diagnostics.get("seconds", {}), dict).values():
+        typed(seconds, (int, float))
+    report = typed(diagnostics.get("camera_report") or {}, dict)
+    for chance in typed(report.get("ground_probabilities", {}), dict).values():
+        typed(chance, (int, float))
     covariance = diagnostics.get(COVARIANCE)
     if covariance is not None:
         checked(
@@ -235,15 +250,8 @@ def _with_diagnostics(diagnostics: dict[str, Any]) -> dict[str, Any]:
             COVARIANCE,
             finite=False,
         )
-    for group in _typed(diagnostics.get("unplaced", []), list):
-        _typed(_typed(group, dict)["reason"], str)
-        for id_ in _typed(group["ids"], list):
-            _typed(id_, int)
+    for group in typed(diagnostics.get("unplaced", []), list):
+        typed(typed(group, dict)["reason"], str)
+        for id_ in typed(group["ids"], list):
+            typed(id_, int)
     return diagnostics
-
-
-def _typed(value: Any, kind: type | tuple[type, ...]) -> Any:
-    if not isinstance(value, kind):
-        wanted = kind.__name__ if isinstance(kind, type) else "a number"
-        raise TypeError(f"found {type(value).__name__} where {wanted} belongs")
-    return value

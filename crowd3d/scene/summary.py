@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
+
 from crowd3d.errors import printable
+from crowd3d.scene.frames import export_frame
 from crowd3d.scene.people import People
 from crowd3d.scene.scene import Scene
 
@@ -22,6 +25,44 @@ def closing_line(scene: Scene, where: Path | None = None) -> str:
     took = f", {sum(seconds.values()):.1f} s" if seconds else ""
     target = f" -> {where}" if where is not None else ""
     return printable(f"{scene.image_name}: {headcount(scene.people)}, {seen}{took}{target}")
+
+
+def ground_in_words(scene: Scene) -> str:
+    """The shape of the ground and how high people stand on it: "slope of 8 degrees, rising ahead".
+
+    Heights count from the level straight below the camera; only for scenes with a ground.
+    """
+    ground, people = scene.ground, scene.people
+    feet, plane = people.hvip_m[people.placed], people.plane[people.placed]
+    if ground.kind == "level":
+        return "level"
+    if ground.kind == "slope":
+        uphill = ground.tangents(-scene.planes[0].offset_m * ground.normal[None], np.zeros(1, int))
+        toward = -(export_frame(scene.camera, scene.planes).R_zup_cam @ uphill.normals[0])
+        degrees = math.degrees(math.atan2(math.hypot(*toward[:2]), -toward[2]))
+        return f"slope of {degrees:.0f} degrees, rising {_direction(*toward[:2])}"
+    if ground.kind == "levels":
+        heights = [scene.planes[0].offset_m - plane.offset_m for plane in scene.planes]
+        return f"{len(heights)} levels, at " + _listed([f"{h + 0.0:.1f}" for h in heights]) + " m"
+    words = ground.kind
+    if not len(feet):
+        return words
+    if ground.kind == "stands":
+        steep = float((ground.tangents(feet, plane).normals @ ground.normal).min())
+        words += f" of {math.degrees(math.acos(min(steep, 1.0))):.0f} degrees"
+    low, high = (float(h) + 0.0 for h in np.quantile(ground.heights_m(feet, plane), [0, 1]))
+    return f"{words}, people {low:.1f} to {high:.1f} m high"
+
+
+def _direction(right: float, ahead: float) -> str:
+    """Where a horizontal direction points, seen from the camera."""
+    if abs(ahead) >= abs(right):
+        return "ahead" if ahead > 0 else "towards the camera"
+    return "to the right" if right > 0 else "to the left"
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def headcount(people: People) -> str:

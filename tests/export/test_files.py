@@ -149,7 +149,7 @@ def test_scene_json_is_strict(tmp_path):
     scene.save(tmp_path)
     text = (tmp_path / "scene.json").read_text()
     values = json.loads(text, parse_constant=lambda name: pytest.fail(name))
-    assert values["schema"] == "crowd3d-scene/1"
+    assert values["schema"] == "crowd3d-scene/2"
     assert values["diagnostics"] == {"sd": None, "array": [1.0, None]}
     to_y_up = np.array(values["export_transforms"]["y_up_from_camera"])
     foot = to_y_up @ np.append(scene.people.hvip_m[0], 1)
@@ -212,7 +212,7 @@ DAMAGES = {
     "half": _cut,
     "array missing": _drop_array,
     "pickle": _pickled,
-    "schema": _edit(lambda v: v.update(schema="crowd3d-scene/2")),
+    "schema": _edit(lambda v: v.update(schema="crowd3d-scene/3")),
     "no camera": _edit(lambda v: v.pop("camera")),
     "camera": _edit(lambda v: v.update(camera=[1])),
     "focal": _edit(lambda v: v["camera"].update(focal_px="long")),

@@ -7,6 +7,7 @@ from crowd3d.export.groundmap import View, density_per_m2, extent_m, seen_ground
 from crowd3d.export.topview import draw_topview
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.frames import export_frame
+from crowd3d.scene.ground import Ground
 from crowd3d.scene.people import People
 from crowd3d.scene.plane import Plane
 from crowd3d.scene.scene import Scene
@@ -108,15 +109,16 @@ def test_an_even_crowd_has_its_even_density():
 def test_the_seen_ground_is_what_projects_into_the_picture():
     plane = plane_below(35, 5.0)
     frame = export_frame(CAMERA, [plane])
-    outline = seen_ground_m(CAMERA, frame, 1e6)
+    outline = seen_ground_m(CAMERA, Ground([plane]), frame, 1e6)
     pixels = CAMERA.project(frame.from_z_up(np.column_stack([outline, np.zeros(len(outline))])))
     on_border = np.minimum(np.abs(pixels), np.abs(pixels - [400, 300])).min(axis=1)
     np.testing.assert_allclose(on_border, 0, atol=1e-6)
 
 
 def test_the_seen_ground_ends_at_the_reach_where_the_sky_begins():
-    frame = export_frame(CAMERA, [plane_below(0, 5.0)])
-    outline = seen_ground_m(CAMERA, frame, 80.0)
+    plane = plane_below(0, 5.0)
+    frame = export_frame(CAMERA, [plane])
+    outline = seen_ground_m(CAMERA, Ground([plane]), frame, 80.0)
     distance = np.linalg.norm(outline, axis=1)
     assert distance.max() == pytest.approx(80.0) and distance.min() < 15
     assert outline[:, 1].min() > 0

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from helpers.grounds import scene_on
 from helpers.scenes import scattered_scene
 
 from crowd3d.body.tree import COCO_NAMES, PARENTS
 from crowd3d.export import predict_json
+from crowd3d.files import strict_json
 from crowd3d.scene import storage
+from crowd3d.scene.scene import Scene
 
 
 def as_json(value: Any) -> bytes:
@@ -76,10 +79,17 @@ def pickles() -> list[bytes]:
     return [pickle.dumps(value, protocol=p) for value in (table, body, objects) for p in (0, 2, 5)]
 
 
+def scene_json(scene: Scene) -> bytes:
+    """Without the triangles of its ground, of which there are thousands and nobody reads any."""
+    values = storage.to_dict(scene)
+    values["ground"].pop("mesh")
+    return as_json(strict_json.plain(values))
+
+
 SCENE = scattered_scene(4)
-SCENE_JSON = as_json(
-    json.loads(json.dumps(storage.to_dict(SCENE), default=lambda v: np.asarray(v).tolist()))
-)
+SCENE_JSON = scene_json(SCENE)
+# With the people of the one on a level.
+SURFACES = [scene_json(scene_on(kind, 4)) for kind in ("slope", "stands", "terrain")]
 PEOPLE_NPZ = storage.people_bytes(SCENE.people)
 PREDICT_JSON = as_json(predict_json.to_predict(SCENE))
 

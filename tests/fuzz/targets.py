@@ -59,6 +59,7 @@ def _scene_files(folder: Path, json: bytes, people: bytes) -> None:
     from crowd3d.evaluate.predictions import read_predictions
     from crowd3d.export import tables
     from crowd3d.export.topview import draw_topview
+    from crowd3d.scene import storage
     from crowd3d.scene.scene import Scene
     from crowd3d.scene.summary import closing_line
 
@@ -67,6 +68,7 @@ def _scene_files(folder: Path, json: bytes, people: bytes) -> None:
     scene = Scene.load(folder)
     closing_line(scene, folder)
     with np.errstate(all="ignore"):  # undefined numbers of odd people are left empty
+        storage.to_dict(scene)
         tables.to_csv(scene)
         draw_topview(scene, 700)
         if scene.body == "open":
@@ -394,7 +396,7 @@ def targets() -> list[Target]:
         ),
         Target("recipe", [seeds.shipped("recipes", "facing")], mutation.of_bytes, _recipe),
         Target("camera", [seeds.as_json(seeds.CAMERA)], mutation.of_json, _camera),
-        Target("scene", [seeds.SCENE_JSON], mutation.of_json, _scene),
+        Target("scene", [seeds.SCENE_JSON, *seeds.SURFACES], mutation.of_json, _scene),
         Target("people", [seeds.PEOPLE_NPZ], mutation.of_arrays, _people),
         Target("predict", [seeds.PREDICT_JSON], mutation.of_json, _predict),
         Target("poses", [*map(seeds.as_json, seeds.POSES.values())], mutation.of_json, _poses),
