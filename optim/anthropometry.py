@@ -33,7 +33,7 @@ LEVEL_POSE_SD = np.array([0.045, 0.012, 0.018, 0.025, 0.018])
 SEATED_HIP_FRACTION, SEATED_TORSO_FRACTION = 0.35, 0.245
 SEATED_BELOW_HIPS = {3: 0.10, 4: 0.30}  # by row of LEVELS; 0.221 and 0.438 of people on their feet
 SEATED_BELOW_HIPS_SD = 0.09
-SEATED_SHARE = 0.1  # of a crowd, before it is seen
+SEATED_SHARE = 0.05  # of a crowd, before it is seen
 
 # Half the distance of the two joints of a level (Drillis & Contini: biacromial 0.259, hips 0.191
 # of stature between the outermost points): what a level seen on one side only is off by.

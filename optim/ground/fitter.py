@@ -148,7 +148,7 @@ class Fitter:
         best = shapes[0]
         if best.kind == LEVEL:
             self.doubt = doubt_of_slope(shapes)
-        elif self.prior.is_free[0] and len(kinds) > 1:
+        elif self.prior.is_free[0] and self.prior.information[0] < _SHARP_SD**-2 and len(kinds) > 1:
             self._choose_focal_too(kinds, most, known)
         else:
             self._take(best)
@@ -180,6 +180,8 @@ class Fitter:
             self._minimise_all(log_focal)
         self._renew()
         self._minimise_all(log_focal)
+        if self.lines is None:  # level ground may have bent the camera away from them
+            self._add_lines()
 
     def _minimise_all(self, log_focal: float | None) -> None:
         problem = self.problem if log_focal is None else held(self.problem, log_focal)
@@ -226,7 +228,7 @@ class Fitter:
         # Lines tell the normal for a focal length, people both at once: compare where people are free.
         problem = self.problem
         with_lines = replace(problem, evidence=(*problem.evidence, mixture))
-        together = minimise(with_lines, theirs, self.population)
+        agreed, together = minimise_all(with_lines, theirs, self.population)
         apart = (together.minus(self.view))[self.prior.is_free]
         keep = np.ix_(np.flatnonzero(self.prior.is_free), np.flatnonzero(self.prior.is_free))
         of_people = view_covariance(problem, self.view, self.population, self._nudged())[keep]
@@ -235,7 +237,8 @@ class Fitter:
             self.lines_say = f"contradict the people by {distance:.1f} standard deviations"
             self.lines_apart_sd = distance
             return
-        self.lines, self.view = mixture, together
+        self.lines, self.view, self.ground = mixture, together, agreed.ground
+        self.lines_apart_sd = 0.0
         self.lines_say = (
             f"used: {mixture.belonging(together).sum():.0f} of {len(self.measured.lines_px)}"
         )

@@ -7,7 +7,6 @@ probable one, and its doubt is that of all of them.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +19,10 @@ from optim.ground.starts import SWEEP_FOV_DEG, best_start
 from optim.projection import FloatArray
 
 _STEP = 0.45  # of log focal: the largest between two of the sweep
+_NARROW_SD, _AROUND = (
+    0.3,
+    np.linspace(-2.0, 2.0, 5),
+)  # of log focal; standard deviations of such a prior
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,7 @@ def swept(
         kinds, max_levels, known_log_offset: as of `fitted_shapes`.
     """
     shapes, log_weights = list[Shape](), list[float]()
-    for fov_deg in SWEEP_FOV_DEG:
-        log_focal = math.log(0.5 * width_px / math.tan(math.radians(fov_deg) / 2))
+    for log_focal in _log_focals(problem, width_px):
         known = held(problem, log_focal)
         view, _ = best_start(known, population, width_px)
         if view is None:
@@ -93,6 +95,15 @@ def swept(
             log_weights.append(shape.log_evidence + prior)
     weights = np.array(log_weights)
     return Swept(shapes, weights - np.logaddexp.reduce(weights))
+
+
+def _log_focals(problem: Problem, width_px: float) -> FloatArray:
+    """Focal lengths all over the prior, evenly where that is narrow."""
+    prior = problem.prior
+    sd = float(prior.information[0]) ** -0.5
+    if sd < _NARROW_SD:
+        return np.asarray(prior.mean.log_focal + sd * _AROUND)
+    return np.log(0.5 * width_px / np.tan(np.radians(SWEEP_FOV_DEG) / 2))
 
 
 def held(problem: Problem, log_focal: float) -> Problem:

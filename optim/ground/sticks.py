@@ -25,6 +25,7 @@ _BOX_NOISE = 0.03  # of the height, at either end of a box
 _SPAN = body.SHOULDER_FRACTION - body.ANKLE_FRACTION
 _HIPS, _SHOULDERS = (body.HIP_FRACTION - body.ANKLE_FRACTION) / _SPAN, 1.0  # on the way up a stick
 _TORSO, _LEGS = [1, 2], list(body.SEATED_BELOW_HIPS)  # rows of `body.LEVELS`
+_LEAST_NOISE, _LEAST_FOR_NOISE = 0.1, 8  # share of the assumed variance; people who tell it
 _SHARE_COUNT, _SHARE_STEPS = 20.0, 10  # people that the assumed share of seated ones is worth
 # Pairs of joints a level line apart, left and right, and the rows of `body.LEVELS` that are their middles.
 _SPANS = np.array([[5, 6], [11, 12], [15, 16]])
@@ -174,12 +175,9 @@ def sticks_from_levels(
         depth_growth: (N,) q of the module's text; 0 (an affine camera) where nothing is known yet.
     """
     q = np.zeros(len(index)) if depth_growth is None else depth_growth
-    seated = _seated(levels)
-    upright, bent = _line(levels, q), _line(seated, q)
-    is_seen = np.isfinite(levels.sd_px)
-    can_tell = is_seen[:, _TORSO].all(axis=1) & is_seen[:, _LEGS].any(axis=1)
-    is_seated = _is_likely(np.where(can_tell, bent.log_evidence - upright.log_evidence, 0.0))
-    freedom = 2 * (is_seen.sum(axis=1) - 2)
+    upright, bent = _line(levels, q), _line(_seated(levels), q)
+    freedom = 2 * (np.isfinite(levels.sd_px).sum(axis=1) - 2)
+    is_seated = _is_likely(_log_odds_seated(levels, q, _noise_share(upright, bent, freedom)))
     line = bent.where(is_seated, upright)
     low, high = (np.where(is_seated, at, usual) for at, usual in ((_HIPS, 0.0), (_SHOULDERS, 1.0)))
     bottom, top, variance_low, variance_high, shared = line.between(
@@ -210,6 +208,24 @@ def _seated(levels: Levels) -> Levels:
         height[:, row] = _HIPS - below / _SPAN
         sd_px[:, row] = np.hypot(sd_px[:, row], body.SEATED_BELOW_HIPS_SD * stature_px)
     return replace(levels, height=height, sd_px=sd_px)
+
+
+def _noise_share(upright: _Lines, bent: _Lines, freedom: npt.NDArray[np.int64]) -> float:
+    """Variance of the levels over the assumed one: of half of the people at most, as they stand or sit."""
+    has_more = freedom > 0
+    if has_more.sum() < _LEAST_FOR_NOISE:
+        return 1.0
+    chi2 = np.minimum(upright.chi2, bent.chi2)[has_more] / freedom[has_more]
+    return float(np.clip(np.median(chi2), _LEAST_NOISE, 1.0))
+
+
+def _log_odds_seated(levels: Levels, q: FloatArray, noise_share: float) -> FloatArray:
+    """(N,) what everybody's levels say for sitting against standing; 0 where nothing."""
+    exact = replace(levels, sd_px=levels.sd_px * np.sqrt(noise_share))
+    odds = _line(_seated(exact), q).log_evidence - _line(exact, q).log_evidence
+    is_seen = np.isfinite(levels.sd_px)
+    can_tell = is_seen[:, _TORSO].all(axis=1) & is_seen[:, _LEGS].any(axis=1)
+    return np.where(can_tell, odds, 0.0)
 
 
 def _is_likely(log_odds: FloatArray) -> BoolArray:
