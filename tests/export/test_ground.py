@@ -11,10 +11,12 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from helpers.grounds import KINDS, scene_on, surface_of
 from helpers.scenes import scattered_scene, two_level_scene, without_place
 
 from crowd3d import body as bodies
+from crowd3d.cli import main
 from crowd3d.export import glb, predict_json, report, tables, topview
 from crowd3d.export.bodies import CrowdMesh
 from crowd3d.export.contours import contour, contour_heights, round_step
@@ -322,3 +324,20 @@ def test_everybody_stays_on_the_surface_with_another_body():
     up = people.torso_m - people.hvip_m
     along = up @ scene.ground.normal
     np.testing.assert_allclose(up, along[:, None] * scene.ground.normal, atol=1e-9)
+
+
+# -- the command
+
+
+def test_the_command_lays_the_photograph_on_the_ground(tmp_path):
+    scene = two_level_scene(2)
+    scene.save(tmp_path / "scene")
+    picture = np.full((scene.camera.height, scene.camera.width, 3), 90, np.uint8)
+    cv2.imwrite(str(tmp_path / "square.png"), picture)
+    command = ["export", str(tmp_path / "scene"), "-o", str(tmp_path / "out"), "--photo-ground"]
+    refused = CliRunner().invoke(main, command)
+    assert refused.exit_code == 2 and "give it with --image" in refused.output
+    assert not (tmp_path / "out").exists()
+    done = CliRunner().invoke(main, [*command, "--image", str(tmp_path / "square.png")])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "out" / "scene.glb").read_bytes().count(b"image/jpeg") == 2
