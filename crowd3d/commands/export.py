@@ -36,9 +36,19 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="The photograph, for the overlay.  [default: bodies on grey]",
 )
+@click.option(
+    "--photo-ground",
+    is_flag=True,
+    help="Lay the photograph on the ground of scene.glb; needs --image.  [default: grey]",
+)
 @quiet_option
 def export(
-    scene_dir: Path, out: Path, body_path: Path | None, image: Path | None, quiet: bool
+    scene_dir: Path,
+    out: Path,
+    body_path: Path | None,
+    image: Path | None,
+    photo_ground: bool,
+    quiet: bool,
 ) -> None:
     """Write a scene's files again, for another body if wished.
 
@@ -52,13 +62,15 @@ def export(
     from crowd3d.scene.scene import Scene
     from crowd3d.scene.summary import headcount
 
+    if photo_ground and image is None:
+        raise click.UsageError("--photo-ground needs the photograph: give it with --image")
     if out.resolve() == scene_dir.resolve():
         raise OutputError(f"{out} holds the scene itself; choose another folder for the result")
     scene = Scene.load(scene_dir)
     body = bodies.load(body_path) if body_path is not None else _own_body(scene)
     if body.name != scene.body:
         scene = rebody(scene, _own_body(scene), body)
-    write_all(scene, _picture(scene, image), out, body)
+    write_all(scene, _picture(scene, image), out, body, photo_ground=photo_ground)
     if not quiet:
         line = f"{scene.image_name}: {headcount(scene.people)} as {scene.body} -> {out}"
         click.echo(printable(line))

@@ -37,6 +37,7 @@ def write_all(
     out_dir: str | Path,
     body: Any,
     *,
+    photo_ground: bool = False,
     report: Reporter | None = None,
 ) -> list[Path]:
     """Write all files of a run; they take their names together once all are complete.
@@ -45,6 +46,7 @@ def write_all(
         picture_rgb: (H, W, 3) the photograph, or a smaller version of it.
         out_dir: created if missing; other files in it stay.
         body: the `crowd3d.body.BodyModel` named in the scene, at its coarse level.
+        photo_ground: lay the photograph on the ground of scene.glb.
         report: told when a file is complete.
 
     Returns:
@@ -57,13 +59,14 @@ def write_all(
     mesh = crowd_mesh(scene, body)
     overlay = draw_overlay(scene, mesh, picture_rgb)
     topview = draw_topview(scene)
+    laid = picture_rgb if photo_ground else None
     with atomic.staged(folder, last=storage.SCENE_FILE) as stage:
         writers = (
             lambda: storage.write(scene, stage),
             lambda: predict_json.write(scene, stage / "predict.json"),
             lambda: tables.write_csv(scene, stage / "people.csv"),
             lambda: tables.write_geojson(scene, stage / "people.geojson"),
-            lambda: glb.write(scene, mesh, stage / "scene.glb"),
+            lambda: glb.write(scene, mesh, stage / "scene.glb", laid),
             lambda: atomic.write_bytes(stage / "overlay.jpg", page.encode(overlay, ".jpg")),
             lambda: atomic.write_bytes(stage / "topview.png", page.encode(topview, ".png")),
             lambda: page.write(scene, mesh, overlay, topview, stage / "report.html"),

@@ -13,8 +13,10 @@ import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from crowd3d.export.bodies import CrowdMesh, LocalBodies
+from crowd3d.export.ground_photo import ground_photo
 from crowd3d.export.normals import vertex_normals
 from crowd3d.export.palette import color_index, linear_palette
+from crowd3d.export.report import encode
 from crowd3d.files import atomic, strict_json
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.frames import ExportFrame, export_frame
@@ -23,27 +25,34 @@ from crowd3d.scene.scene import Scene
 from crowd3d.version import __version__
 
 FloatArray = npt.NDArray[np.float64]
+Picture = npt.NDArray[np.uint8]
 
 _FLOAT, _UNSIGNED_SHORT, _UNSIGNED_INT = 5126, 5123, 5125
-_VERTEX_BUFFER, _INDEX_BUFFER = 34962, 34963
+_VERTEX_BUFFER, _INDEX_BUFFER = {"byteStride": 12, "target": 34962}, {"target": 34963}
+_PLACE_BUFFER, _IMAGE_BUFFER = {"byteStride": 8, "target": 34962}, dict[str, int]()
+_CLAMPED = 33071
+_GROUND_RGB = np.array([0.35, 0.35, 0.34])
 _FLIP_YZ = np.diag([1.0, -1.0, -1.0])  # a glTF camera looks along -z with y up
 
 
-def write(scene: Scene, mesh: CrowdMesh, path: Path) -> None:
+def write(scene: Scene, mesh: CrowdMesh, path: Path, photo_rgb: Picture | None = None) -> None:
     """Write the file; raises OutputError."""
-    atomic.write_parts(path, glb_parts(scene, mesh))
+    atomic.write_parts(path, glb_parts(scene, mesh, photo_rgb))
 
 
-def glb_parts(scene: Scene, mesh: CrowdMesh) -> Iterator[bytes]:
+def glb_parts(scene: Scene, mesh: CrowdMesh, photo_rgb: Picture | None = None) -> Iterator[bytes]:
     """The bytes of the file (Khronos glTF 2.0, binary container), part by part.
 
     All people share one index accessor and a palette of materials. Each person's vertices are
     relative to its node, which stands at the foot of the torso.
+
+    Args:
+        photo_rgb: (H, W, 3) the photograph, of any size, to lie on the ground; None leaves that grey.
     """
     frame = export_frame(scene.camera, scene.planes)
     parts = _Parts()
     nodes = _people(parts, scene, mesh, frame)
-    nodes += _ground(parts, scene, frame)
+    nodes += _ground(parts, scene, frame, photo_rgb)
     nodes.append(_camera_node(scene.camera, frame))
     asset = {
         "version": "2.0",
@@ -76,18 +85,18 @@ class _Parts:
         self.accessors: list[dict[str, Any]] = []
         self.meshes: list[dict[str, Any]] = []
         self.materials: list[dict[str, Any]] = []
+        self.images: list[dict[str, Any]] = []
 
-    def view(self, array: npt.NDArray[Any], target: int) -> int:
-        """Append an array of vertices or indices; its buffer view."""
-        return self.view_of(array.nbytes, lambda: [array], target)
+    def view(self, array: npt.NDArray[Any], use: dict[str, int]) -> int:
+        """Append an array of vertices, indices or the bytes of a picture; its buffer view."""
+        return self.view_of(array.nbytes, lambda: [array], use)
 
     def view_of(
-        self, n_bytes: int, make: Callable[[], Iterable[npt.NDArray[Any]]], target: int
+        self, n_bytes: int, make: Callable[[], Iterable[npt.NDArray[Any]]], use: dict[str, int]
     ) -> int:
         """Append an array of so many bytes that is made in parts; its buffer view."""
         view = {"buffer": 0, "byteOffset": self.n_bytes, "byteLength": n_bytes}
-        stride = {"byteStride": 12} if target == _VERTEX_BUFFER else {}
-        self.views.append({**view, **stride, "target": target})
+        self.views.append({**view, **use})
         self.contents.append(make)
         self.n_bytes += n_bytes + -n_bytes % 4
         return len(self.views) - 1
@@ -121,6 +130,16 @@ class _Parts:
         view = self.view(faces.astype(dtype).reshape(-1), _INDEX_BUFFER)
         return self.accessor(view, 0, faces.size, kind, "SCALAR")
 
+    def texture(self, name: str, picture: Picture) -> dict[str, Any]:
+        """A material of nothing but this picture, which is kept as a JPEG."""
+        content = np.frombuffer(encode(picture, ".jpg"), np.uint8)
+        view = self.view(content, _IMAGE_BUFFER)
+        self.images.append({"name": name, "bufferView": view, "mimeType": "image/jpeg"})
+        material = _material(name, np.ones(3), 1.0)
+        source = {"index": len(self.images) - 1}
+        material["pbrMetallicRoughness"]["baseColorTexture"] = source
+        return material
+
     def document(self) -> dict[str, Any]:
         """The members of the document that exist; glTF forbids empty lists."""
         members = {
@@ -128,6 +147,9 @@ class _Parts:
             "materials": self.materials,
             "accessors": self.accessors,
             "bufferViews": self.views,
+            "images": self.images,
+            "textures": [{"source": k, "sampler": 0} for k in range(len(self.images))],
+            "samplers": [{"wrapS": _CLAMPED, "wrapT": _CLAMPED}] if self.images else [],
             "buffers": [{"byteLength": self.n_bytes}] if self.n_bytes else [],
         }
         return {name: value for name, value in members.items() if value}
@@ -178,22 +200,29 @@ def _people(
     return nodes
 
 
-def _ground(parts: _Parts, scene: Scene, frame: ExportFrame) -> list[dict[str, Any]]:
+def _ground(
+    parts: _Parts, scene: Scene, frame: ExportFrame, photo_rgb: Picture | None
+) -> list[dict[str, Any]]:
     """One mesh a level, or one of the surface."""
     if not scene.planes:
         return []
     nodes = []
-    material = len(parts.materials)
-    parts.materials.append(_material("ground", np.array([0.35, 0.35, 0.34]), 1.0))
+    if photo_rgb is None:
+        parts.materials.append(_material("ground", _GROUND_RGB, 1.0))
     for k, mesh in ground_meshes(scene.ground, frame, scene.people).items():
-        nodes.append({"name": f"ground_{k}", "mesh": len(parts.meshes)})
-        parts.meshes.append(_ground_mesh(parts, f"ground_{k}", mesh, frame, material))
+        name = f"ground_{k}"
+        if photo_rgb is not None:
+            photo = ground_photo(mesh, scene.camera, photo_rgb)
+            parts.materials.append(parts.texture(name, photo))
+        nodes.append({"name": name, "mesh": len(parts.meshes)})
+        parts.meshes.append(_ground_mesh(parts, name, mesh, frame, photo_rgb is not None))
     return nodes
 
 
 def _ground_mesh(
-    parts: _Parts, name: str, mesh: GroundMesh, frame: ExportFrame, material: int
+    parts: _Parts, name: str, mesh: GroundMesh, frame: ExportFrame, has_photo: bool
 ) -> dict[str, Any]:
+    """A mesh of the last material."""
     vertices = frame.y_up(mesh.vertices_m.reshape(-1, 3)).astype("<f4")
     normals = (mesh.normals.reshape(-1, 3) @ frame.R_yup_cam.T).astype("<f4")
     low, high = vertices.min(axis=0).astype(float), vertices.max(axis=0).astype(float)
@@ -203,10 +232,14 @@ def _ground_mesh(
         "POSITION": parts.accessor(position, 0, n, _FLOAT, "VEC3", min=low, max=high),
         "NORMAL": parts.accessor(shading, 0, n, _FLOAT, "VEC3"),
     }
+    if has_photo:
+        right, ahead = mesh.shares.reshape(-1, 2).T
+        places = parts.view(np.stack([right, 1 - ahead], axis=1).astype("<f4"), _PLACE_BUFFER)
+        attributes["TEXCOORD_0"] = parts.accessor(places, 0, n, _FLOAT, "VEC2")
     primitive = {
         "attributes": attributes,
         "indices": parts.indices(mesh.faces),
-        "material": material,
+        "material": len(parts.materials) - 1,
     }
     return {"name": name, "primitives": [primitive]}
 

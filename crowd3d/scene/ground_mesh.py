@@ -36,6 +36,13 @@ class GroundMesh:
     normals: FloatArray
 
     @property
+    def shares(self) -> FloatArray:
+        """(rows, columns, 2) where the vertices are in the rectangle, from 0 to 1: to the right, and ahead."""
+        rows, columns = self.vertices_m.shape[:2]
+        right, ahead = np.meshgrid(np.linspace(0, 1, columns), np.linspace(0, 1, rows))
+        return np.stack([right, ahead], axis=-1)
+
+    @property
     def faces(self) -> npt.NDArray[np.int64]:
         """(F, 3) triangles of the vertices, counted row by row; counter-clockwise seen from above."""
         rows, columns = self.vertices_m.shape[:2]

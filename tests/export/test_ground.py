@@ -8,20 +8,26 @@ import re
 import struct
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from helpers.grounds import KINDS, scene_on, surface_of
 from helpers.scenes import scattered_scene, two_level_scene, without_place
 
 from crowd3d import body as bodies
+from crowd3d.cli import main
 from crowd3d.export import glb, predict_json, report, tables, topview
 from crowd3d.export.bodies import CrowdMesh
 from crowd3d.export.contours import contour, contour_heights, round_step
 from crowd3d.export.floorplan import floor_plan
+from crowd3d.export.ground_photo import ground_photo
 from crowd3d.export.groundmap import View, heights_m, seen_ground_m
 from crowd3d.export.rebody import rebody
 from crowd3d.export.topview import draw_topview
+from crowd3d.scene.camera import Camera
 from crowd3d.scene.frames import export_frame
+from crowd3d.scene.ground_mesh import ground_meshes
 
 NOBODY = CrowdMesh(np.zeros(0, np.int64), np.zeros((0, 8, 3), np.float32), np.zeros((0, 3), int))
 
@@ -65,8 +71,8 @@ def test_levels_in_the_table():
 # -- scene.glb
 
 
-def parts_of(scene):
-    content = b"".join(glb.glb_parts(scene, NOBODY))
+def parts_of(scene, photo=None):
+    content = b"".join(glb.glb_parts(scene, NOBODY, photo))
     size = struct.unpack_from("<I", content, 12)[0]
     document, binary = json.loads(content[20 : 20 + size]), content[28 + size :]
 
@@ -107,6 +113,70 @@ def test_the_ground_in_the_glb_is_the_surface(kind):
         assert is_smooth.mean() > 0.97  # hinges have edges
     faces = array(primitive["indices"], 1)
     assert faces.max() < len(vertices) and faces.size % 3 == 0
+
+
+def squares(camera, ground, frame):
+    """A photograph of ground that is red and blue in squares of 5 m; green where there is none."""
+    v, u = np.mgrid[0 : camera.height, 0 : camera.width] + 0.5
+    pixels = np.stack([u.ravel(), v.ravel()], axis=1)
+    parts = [ground.points_m(camera, some) for some in np.array_split(pixels, 100)]
+    where = frame.z_up(np.concatenate(parts))
+    is_red = is_square(where)
+    colors = np.stack([220 * is_red, 0 * is_red, 220 * ~is_red], axis=1)
+    colors[np.isnan(where[:, 0])] = [0, 255, 0]
+    return colors.reshape(camera.height, camera.width, 3).astype(np.uint8)
+
+
+def is_square(places):
+    with np.errstate(invalid="ignore"):
+        return np.floor(places[..., :2] / 5).astype(int).sum(axis=-1) % 2 == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_photograph_lies_on_the_ground_where_it_shows_it(kind):
+    scene = scene_on(kind, 20)
+    scene.camera = Camera(600, 400, 500.0, (300.0, 200.0))  # the same view in fewer pixels
+    frame = export_frame(scene.camera, scene.planes)
+    (mesh,) = ground_meshes(scene.ground, frame, scene.people).values()
+    photo = ground_photo(mesh, scene.camera, squares(scene.camera, scene.ground, frame))
+    low, high = (end(frame.z_up(mesh.vertices_m), axis=(0, 1)) for end in (np.min, np.max))
+    height, width = photo.shape[:2]
+    assert max(height, width) == 2048
+    assert width / height == pytest.approx((high[0] - low[0]) / (high[1] - low[1]), rel=0.15)
+    right, ahead = (np.arange(width) + 0.5) / width, 1 - (np.arange(height) + 0.5) / height
+    x, y = np.meshgrid(low[0] + right * (high - low)[0], low[1] + ahead * (high - low)[1])
+    is_seen = photo[..., 1] < 10
+    same = (photo[..., 0] > photo[..., 2]) == is_square(np.stack([x, y], axis=-1))
+    assert is_seen.mean() > 0.5 and same[is_seen].mean() > 0.94
+    assert (photo[-1, 0] == 128).all()  # beside the camera
+
+
+def test_the_glb_has_the_photograph():
+    scene = scene_on("stands", 6)
+    photo = np.full((80, 120, 3), [200, 60, 20], np.uint8)
+    document, array = parts_of(scene, photo)
+    (node,) = (n for n in document["nodes"] if n["name"] == "ground_0")
+    (primitive,) = document["meshes"][node["mesh"]]["primitives"]
+    material = document["materials"][primitive["material"]]["pbrMetallicRoughness"]
+    assert material["baseColorTexture"] == {"index": 0} and material["baseColorFactor"] == [1] * 4
+    assert document["textures"] == [{"source": 0, "sampler": 0}] and len(document["samplers"]) == 1
+    places = array(primitive["attributes"]["TEXCOORD_0"], 2)
+    vertices = array(primitive["attributes"]["POSITION"], 3)
+    low, high = vertices.min(axis=0), vertices.max(axis=0)
+    np.testing.assert_allclose(places[:, 0], (vertices - low)[:, 0] / (high - low)[0], atol=1e-5)
+    # z is backward, and the picture's upper edge is the farthest.
+    np.testing.assert_allclose(places[:, 1], (vertices - low)[:, 2] / (high - low)[2], atol=1e-5)
+    view = document["bufferViews"][document["images"][0]["bufferView"]]
+    assert "target" not in view and "byteStride" not in view
+    start = view["byteOffset"]
+    content = b"".join(glb.glb_parts(scene, NOBODY, photo))
+    size = struct.unpack_from("<I", content, 12)[0]
+    jpeg = content[28 + size :][start : start + view["byteLength"]]
+    texture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    assert max(texture.shape[:2]) == 2048
+    near = np.abs(texture.astype(int) - [200, 60, 20]).max(axis=2) < 6
+    assert near.mean() > 0.5
+    assert "images" not in parts_of(scene)[0]
 
 
 # -- topview.png
@@ -254,3 +324,20 @@ def test_everybody_stays_on_the_surface_with_another_body():
     up = people.torso_m - people.hvip_m
     along = up @ scene.ground.normal
     np.testing.assert_allclose(up, along[:, None] * scene.ground.normal, atol=1e-9)
+
+
+# -- the command
+
+
+def test_the_command_lays_the_photograph_on_the_ground(tmp_path):
+    scene = two_level_scene(2)
+    scene.save(tmp_path / "scene")
+    picture = np.full((scene.camera.height, scene.camera.width, 3), 90, np.uint8)
+    cv2.imwrite(str(tmp_path / "square.png"), picture)
+    command = ["export", str(tmp_path / "scene"), "-o", str(tmp_path / "out"), "--photo-ground"]
+    refused = CliRunner().invoke(main, command)
+    assert refused.exit_code == 2 and "give it with --image" in refused.output
+    assert not (tmp_path / "out").exists()
+    done = CliRunner().invoke(main, [*command, "--image", str(tmp_path / "square.png")])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "out" / "scene.glb").read_bytes().count(b"image/jpeg") == 2

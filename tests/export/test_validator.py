@@ -7,6 +7,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from helpers.grounds import KINDS, scene_on
 
 from crowd3d import body as bodies
 from crowd3d.export import glb
@@ -54,4 +55,13 @@ def test_the_validator_has_nothing_to_say(tmp_path, n, planes):
     path = tmp_path / "scene.glb"
     glb.write(scene, crowd_mesh(scene, bodies.load("open", "crowd")), path)
     issues = validate(path)
+    assert (issues["numErrors"], issues["numWarnings"]) == (0, 0), issues["messages"][:5]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_has_nothing_to_say_about_surfaces_with_photographs(tmp_path, kind):
+    scene = scene_on(kind, 2)
+    mesh = crowd_mesh(scene, bodies.load("open", "crowd"))
+    glb.write(scene, mesh, tmp_path / "scene.glb", np.full((40, 60, 3), 99, np.uint8))
+    issues = validate(tmp_path / "scene.glb")
     assert (issues["numErrors"], issues["numWarnings"]) == (0, 0), issues["messages"][:5]
