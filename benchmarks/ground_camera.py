@@ -26,6 +26,7 @@ import numpy.typing as npt
 from shared.ground_crowds import SCENARIOS, STATURE_M, Crowd, Scenario, bound, crowd
 from shared.released_search import released_search
 from shared.results import Cell, Table, save_option, show
+from shared.score import apart_deg
 
 from optim import fit_ground_camera
 from optim.anthropometry import ANKLE_FRACTION, SHOULDER_FRACTION
@@ -103,10 +104,9 @@ def errors(scenario: Scenario, people: Crowd, found: Found) -> Errors:
     i, j = np.triu_indices(len(q), 1)
     between, true_between = (np.linalg.norm(x[i] - x[j], axis=1) for x in (p, q))
     loss = np.minimum(1.0, np.abs(between - true_between) / true_between)
-    cross = float(np.linalg.norm(np.cross(found.normal, scenario.normal)))
     return Errors(
         abs(math.log(found.focal_px / scenario.focal_px)),
-        math.degrees(math.atan2(cross, float(found.normal @ scenario.normal))),
+        apart_deg(found.normal, scenario.normal),
         float(np.abs(of_level - heights).max()),
         100 * float((nearest == people.level).mean()),
         100 * float(np.nan_to_num(loss, nan=1.0).mean()),

@@ -22,7 +22,7 @@ UNKNOWN = "-"
 _DIGITS = 4  # significant digits of every number in a file
 _ROW_DEPTH = 4  # depth of a table row in the JSON: result, tables, table, rows, row
 # Options left out of the command, because they do not change the result.
-_NOT_TOLD = ("save", "cache")
+_NOT_TOLD = ("save", "cache", "out")
 
 Cell = str | float | None | Sequence[float | None]
 """Text, a number, nothing, or several numbers that are shown together in one cell."""

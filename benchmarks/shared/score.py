@@ -104,12 +104,18 @@ def recall(
 
 def _camera(answer: Answer, truth: Truth) -> Row:
     """Errors of the camera and of the first plane."""
-    cosine = np.clip(answer.normal @ truth.normals[0], -1.0, 1.0)
     return {
         "focal": answer.focal_px / float(truth.focal_px) - 1,
         "height": answer.offset_m / float(truth.offsets_m[0]) - 1,
-        "normal_deg": float(np.degrees(np.arccos(cosine))),
+        "normal_deg": apart_deg(answer.normal, truth.normals[0]),
+        "gravity_deg": apart_deg(-answer.normal, truth.gravity),
     }
+
+
+def apart_deg(one: FloatArray, other: FloatArray) -> float:
+    """Angle between two directions (3,) in degrees."""
+    sine = np.linalg.norm(np.cross(one, other))
+    return float(np.degrees(np.arctan2(sine, one @ other)))
 
 
 def _bodies(answer: Answer, truth: Truth, pairs: IntArray) -> Row:
