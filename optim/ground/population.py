@@ -13,7 +13,7 @@ import numpy as np
 
 from optim import anthropometry as body
 from optim.ground.residuals import Prediction, end_noise, sway, unevenness
-from optim.ground.sticks import Sticks
+from optim.ground.sticks import BoolArray, Sticks
 from optim.projection import FloatArray
 
 _JUNK_RADIUS = 3.0  # of the constant density's disc, stick lengths
@@ -26,6 +26,7 @@ _STANDING, _SHORT = (
 # Of seated people's torsos. They lean back or forward, and an audience does so together: by 5 to 7 degrees in
 # renders, which hundreds of people do not average out. So they are told to tell next to nothing of gravity.
 _TORSO_LOG_SD, _TORSO_LEAN_SD_RAD = 0.08, math.radians(25.0)
+_TORSO_MEAN_SD = 0.08  # of their mean
 _STRAIGHT_MISFIT, _MISFIT_WEIGHT, _MAX_BENT = 2.0, 3.0, 8.0
 _PRIOR_COUNT = 20.0  # people that the assumed shares and spreads are worth
 # Of adults: nobody stands straighter, or is measured better, than the lower ends.
@@ -46,6 +47,8 @@ class Population:
         noise_factor: multiplies the keypoints' variance.
         grade_sd: of the ground's height above the plane, over the distance; usual_grade_sd: before
             anybody was seen.
+        torso_log_size: mean of seated people's torsos, over that of anthropometry: detectors see hips elsewhere
+            under clothes and on seats.
     """
 
     share: FloatArray
@@ -55,6 +58,7 @@ class Population:
     noise_factor: float = 1.0
     grade_sd: float = body.GROUND_GRADE_SD
     usual_grade_sd: float = body.GROUND_GRADE_SD
+    torso_log_size: float = 0.0
 
     def widened(self, factor: float) -> Population:
         """With all spreads multiplied, for the first steps from a poor start."""
@@ -105,7 +109,7 @@ def components(
     log_stature, log_sd, lean_sd = (
         np.where(seated & (np.arange(len(usual)) == _SHORT)[:, None], torso, usual[:, None])
         for torso, usual in (
-            (0.0, population.log_stature),
+            (population.torso_log_size, population.log_stature),
             (_TORSO_LOG_SD, population.log_stature_sd),
             (_TORSO_LEAN_SD_RAD, population.lean_sd_rad),
         )
@@ -164,8 +168,9 @@ def reestimated(
     parts: Components,
     membership: FloatArray,
     weight: FloatArray,
+    is_seated: BoolArray,
 ) -> Population:
-    """One M-step for shares and adults' spreads; the assumed values count as people seen."""
+    """One M-step for shares, adults' spreads and torsos; the assumed values count as people seen."""
     counts = np.append((membership * weight).sum(axis=1), weight @ (1 - membership.sum(axis=0)))
     share = counts + _PRIOR_COUNT * default_population().share
     across, along, by_grade = _spread_ratios(population, prediction, parts, membership[0] * weight)
@@ -181,7 +186,17 @@ def reestimated(
         log_stature_sd=stature,
         noise_factor=float(np.clip(population.noise_factor * across, *_NOISE_RANGE)),
         grade_sd=float(np.clip(population.grade_sd * math.sqrt(by_grade), least, most)),
+        torso_log_size=_torso_log_size(prediction, membership[_SHORT] * weight * is_seated),
     )
+
+
+def _torso_log_size(prediction: Prediction, weight: FloatArray) -> float:
+    """Mean logarithm of the size of torsos (N,) with these weights; as assumed where there are few."""
+    along = prediction.along
+    size = np.sum(prediction.residual * along, axis=1) / np.maximum(np.sum(along**2, axis=1), 1e-12)
+    log_size = np.log1p(np.clip(size, -0.5, 1.0))
+    count = (_TORSO_LOG_SD / _TORSO_MEAN_SD) ** 2
+    return float(weight @ log_size / (weight.sum() + count))
 
 
 def _spread_ratios(

@@ -161,7 +161,9 @@ def renewed(problem: Problem, view: View, population: Population) -> tuple[Popul
     prediction = problem.predict(view)
     parts = problem.components(prediction, population)
     membership = densities(prediction, parts)[1]
-    again = reestimated(population, prediction, parts, membership, problem.weight)
+    again = reestimated(
+        population, prediction, parts, membership, problem.weight, problem.sticks.is_seated
+    )
     return again, membership
 
 
