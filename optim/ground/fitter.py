@@ -23,7 +23,7 @@ from optim.ground.choose import (
 from optim.ground.covariance import pitch_roll_covariance, positive_part, view_covariance
 from optim.ground.depth import Depths, depth_evidence
 from optim.ground.evidence import Evidence
-from optim.ground.focal_sweep import held, swept
+from optim.ground.focal_sweep import Swept, held, near_prior, swept
 from optim.ground.inputs import Given, camera_prior, log_scale_sd
 from optim.ground.lean import with_lean_restored
 from optim.ground.lines import vertical_lines
@@ -148,10 +148,12 @@ class Fitter:
         best = shapes[0]
         if best.kind == LEVEL:
             self.doubt = doubt_of_slope(shapes)
-        elif self.prior.is_free[0] and self.prior.information[0] < _SHARP_SD**-2 and len(kinds) > 1:
-            self._choose_focal_too(kinds, most, known)
-        else:
+        elif not self.prior.is_free[0] or len(kinds) == 1:
             self._take(best)
+        elif self.prior.information[0] > _SHARP_SD**-2:
+            self._hold_focal_of(near_prior(self.problem, best), best)
+        else:
+            self._choose_focal_too(kinds, most, known)
 
     def _choose_focal_too(self, kinds: tuple[str, ...], most: int, known: float | None) -> None:
         """Shape and focal length together: level ground may have bent the camera into the wrong valley."""
@@ -167,7 +169,11 @@ class Fitter:
         is_sharp = own[0, 0] < _SHARP_SD**2 and sweep.share_near(self.view.log_focal) > _MOST
         if is_sharp:
             return
-        self._take(sweep.best, sweep.log_focal)
+        self._hold_focal_of(sweep, sweep.best)
+
+    def _hold_focal_of(self, sweep: Swept, shape: Shape) -> None:
+        """Goes on with a shape at the mean focal length of a sweep, and with the doubt of that."""
+        self._take(shape, sweep.log_focal)
         own = view_covariance(self.problem, self.view, self.population)[:4, :4]
         self.doubt = positive_part(sweep.spread_about(self.view) - own)
 
