@@ -66,7 +66,14 @@ class Measured:
 class Fitter:
     """Sticks, weights, population and the best view so far."""
 
-    def __init__(self, given: Given, measured: Measured, max_planes: int, ground: str) -> None:
+    def __init__(
+        self,
+        given: Given,
+        measured: Measured,
+        max_planes: int,
+        ground: str,
+        sweeps_focal: bool = True,
+    ) -> None:
         self.given, self.measured, self.sticks = given, measured, measured.sticks
         self.weight = measured.weight / given.repeats
         self.population = default_population(given.stature_sd_m / given.stature_m, given.grade_sd)
@@ -87,7 +94,7 @@ class Fitter:
             self._renew()
         self.view = minimise(self.problem, self.view, self.population)
         self._add_lines()
-        self._choose_ground(ground, max_planes)
+        self._choose_ground(ground, max_planes, sweeps_focal)
 
     @property
     def problem(self) -> Problem:
@@ -136,7 +143,7 @@ class Fitter:
             )
         return view
 
-    def _choose_ground(self, ground: str, max_planes: int) -> None:
+    def _choose_ground(self, ground: str, max_planes: int, sweeps_focal: bool) -> None:
         """Fits other shapes of ground than one level, and takes the most probable one."""
         kinds = _kinds(ground, max_planes, self.sticks.sees_angle)
         if kinds == (LEVEL,):
@@ -148,7 +155,7 @@ class Fitter:
         best = shapes[0]
         if best.kind == LEVEL:
             self.doubt = doubt_of_slope(shapes)
-        elif not self.prior.is_free[0] or len(kinds) == 1:
+        elif not (sweeps_focal and self.prior.is_free[0]) or len(kinds) == 1:
             self._take(best)
         elif self.prior.information[0] > _SHARP_SD**-2:
             self._hold_focal_of(near_prior(self.problem, best), best)

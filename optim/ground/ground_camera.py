@@ -124,6 +124,7 @@ def fit_ground_camera(
     projection: str = "perspective",
     grade_sd: float = body.GROUND_GRADE_SD,
     ground: str = AUTO,
+    sweeps_focal: bool = True,
 ) -> GroundCameraFit:
     """Fits one camera and its ground plane(s) to people, robustly, with covariance.
 
@@ -163,6 +164,8 @@ def fit_ground_camera(
         grade_sd: of the ground's height above its plane over the distance, before people tell.
         ground: "level", "slope", "levels", "stands" (which begin to rise along a line, as stairs do) or
             "terrain", if it is known; "auto" takes the most probable one.
+        sweeps_focal: whether an unknown focal length is looked for everywhere once the ground is not level,
+            which takes seconds; else only near where level ground has it.
 
     Raises:
         BadInput: shapes or values that contradict each other.
@@ -199,7 +202,7 @@ def fit_ground_camera(
         depths = checked_depths(*depth_prior, depths_are_of_size, measured.total)
         measured = replace(measured, depths=depths)
     require_people(measured.sticks, measured.total, given)
-    return _result(Fitter(given, measured, max_planes, ground))
+    return _result(Fitter(given, measured, max_planes, ground, sweeps_focal))
 
 
 def _measured(
