@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from optim.ground.covariance import positive_part, view_covariance
+from optim.ground.covariance import positive_part
 from optim.ground.planes import find_grounds, largest_first
 from optim.ground.population import Components, Population, densities
 from optim.ground.relief import Relief, level_axes
@@ -45,7 +45,7 @@ _WORTH_A_FIT = -1.0  # nats of evidence that a shape must gain to second order
 _HANDICAP = 1.0  # nats by which it may gain less than one slope does
 MOST_LEVELS = 6
 _FIT_STEPS, _ROUNDS, _SETTLED_GAIN = 8, 8, 0.3  # the last in nats
-_DOUBTED_SLOPES = 0.1  # share of grounds that may slope, for the doubt about level ones
+_UNSEEN_TILT_SD = 0.045  # of grounds that count as level: one in five slopes by _TILT_SD
 _WORTH_A_TRY = 0.5  # how far below the best hinge's gain, as a share of it
 
 
@@ -140,27 +140,21 @@ def probabilities(shapes: list[Shape]) -> dict[str, float]:
     return {kind: weight[kind] / total for kind in KINDS if kind in weight}
 
 
-def doubt_of_slope(shapes: list[Shape]) -> FloatArray:
-    """(4, 4) what the variance of a view above level ground grows by if the ground may slope a little.
+def doubt_of_slope(problem: Problem, view: View, population: Population) -> FloatArray:
+    """(4, 4) what the variance of a view above level ground grows by, since the ground may slope a little.
 
-    A slope towards the camera looks like another focal length and another gravity. Where the people cannot tell
-    them apart, level ground is the answer, and this says how far it may be wrong: the variance of the mixture
-    of both. Slopes are taken to be less rare here than where the answer is chosen.
+    A slope towards the camera looks like another focal length and another gravity. Level ground is the
+    answer where people do not clearly tell otherwise, and this says how far it may be wrong: a tilt is one more
+    unknown, whose variance is that of all grounds that count as level.
     """
-    level = next((shape for shape in shapes if shape.kind == LEVEL), None)
-    slope = next((shape for shape in shapes if shape.kind == SLOPE), None)
-    if level is None or slope is None:
-        return np.zeros((4, 4))
-    gain = slope.log_evidence - level.log_evidence - _LOG_PRIOR[SLOPE] + _LOG_PRIOR[LEVEL]
-    odds = _DOUBTED_SLOPES / (1 - _DOUBTED_SLOPES) * math.exp(min(gain, 50.0))
-    share = odds / (1 + odds)
-    apart = slope.view.minus(level.view)
-    both = (
-        view_covariance(shape.problem, shape.view, shape.population)[:4, :4]
-        for shape in (slope, level)
-    )
-    wider = np.subtract(*both) + np.outer(apart, apart)
-    return positive_part(share * wider)
+    scores = _Scores.of(problem, view, population)
+    stiff = scores.where.T @ (scores.where * scores.stiffness[:, None])
+    shared = scores.cross.T @ scores.where
+    told = shared @ np.linalg.solve(stiff + np.eye(2) / _UNSEEN_TILT_SD**2, shared.T)
+    free = problem.prior.is_free
+    wider = np.zeros((4, 4))
+    wider[np.ix_(free, free)] = np.linalg.inv(scores.inner - told) - np.linalg.inv(scores.inner)
+    return positive_part(wider)
 
 
 def _shape(

@@ -154,7 +154,7 @@ class Fitter:
         self.probabilities = probabilities(shapes)
         best = shapes[0]
         if best.kind == LEVEL:
-            self.doubt = doubt_of_slope(shapes)
+            self.doubt = doubt_of_slope(self.problem, self.view, self.population)
         elif not (sweeps_focal and self.prior.is_free[0]) or len(kinds) == 1:
             self._take(best)
         elif self.prior.information[0] > _SHARP_SD**-2:
