@@ -121,7 +121,13 @@ def _array(content: memoryview, order: str, depth: int) -> tuple[str, Value]:
     elements = _Elements(content, order)
     flags, dims = elements.numbers(), elements.numbers()
     name = _text(elements.numbers(_TEXTS))
-    if len(flags) != 2 or dims.dtype.kind not in "iu" or not len(dims) or dims.min() < 0:
+    if (
+        len(flags) != 2
+        or flags.dtype.kind not in "iu"
+        or dims.dtype.kind not in "iu"
+        or not len(dims)
+        or dims.min() < 0
+    ):
         raise _Damaged(f"the array {name!r:.40} has no kind or shape")
     shape, kind = tuple(int(n) for n in dims), int(flags[0]) & 0xFF
     if len(shape) > _MOST_AXES or math.prod(max(n, 1) for n in shape) > _MOST_NUMBERS:
@@ -132,6 +138,8 @@ def _array(content: memoryview, order: str, depth: int) -> tuple[str, Value]:
         return name, _shaped(elements.numbers(), shape).astype(_NUMBERS[kind])
     if kind == _CHARS:
         letters = elements.numbers(_TEXTS)
+        if letters.dtype.kind != "u":
+            raise _Damaged(f"the array {name!r:.40} has letters of the type {letters.dtype}")
         texts = np.array([chr(code) if code < 0xD800 else "?" for code in letters.tolist()], "U1")
         return name, _shaped(texts, shape)
     if kind == _CELL:

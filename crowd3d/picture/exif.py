@@ -11,7 +11,7 @@ _FULL_FRAME_DIAGONAL_MM, _FULL_FRAME_WIDTH_MM = math.hypot(36.0, 24.0), 36.0
 # Standard deviations of the logarithm. Makers round the 35 mm equivalent and correct their lenses; some measure
 # across the picture and some along its diagonal (CIPA DCG-001 leaves it open). A focal length and a sensor in
 # millimetres are nominal values: lenses are a few percent shorter or longer, and breathe when they focus.
-_EQUIVALENT_LOG_SD, _NOMINAL_LOG_SD = 0.08, 0.05
+_EQUIVALENT_LOG_SD, _NOMINAL_LOG_SD = 0.04, 0.05
 _MOST_ASPECT = 2.0  # wider pictures are stitched, and carry the focal length of a single shot
 _SAME_ASPECT = 0.02  # largest difference of log aspect ratios that still counts as the same shape
 _SAME_SIDE = 0.002  # of the length of a side
@@ -59,8 +59,10 @@ def _of_shot(
     equivalent_mm = tags.get("FocalLengthIn35mmFilm", 0.0)
     if _within(equivalent_mm, _EQUIVALENTS_MM):
         # Some makers count the digital zoom in and some do not: half of it, and the doubt about it.
-        focal_px = equivalent_mm / _FULL_FRAME_DIAGONAL_MM * diagonal_px * math.sqrt(zoom)
-        return focal_px, math.hypot(_EQUIVALENT_LOG_SD, math.log(zoom) / 2)
+        along_px = diagonal_px / _FULL_FRAME_DIAGONAL_MM
+        either_way = math.log(along_px * _FULL_FRAME_WIDTH_MM / width_px)
+        log_sd = math.hypot(_EQUIVALENT_LOG_SD, either_way, math.log(zoom) / 2)
+        return equivalent_mm * along_px * math.sqrt(zoom), log_sd
     sensor = _sensor_mm(tags, model)
     if sensor is None:
         return None

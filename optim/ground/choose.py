@@ -27,7 +27,7 @@ AUTO = "auto"
 
 # Before anything is seen. Most crowds stand on level ground, and people are no exact sticks: another shape must
 # be clearly likelier.
-_LOG_PRIOR = dict(zip(KINDS, np.log([0.96, 0.01, 0.01, 0.01, 0.01]).tolist(), strict=True))
+_LOG_PRIOR = dict(zip(KINDS, np.log([0.84, 0.04, 0.04, 0.04, 0.04]).tolist(), strict=True))
 _TILT_SD = 0.10  # of rise over run: streets on hills
 _STEEP_SHARE = 0.1  # of slopes that may be as steep as stands, whose beginning is not always seen
 _IS_STEEP = 1.0  # standard deviations of a usual slope, beyond which a steep one is tried
