@@ -121,13 +121,8 @@ def _array(content: memoryview, order: str, depth: int) -> tuple[str, Value]:
     elements = _Elements(content, order)
     flags, dims = elements.numbers(), elements.numbers()
     name = _text(elements.numbers(_TEXTS))
-    if (
-        len(flags) != 2
-        or flags.dtype.kind not in "iu"
-        or dims.dtype.kind not in "iu"
-        or not len(dims)
-        or dims.min() < 0
-    ):
+    are_whole = flags.dtype.kind in "iu" and dims.dtype.kind in "iu"
+    if not are_whole or len(flags) != 2 or not len(dims) or dims.min() < 0:
         raise _Damaged(f"the array {name!r:.40} has no kind or shape")
     shape, kind = tuple(int(n) for n in dims), int(flags[0]) & 0xFF
     if len(shape) > _MOST_AXES or math.prod(max(n, 1) for n in shape) > _MOST_NUMBERS:

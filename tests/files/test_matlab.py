@@ -85,7 +85,10 @@ def _matrix(kind, shape, content):
         (_matrix(2, (1, 1), _element(5, bytes(4)) + _element(1, b"x")), "has no names"),
         (_matrix(4, (1, 1), _element(9, bytes(8))), "letters of the type float64"),
         (_matrix(4, (1, 1), _element(1, b"\xff")), "letters of the type int8"),
-        (_element(14, _element(9, struct.pack("<2d", np.nan, 0)) + bytes(40)), "no kind or shape"),
+        (
+            _element(14, _element(9, struct.pack("<2d", np.nan, 0)) + _element(5, bytes(8)) * 2),
+            "no kind or shape",
+        ),
         (struct.pack("<II", 14, 2**31), "an element of 2147483648 bytes"),
         (_element(9, bytes(8)), "where an array belongs"),
         (_element(15, b"no zlib"), "damaged"),
