@@ -55,7 +55,7 @@ class Measured:
         weight: of each of them, less where they stand densely.
         lines_px: (M, 4) straight segments without distortion.
         depths: of the people in the input, judged by something else; or None.
-        level: (total,) of the ground under the people in the input, if it is known, -1 of those of whom it is not.
+        level: (total,) of the ground under the people in the input, -1 where it is not known; None if nowhere.
     """
 
     total: int

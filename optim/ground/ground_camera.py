@@ -166,8 +166,8 @@ def fit_ground_camera(
         grade_sd: of the ground's height above its plane over the distance, before people tell.
         ground: "level", "slope", "levels", "stands" (which begin to rise along a line, as stairs do) or
             "terrain", if it is known; "auto" takes the most probable one.
-        levels: (N,) number of the level of ground on which everybody stands, if it is known, from 0; -1 for those
-            of whom it is not. `offset_m` is the camera's height above level 0.
+        levels: (N,) number of the level of ground on which everybody stands, from 0, -1 where it is not known;
+            if it is known of some. `offset_m` then is the camera's height above level 0.
 
     Raises:
         BadInput: shapes or values that contradict each other.

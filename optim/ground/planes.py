@@ -42,8 +42,8 @@ _SMOOTHING = 0.1  # neighbours that every level has for free
 # A border drawn before the camera was right can only move if neighbours do not count at first.
 _FIRST_ROUNDS, _FIRST_SMOOTHINGS = 2, (1000.0, 3.0, _SMOOTHING)
 _SMOOTHINGS = (_SMOOTHING, _SMOOTHING)
-# Of the logarithm of a level's offset, where it is told who stands on it: so broad that three people overrule it,
-# and the level of nobody is as high as the first.
+# Of the logarithm of a level's offset, where it is told who stands there: so broad that three people overrule
+# it, and the level of nobody is as high as the first.
 _GIVEN_SD = 0.5
 
 
@@ -69,7 +69,7 @@ class Grounds:
     @property
     def information(self) -> FloatArray:
         """(P - 1, P - 1) of what is known of the levels beforehand."""
-        return np.eye(len(self.numbers)) * self.sd**-2.0
+        return np.eye(len(self.numbers)) / self.sd**2
 
     def moved(self, step: FloatArray) -> Grounds:
         """With (P - 1,) added to the numbers."""
@@ -85,11 +85,11 @@ class Grounds:
 
     def cost(self) -> float:
         """Of the numbers; what is said by who stands on which level is counted apart, see `find_grounds`."""
-        return 0.5 * self.sd**-2.0 * float(self.numbers @ self.numbers)
+        return 0.5 * float(self.numbers @ self.numbers) / self.sd**2
 
     def gradient(self) -> FloatArray:
         """(P - 1,) of that cost."""
-        return self.sd**-2.0 * self.numbers
+        return self.numbers / self.sd**2
 
     def depths(
         self, ways: FloatArray, falls: FloatArray, above: float | FloatArray = 0.0
@@ -390,7 +390,5 @@ def _renumbered(view: View, grounds: Grounds, order: npt.NDArray[np.int64]) -> t
     """The levels in another order, and the view above the first of them."""
     rank = np.argsort(order, kind="stable")
     base = float(grounds.log_ratio[order[0]])
-    renamed = replace(
-        grounds, log_ratio=grounds.log_ratio[order] - base, label=rank[grounds.label]
-    )
+    renamed = replace(grounds, log_ratio=grounds.log_ratio[order] - base, label=rank[grounds.label])
     return replace(view, log_offset=view.log_offset + base), renamed
