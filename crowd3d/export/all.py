@@ -65,7 +65,7 @@ def write_all(
     laid = picture_rgb if photo_ground else None
     regions = [REGIONS] if any(plane.region is not None for plane in scene.planes) else []
     with atomic.staged(folder, last=storage.SCENE_FILE) as stage:
-        writers: tuple[Callable[[], None], ...] = (
+        writers: tuple[Callable[[], object], ...] = (
             lambda: storage.write(scene, stage),
             lambda: predict_json.write(scene, stage / "predict.json"),
             lambda: tables.write_csv(scene, stage / "people.csv"),

@@ -96,7 +96,7 @@ def _part(node: Node) -> _Part:
     area = (
         _polygon(corners) if kind == "Polygon" else MultiPolygon([_polygon(one) for one in corners])
     )
-    if area.is_empty or area.area == 0:
+    if area.convex_hull.area == 0:
         corners.fail("the polygon is empty")
     if not area.is_valid:
         reason = shapely.is_valid_reason(area)

@@ -180,6 +180,8 @@ def _plane_from_dict(values: dict[str, Any]) -> Plane:
 
 
 def _region_from_dict(values: dict[str, Any]) -> Polygon:
+    if values["region"] == []:
+        return Polygon()
     holes = [_points(hole) for hole in values.get("region_holes", [])]
     return Polygon(_points(values["region"]), holes)
 
