@@ -30,6 +30,7 @@ from crowd3d.pipeline.networks import (
     check_weights,
     choose,
     choose_device,
+    on_one_level,
 )
 from crowd3d.pipeline.run_key import run_of
 from crowd3d.pipeline.unrolled import find_everybody
@@ -84,6 +85,8 @@ def reconstruct(
     settings = config if isinstance(config, Config) else configs.load(config)
     chosen = choose(model)
     check_weights(settings)
+    if chosen.reader is not None:
+        settings = on_one_level(settings)
     reader = None if chosen.reader is None else build_reader(chosen.reader, device, settings)
     poses = None if keypoints is None else poses_of_picture(keypoints, Path(image).name)
     report = progress if progress is not None else Progress(enabled=False)

@@ -69,7 +69,7 @@ class Config:
     min_probability: float = 0.62  # of a person; --precision sets it
     # -- camera and ground
     min_people: int = 3  # fewer people in standing posture say nothing about a camera
-    ground: str = "auto"  # level, slope, levels, stands, terrain, or what people tell
+    ground: str = "auto"  # or "level", "slope", "levels", "stands", "terrain", if it is known
     max_planes: int = 1  # levels of ground to look for; 1 leaves it to `ground`
     principal_point_sd: float = 0.08  # of its distance from the centre, in picture widths
     straight_edges: bool = True  # of buildings and posts, which tell gravity and the lens

@@ -30,7 +30,7 @@ LEVEL_POSE_SD = np.array([0.045, 0.012, 0.018, 0.025, 0.018])
 # People who sit, as drawn by `crowd3d synth` like those above. Fractions of stature: of hips above the feet,
 # from hips to shoulders, and how far knees and ankles are below the hips in the picture. The latter are of
 # people seen from in front or behind, up to 30 degrees from above: their thighs point at the camera or away.
-SEATED_HIP_FRACTION, SEATED_TORSO_FRACTION = 0.35, 0.245
+SEATED_HIP_FRACTION, SEATED_TORSO_FRACTION = 0.34, 0.26
 SEATED_BELOW_HIPS = {3: 0.10, 4: 0.30}  # by row of LEVELS; 0.221 and 0.438 of people on their feet
 SEATED_BELOW_HIPS_SD = 0.09
 SEATED_SHARE = 0.05  # of a crowd, before it is seen

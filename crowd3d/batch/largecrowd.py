@@ -280,4 +280,8 @@ def _spread(pictures: list[Path], count: int) -> list[Path]:
 
 def _plain(fitted: Fitted) -> list[Any]:
     planes = [[*plane.normal.tolist(), plane.offset_m] for plane in fitted.planes]
-    return [fitted.camera.to_dict(), planes]
+    surface = fitted.surface
+    ground = None
+    if surface is not None and surface.relief is not None:
+        ground = strict_json.plain(dataclasses.asdict(surface.relief))
+    return [fitted.camera.to_dict(), planes, ground]

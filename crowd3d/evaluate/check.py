@@ -11,8 +11,9 @@ from crowd3d.files.located_json import Node
 
 MEMBERS = ("pose", "shape", "trans_cam", "gender", "scale_smpl", "hvip2d", "hvip3d")
 _REQUIRED = MEMBERS[:5]
-_OURS = ("body",)  # the one addition: evaluators ignore it
+_OURS = ("body", "plane")  # additions, as "planes" of a picture: evaluators ignore them
 _PICTURES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
+_UNIT = 1e-3  # tolerance of a unit normal's length
 _HVIP_PX = 2.0  # hvip2d may be so far from the projection of hvip3d
 
 
@@ -44,11 +45,13 @@ def check_predict(path: str | Path) -> Checked:
         pictures += 1
         if Path(name).suffix.lower() not in _PICTURES:
             entry.fail(f"{name!r} is not the file name of a picture")
-        _only(entry, ("Intrinsic_matrix", "person_list"))
+        _only(entry, ("Intrinsic_matrix", "person_list", "planes"))
         K = _intrinsics(entry["Intrinsic_matrix"])
+        rows = entry.get("planes")
+        n_planes = 0 if rows is None else _planes(rows)
         for i, person in enumerate(entry["person_list"]):
             people += 1
-            found = _person(person, K)
+            found = _person(person, K, n_planes)
             warnings += [f"{name}, person {i}: {text}" for text in found]
             body = person.get("body")
             bodies[body.text() if body else "smpl"] = None
@@ -74,7 +77,17 @@ def _intrinsics(node: Node) -> np.ndarray:
     return K
 
 
-def _person(person: Node, K: np.ndarray) -> list[str]:
+def _planes(rows: Node) -> int:
+    """How many there are."""
+    count = 0
+    for row in rows:
+        if abs(np.linalg.norm(row.array(4)[:3]) - 1) > _UNIT:
+            row.fail("it is not [nx, ny, nz, d] with a unit normal")
+        count += 1
+    return count
+
+
+def _person(person: Node, K: np.ndarray, n_planes: int) -> list[str]:
     """Warnings; raises DataError for what is wrong."""
     _only(person, (*MEMBERS, *_OURS))
     for key in _REQUIRED:
@@ -85,6 +98,9 @@ def _person(person: Node, K: np.ndarray) -> list[str]:
     person["gender"].one_of("neutral", "male", "female")
     if person["scale_smpl"].number() <= 0:
         person["scale_smpl"].fail("a scale is greater than 0")
+    plane = person.get("plane")
+    if plane is not None and plane.integer() >= n_planes:
+        plane.fail(f"there is no such plane; the picture has {n_planes}")
     warnings = []
     if np.abs(pose[-6:]).any():
         warnings.append("the last six numbers of pose, the hands, are not 0")

@@ -19,6 +19,7 @@ from crowd3d.ground.regions import plane_regions
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import FEW_PEOPLE, Fitted
+from crowd3d.scene.ground import LEVEL
 from crowd3d.scene.known import KnownCamera
 from crowd3d.scene.level_regions import LevelRegions
 from crowd3d.scene.levels import feet_px
@@ -70,6 +71,7 @@ def fit_camera(
     evidence: Evidence = NOTHING_ELSE,
     *,
     free_center: bool = False,
+    sweeps_focal: bool = False,
 ) -> Fitted | None:
     """Fit camera and ground of a picture; None if its people do not determine them.
 
@@ -80,6 +82,7 @@ def fit_camera(
         evidence: what else the camera is fitted to.
         free_center: also estimate the principal point, instead of using that of `known` or the picture's
             centre.
+        sweeps_focal: see `optim.fit_ground_camera`; how tall people appear is told well enough without it.
 
     Returns:
         Camera and ground. Several planes, which `config` must permit or `known` tell, each have their region.
@@ -91,7 +94,8 @@ def fit_camera(
         return None
     told = None if known.regions is None else _Told.of(known.regions, people, known)
     try:
-        fit = _solve(people, known, config, evidence, told, free_center=free_center)
+        options = _options(known, config, evidence, told) | {"sweeps_focal": sweeps_focal}
+        fit = _solve(people, known, config, evidence, options, free_center=free_center)
     except (optim.NotEnoughPeople, optim.FitFailed):
         return None
     except optim.OptimError as error:
@@ -146,20 +150,11 @@ class _Told:
         return [{"name": name, "people": n} for name, n in zip(self.names, count, strict=True)]
 
 
-def _solve(
-    people: Detections,
-    known: KnownCamera,
-    config: Config,
-    evidence: Evidence,
-    told: _Told | None,
-    *,
-    free_center: bool,
-) -> optim.GroundCameraFit:
-    """The solver of `optim` for this projection and this knowledge; raises optim.OptimError."""
-    keypoints, size, given = people.keypoints_px, known.size_px, known.camera
-    center_px = given.center_px if given else None
-    structure = evidence.structure
-    lens = structure.lens if structure is not None else None
+def _options(
+    known: KnownCamera, config: Config, evidence: Evidence, told: _Told | None
+) -> dict[str, Any]:
+    """What the solvers of `optim` are told besides people and projection."""
+    given, structure = known.camera, evidence.structure
     options: dict[str, Any] = {
         "stature_m": config.stature_m,
         "focal_px": given.focal_px if given else None,
@@ -176,6 +171,22 @@ def _solve(
         options |= {"levels": told.level, "max_planes": 1, "ground": "auto"}
     if given is not None:
         options |= {"distortion": given.distortion, "pixel_aspect": given.pixel_aspect}
+    return options
+
+
+def _solve(
+    people: Detections,
+    known: KnownCamera,
+    config: Config,
+    evidence: Evidence,
+    options: dict[str, Any],
+    *,
+    free_center: bool,
+) -> optim.GroundCameraFit:
+    """The solver of `optim` for this projection and this knowledge; raises optim.OptimError."""
+    keypoints, size, given = people.keypoints_px, known.size_px, known.camera
+    center_px = given.center_px if given else None
+    lens = evidence.structure.lens if evidence.structure is not None else None
     if known.projection != "perspective":
         options["lean_shrinkage"] = _UPRIGHT_SHRINKAGE
         kind = known.projection
@@ -212,14 +223,17 @@ def fit_again(
 ) -> Fitted:
     """Fit once more: with the principal point free, if it is not known, and with depths, if there are any.
 
-    Returns `fitted` itself if neither is new, if the fit fails, and for a panorama, which has no optical axis
-    along which depth could be measured.
+    An unknown focal length is looked for everywhere if the ground is not level. Returns `fitted` itself if
+    nothing is new, if the fit fails, and for a panorama, which has no optical axis along which depth could be
+    measured.
     """
-    is_new = known.center_is_free or evidence.depths is not None
+    is_open = known.camera is None and fitted.ground.kind != LEVEL
+    is_new = known.center_is_free or evidence.depths is not None or is_open
     if not fitted.camera.is_perspective or not is_new:
         return fitted
     is_free = known.center_is_free
-    return fit_camera(people, known, config, evidence, free_center=is_free) or fitted
+    fit = fit_camera(people, known, config, evidence, free_center=is_free, sweeps_focal=True)
+    return fit or fitted
 
 
 def typical_camera(known: KnownCamera) -> Camera:

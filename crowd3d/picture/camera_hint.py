@@ -89,8 +89,8 @@ class CameraHint:
         if self.regions is None or (config.max_planes == 1 and config.ground in (AUTO, "levels")):
             return
         raise ConfigError(
-            "regions name the levels of the ground already; leave out --max-planes (max_planes) and "
-            "--ground (ground)"
+            "regions name the levels of the ground already; leave out --max-planes (max_planes) and --ground "
+            "(ground), or Crowd3DNet, which stands everybody on one level"
         )
 
     def _regions(self, known: KnownCamera) -> LevelRegions | None:

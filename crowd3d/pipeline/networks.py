@@ -96,6 +96,21 @@ def build_detector(
     )
 
 
+def on_one_level(config: Config) -> Config:
+    """The settings for Crowd3DNet, which was made for people on one level.
+
+    Raises:
+        ConfigError: other ground was asked for.
+    """
+    ground = config.ground if config.max_planes == 1 else "levels"
+    if ground not in ("auto", "level"):
+        raise ConfigError(
+            f"Crowd3DNet stands everybody on one level, and the ground is said to be {ground}: leave out one "
+            "of the two"
+        )
+    return config.replace(ground="level")
+
+
 def build_reader(weights: str | Path, device: str, settings: Config) -> PatchReader:
     """Build Crowd3DNet with the settings of a run.
 

@@ -16,7 +16,7 @@ from crowd3d.scene.known import KnownCamera
 from crowd3d.scene.people import People
 from crowd3d.scene.plane import Plane
 from crowd3d.scene.sizes import AGREES, agreement_of
-from optim.ground.report import MIN_EXPLAINED
+from optim.ground.report import MIN_EXPLAINED, SHAPE
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -89,6 +89,8 @@ def doubts_of_fit(fitted: Fitted, n_people: int, known: KnownCamera) -> list[str
             f"the field of view is uncertain: the people allow a focal length {focal_sd:.0%} shorter or longer "
             "(one standard deviation), and all distances with it; give --focal-px or --fov if you know it"
         )
+    if SHAPE in list(fitted.report.get("undetermined", [])):  # type: ignore[call-overload]
+        found.append(_of_shape(fitted, is_focal_open=focal_sd > _UNSURE_FOCAL_SD))
     if n_people < FEW_PEOPLE:
         found.append(f"only {n_people} people determine camera and ground; distances are rough")
     found += _of_levels(fitted)
@@ -119,6 +121,17 @@ def _of_levels(fitted: Fitted) -> list[str]:
         f"few people of the given regions stand there to tell how high the level is: {named}; without "
         "anybody it is taken to be as high as the first"
     ]
+
+
+def _of_shape(fitted: Fitted, is_focal_open: bool) -> str:
+    likely = dict(fitted.report["ground_probabilities"])  # type: ignore[call-overload]
+    order = sorted(likely, key=lambda kind: -likely[kind])[:2]
+    shapes = " or ".join(f"{kind} ({likely[kind]:.0%})" for kind in order)
+    too = ", or what the focal length is, which looks alike" if is_focal_open else ""
+    return (
+        f"the people do not tell whether the ground is {shapes}{too}; heights and distances across the slope "
+        "are rough: give --ground if you know it"
+    )
 
 
 def doubts_of_steep_view(camera: Camera, known: KnownCamera) -> list[str]:

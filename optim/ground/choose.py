@@ -83,7 +83,7 @@ def fitted_shapes(
     """
     # Fitted as long as the others, so that none gains by that alone.
     start = Shape(LEVEL, problem, view, population, -math.inf)
-    level = _settled(start, 0.0)
+    level = settled(start, 0.0)
     found = [level] if LEVEL in kinds else []
     if kinds != (LEVELS,):
         scores = _Scores.of(problem, view, population)
@@ -197,10 +197,10 @@ def _fitted(
 ) -> Shape:
     """View, ground and population in turn, from a first guess of the ground."""
     start = Shape(kind, replace(problem, ground=relief), view, population, -math.inf)
-    return _settled(start, log_choices, rounds)
+    return settled(start, log_choices, rounds)
 
 
-def _settled(shape: Shape, log_choices: float, rounds: int = _ROUNDS) -> Shape:
+def settled(shape: Shape, log_choices: float = 0.0, rounds: int = _ROUNDS) -> Shape:
     """A shape after as many rounds of fitting as lower its cost, at most `rounds`."""
     problem, view, population = shape.problem, shape.view, shape.population
     before = math.inf
@@ -251,7 +251,7 @@ def given_levels(start: Shape, level: npt.NDArray[np.int64], count: int) -> Shap
         start.problem, start.view, start.population, level, count
     )
     problem = replace(start.problem, ground=grounds)
-    return _settled(Shape(LEVELS, problem, view, population, -math.inf), 0.0)
+    return settled(Shape(LEVELS, problem, view, population, -math.inf), 0.0)
 
 
 # -- stands and stairs
@@ -278,7 +278,7 @@ def _stands(level: Shape, where: FloatArray, scores: _Scores, least: float) -> l
             )
             for k in _best_of_each_side(gains, hinges)
         ]
-        trial = _settled(max(tried, key=lambda shape: shape.log_evidence), count * log_choices)
+        trial = settled(max(tried, key=lambda shape: shape.log_evidence), count * log_choices)
         if found and trial.log_evidence <= best.log_evidence:
             break
         best, found = trial, [trial]

@@ -25,7 +25,7 @@ from optim.ground.choose import (
 from optim.ground.covariance import pitch_roll_covariance, positive_part, view_covariance
 from optim.ground.depth import Depths, depth_evidence
 from optim.ground.evidence import Evidence
-from optim.ground.focal_sweep import held, swept
+from optim.ground.focal_sweep import Swept, held, near_prior, swept
 from optim.ground.inputs import Given, camera_prior, log_scale_sd
 from optim.ground.lean import with_lean_restored
 from optim.ground.lines import vertical_lines
@@ -70,7 +70,14 @@ class Measured:
 class Fitter:
     """Sticks, weights, population and the best view so far."""
 
-    def __init__(self, given: Given, measured: Measured, max_planes: int, ground: str) -> None:
+    def __init__(
+        self,
+        given: Given,
+        measured: Measured,
+        max_planes: int,
+        ground: str,
+        sweeps_focal: bool = True,
+    ) -> None:
         self.given, self.measured, self.sticks = given, measured, measured.sticks
         self.weight = measured.weight / given.repeats
         self.population = default_population(given.stature_sd_m / given.stature_m, given.grade_sd)
@@ -91,7 +98,7 @@ class Fitter:
             self._renew()
         self.view = minimise(self.problem, self.view, self.population)
         self._add_lines()
-        self._choose_ground(ground, max_planes)
+        self._choose_ground(ground, max_planes, sweeps_focal)
 
     @property
     def problem(self) -> Problem:
@@ -140,7 +147,7 @@ class Fitter:
             )
         return view
 
-    def _choose_ground(self, ground: str, max_planes: int) -> None:
+    def _choose_ground(self, ground: str, max_planes: int, sweeps_focal: bool) -> None:
         """Fits other shapes of ground than one level, and takes the most probable one, or the levels given."""
         given = self.measured.level
         if given is not None:
@@ -159,10 +166,12 @@ class Fitter:
         best = shapes[0]
         if best.kind == LEVEL:
             self.doubt = doubt_of_slope(shapes)
-        elif self.prior.is_free[0] and self.prior.information[0] < _SHARP_SD**-2 and len(kinds) > 1:
-            self._choose_focal_too(kinds, most, known)
-        else:
+        elif not (sweeps_focal and self.prior.is_free[0]) or len(kinds) == 1:
             self._take(best)
+        elif self.prior.information[0] > _SHARP_SD**-2:
+            self._hold_focal_of(near_prior(self.problem, best), best)
+        else:
+            self._choose_focal_too(kinds, most, known)
 
     def _choose_focal_too(self, kinds: tuple[str, ...], most: int, known: float | None) -> None:
         """Shape and focal length together: level ground may have bent the camera into the wrong valley."""
@@ -178,7 +187,11 @@ class Fitter:
         is_sharp = own[0, 0] < _SHARP_SD**2 and sweep.share_near(self.view.log_focal) > _MOST
         if is_sharp:
             return
-        self._take(sweep.best, sweep.log_focal)
+        self._hold_focal_of(sweep, sweep.best)
+
+    def _hold_focal_of(self, sweep: Swept, shape: Shape) -> None:
+        """Goes on with a shape at the mean focal length of a sweep, and with the doubt of that."""
+        self._take(shape, sweep.log_focal)
         own = view_covariance(self.problem, self.view, self.population)[:4, :4]
         self.doubt = positive_part(sweep.spread_about(self.view) - own)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from optim.ground.choose import Shape, fitted_shapes
+from optim.ground.choose import Shape, fitted_shapes, settled
 from optim.ground.population import Population
 from optim.ground.residuals import View
 from optim.ground.solver import Problem, renewed
@@ -104,6 +104,25 @@ def _log_focals(problem: Problem, width_px: float) -> FloatArray:
     if sd < _NARROW_SD:
         return np.asarray(prior.mean.log_focal + sd * _AROUND)
     return np.log(0.5 * width_px / np.tan(np.radians(SWEEP_FOV_DEG) / 2))
+
+
+def near_prior(problem: Problem, shape: Shape) -> Swept:
+    """One shape at focal lengths of a narrow prior.
+
+    The peak over all unknowns is where the ground is flattest; its volume counts as well.
+    """
+    prior = problem.prior
+    shapes, log_weights = list[Shape](), list[float]()
+    for log_focal in _log_focals(problem, 0.0):
+        known = held(replace(problem, ground=shape.problem.ground), float(log_focal))
+        view = replace(shape.view, log_focal=float(log_focal))
+        again = settled(replace(shape, problem=known, view=view))
+        shapes.append(again)
+        log_weights.append(
+            again.log_evidence - prior.cost(replace(prior.mean, log_focal=log_focal))
+        )
+    weights = np.array(log_weights)
+    return Swept(shapes, weights - np.logaddexp.reduce(weights))
 
 
 def held(problem: Problem, log_focal: float) -> Problem:

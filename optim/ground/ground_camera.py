@@ -127,6 +127,7 @@ def fit_ground_camera(
     grade_sd: float = body.GROUND_GRADE_SD,
     ground: str = AUTO,
     levels: npt.ArrayLike | None = None,
+    sweeps_focal: bool = True,
 ) -> GroundCameraFit:
     """Fits one camera and its ground plane(s) to people, robustly, with covariance.
 
@@ -168,6 +169,8 @@ def fit_ground_camera(
             "terrain", if it is known; "auto" takes the most probable one.
         levels: (N,) number of the level of ground on which everybody stands, from 0, -1 where it is not known;
             if it is known of some. `offset_m` then is the camera's height above level 0.
+        sweeps_focal: whether an unknown focal length is looked for everywhere once the ground is not level,
+            which takes seconds; else only near where level ground has it.
 
     Raises:
         BadInput: shapes or values that contradict each other.
@@ -209,7 +212,7 @@ def fit_ground_camera(
             raise BadInput("levels tell the ground already; give neither max_planes nor ground")
         measured = replace(measured, level=level if (level >= 0).any() else None)
     require_people(measured.sticks, measured.total, given)
-    return _result(Fitter(given, measured, max_planes, ground))
+    return _result(Fitter(given, measured, max_planes, ground, sweeps_focal))
 
 
 def _measured(

@@ -26,7 +26,7 @@ _STANDING, _SHORT = (
 # Of seated people's torsos. They lean back or forward, and an audience does so together: by 5 to 7 degrees in
 # renders, which hundreds of people do not average out. So they are told to tell next to nothing of gravity.
 _TORSO_LOG_SD, _TORSO_LEAN_SD_RAD = 0.08, math.radians(25.0)
-_TORSO_MEAN_SD = 0.08  # of their mean
+_TORSO_MEAN_SD = 0.12  # of their mean
 _STRAIGHT_MISFIT, _MISFIT_WEIGHT, _MAX_BENT = 2.0, 3.0, 8.0
 _PRIOR_COUNT = 20.0  # people that the assumed shares and spreads are worth
 # Of adults: nobody stands straighter, or is measured better, than the lower ends.

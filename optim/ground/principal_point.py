@@ -73,8 +73,11 @@ def fit_with_free_center(
 
     # Every place of the principal point is tried with the same shape of ground.
     kind = options.get("ground", AUTO)
+    of_ground = {}
     if kind == AUTO:
-        kind = fit_at(np.zeros(2), keypoints, options).report["ground"]
+        first = fit_at(np.zeros(2), keypoints, options).report
+        kind = first["ground"]
+        of_ground = {name: first[name] for name in ("ground_probabilities", "undetermined")}
         options = options | {"ground": kind}
     some, of_some = _some_people(keypoints, options)
     mean, covariance, slopes = _posterior(
@@ -101,7 +104,7 @@ def fit_with_free_center(
     return replace(
         fit,
         covariance=fit.covariance + slopes @ covariance @ slopes.T,
-        report={**fit.report, **said},
+        report={**fit.report, **of_ground, **said},
     )
 
 

@@ -16,6 +16,8 @@ from optim.projection import FloatArray
 _DETERMINED_SHARE = 0.3
 MIN_EXPLAINED = 0.6  # share of the usable people that fit the ground, below which it is doubtful
 Z90 = 1.645  # two-sided 90 % of a normal distribution
+SHAPE = "shape of the ground"  # in the list of what is undetermined
+_LIKELY = 0.1  # probability of a shape of the ground that is not ruled out
 
 
 def write_report(
@@ -46,6 +48,7 @@ def write_report(
     determined = given.focal_px is not None or (
         log_sd < _DETERMINED_SHARE * PRIOR_LOG_FOCAL_SD and explained >= MIN_EXPLAINED
     )
+    open_shapes = _likely(probabilities)
     return {
         "people": total,
         "people_used": len(sticks),
@@ -63,10 +66,24 @@ def write_report(
         "stature_m": stature_m,
         "ground": kind,
         "ground_probabilities": probabilities,
+        "undetermined": [
+            name
+            for name, is_open in (
+                ("focal length", not determined),
+                (SHAPE, len(open_shapes) > 1),
+            )
+            if is_open
+        ],
         "shares": {name: float(share) for name, share in shares},
         "starts_tried": starts_tried,
-        "warnings": _warnings(given, sticks, bool(determined), explained),
+        "warnings": _warnings(given, sticks, bool(determined), explained, open_shapes),
     }
+
+
+def _likely(probabilities: dict[str, float]) -> dict[str, float]:
+    """The shapes of ground that may well be, most probable first."""
+    order = sorted(probabilities, key=lambda kind: -probabilities[kind])
+    return {kind: probabilities[kind] for kind in order if probabilities[kind] > _LIKELY}
 
 
 def _focal_source(given: Given) -> str:
@@ -94,8 +111,20 @@ def _left_out(
     return {reason: sorted(rows.tolist()) for reason, rows in reasons.items() if len(rows)}
 
 
-def _warnings(given: Given, sticks: Sticks, determined: bool, explained: float) -> list[str]:
+def _warnings(
+    given: Given,
+    sticks: Sticks,
+    determined: bool,
+    explained: float,
+    open_shapes: dict[str, float],
+) -> list[str]:
     warnings = []
+    if len(open_shapes) > 1:
+        shapes = " or ".join(f"{kind} ({share:.0%})" for kind, share in open_shapes.items())
+        open_too = "" if determined else ", nor the focal length, which looks much like it"
+        warnings.append(
+            f"the people do not tell the shape of the ground: {shapes}{open_too}; give it if it is known"
+        )
     if explained < MIN_EXPLAINED:
         warnings.append(
             f"only {explained:.0%} of the people fit one ground; camera and ground may be wrong, and "

@@ -17,6 +17,8 @@ from helpers.scenes import scattered_scene, two_level_scene, without_place
 
 from crowd3d import body as bodies
 from crowd3d.cli import main
+from crowd3d.errors import DataError
+from crowd3d.evaluate.check import check_predict
 from crowd3d.export import glb, predict_json, report, tables, topview
 from crowd3d.export.bodies import CrowdMesh
 from crowd3d.export.contours import contour, contour_heights, round_step
@@ -135,7 +137,7 @@ def is_square(places):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_photograph_lies_on_the_ground_where_it_shows_it(kind):
     scene = scene_on(kind, 20)
-    scene.camera = Camera(600, 400, 500.0, (300.0, 200.0))  # the same view in fewer pixels
+    scene.camera = Camera(240, 160, 200.0, (120.0, 80.0))  # the same view in fewer pixels
     frame = export_frame(scene.camera, scene.planes)
     (mesh,) = ground_meshes(scene.ground, frame, scene.people).values()
     photo = ground_photo(mesh, scene.camera, squares(scene.camera, scene.ground, frame))
@@ -147,7 +149,7 @@ def test_the_photograph_lies_on_the_ground_where_it_shows_it(kind):
     x, y = np.meshgrid(low[0] + right * (high - low)[0], low[1] + ahead * (high - low)[1])
     is_seen = photo[..., 1] < 10
     same = (photo[..., 0] > photo[..., 2]) == is_square(np.stack([x, y], axis=-1))
-    assert is_seen.mean() > 0.5 and same[is_seen].mean() > 0.94
+    assert is_seen.mean() > 0.5 and same[is_seen].mean() > 0.9
     assert (photo[-1, 0] == 128).all()  # beside the camera
 
 
@@ -276,6 +278,18 @@ def test_planes_of_levels_and_slopes_are_told(tmp_path):
     assert [p["plane"] for p in entry["person_list"]] == scene.people.plane.tolist()
     predict_json.write(scene, tmp_path / "p.json")
     assert len(predict_json.read(tmp_path / "p.json")["square.jpg"]) == 6
+    assert check_predict(tmp_path / "p.json").people == 6
+    for change, says in (
+        (lambda e: e["planes"].pop(), "no such plane; the picture has 1"),
+        (lambda e: e["planes"][0].pop(), "planes"),
+        (lambda e: e["planes"].append([0, 2, 0, 1]), "unit normal"),
+        (lambda e: e["person_list"][0].update(plane=-1), "plane"),
+    ):
+        told = json.loads((tmp_path / "p.json").read_text())
+        change(told["square.jpg"])
+        (tmp_path / "odd.json").write_text(json.dumps(told))
+        with pytest.raises(DataError, match=says):
+            check_predict(tmp_path / "odd.json")
     (minimal,) = predict_json.to_predict(scene, minimal=True).values()
     assert "planes" not in minimal and "plane" not in minimal["person_list"][0]
     slope = scene_on("slope")

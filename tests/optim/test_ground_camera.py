@@ -63,7 +63,7 @@ def test_a_seated_audience_is_not_a_lower_ground(share):
     fit = world.fit(people, max_planes=3)
     assert len(fit.planes) == 1
     assert abs(world.errors(fit)[3]) < 0.04
-    assert fit.inlier[~seated].mean() > 0.9 and fit.inlier[seated].mean() < 0.1
+    assert fit.inlier[~seated].mean() > 0.85 and fit.inlier[seated].mean() < 0.1
 
 
 @pytest.mark.parametrize(

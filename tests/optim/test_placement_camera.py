@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import optim
-from optim.geometry import normal_from_pitch_roll
+from optim.geometry import normal_from_pitch_roll, tangent_basis, unit
 from optim.projection import project, rays
 
 FOCAL_PX, CENTER_PX = 2000.0, np.array([2000.0, 1500.0])
@@ -138,3 +138,59 @@ def test_nonsense_is_refused(change):
     }
     with pytest.raises(optim.BadInput):
         optim.place_people(**(options | change))
+
+
+class Slope(Crowd):
+    """The same people on ground that rises by 0.2 to the right and by 0.3 ahead."""
+
+    def __init__(self, n: int):
+        super().__init__(n)
+        axes = tangent_basis(self.normal)
+        self.tilted = unit(self.normal + 0.3 * axes[0] - 0.2 * axes[1])
+        level = (self.foot + HEIGHT_M * self.normal) @ self.tilted
+        self.foot = self.foot - (level / (self.normal @ self.tilted))[:, None] * self.normal
+        self.offset = HEIGHT_M * float(self.normal @ self.tilted)
+        body = self.body[0]
+        self.pixels = project(self.foot[:, None] + body, FOCAL_PX, CENTER_PX)
+
+    def stand(self, lower_m: float = 0.0, **options):
+        """The placement on the slope, or on one that is so much lower."""
+        torso = self.body[:, [5, 6, 11, 12]].mean(axis=1)
+        n = len(torso)
+        return optim.place_people(
+            self.body - torso[:, None],
+            torso @ self.normal,
+            np.ones((n, 17)),
+            rays(self.pixels, FOCAL_PX, CENTER_PX),
+            np.full(n, FOCAL_PX),
+            np.tile(self.tilted, (n, 1)),
+            np.full(n, self.offset + lower_m * float(self.normal @ self.tilted)),
+            up=self.normal,
+            stature_m=np.full(n, 1.70),
+            **options,
+        )
+
+
+def test_people_stand_upright_on_a_slope():
+    crowd = Slope(8)
+    placed = crowd.stand()
+    np.testing.assert_allclose(placed.foot_m, crowd.foot, atol=1e-6)
+    np.testing.assert_allclose(placed.scale, 1.0, atol=1e-6)
+    above = placed.torso_m - placed.foot_m
+    np.testing.assert_allclose(above, (above @ crowd.normal)[:, None] * crowd.normal, atol=1e-9)
+
+
+def test_doubt_about_the_ground_s_height_becomes_the_people_s():
+    crowd = Slope(5)
+    joint = np.zeros((5, 5))
+    joint[4, 4] = 0.2**2  # of the one number that raises everybody's ground by a metre
+    options = {"camera_covariance": joint, "height_by_number": np.ones((5, 1))}
+    placed = crowd.stand(**options)
+    spread = placed.position_cov_m2 - placed.own_cov_m2
+    moved = (crowd.stand(-1e-3).foot_m - crowd.stand(1e-3).foot_m) / 2e-3
+    slow = 0.2**2 * moved[:, :, None] * moved[:, None, :]
+    np.testing.assert_allclose(spread, slow, rtol=1e-3, atol=1e-6)
+    unseen = crowd.stand(camera_covariance=np.zeros((4, 4)), height_variance_m2=np.full(5, 0.04))
+    np.testing.assert_allclose(
+        unseen.position_cov_m2 - unseen.own_cov_m2, slow, rtol=1e-3, atol=1e-6
+    )

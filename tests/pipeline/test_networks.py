@@ -11,12 +11,12 @@ from crowd3d import Scene, api
 from crowd3d.cli import main
 from crowd3d.config import Config
 from crowd3d.data.keypoint_export import write_poses
-from crowd3d.errors import ModelError
+from crowd3d.errors import ConfigError, ModelError
 from crowd3d.files.weights import metadata_of, tensors_hash, write_weights
 from crowd3d.models import registry
 from crowd3d.models.crowd3dnet import Crowd3DNet
 from crowd3d.patches.reader import PatchReader
-from crowd3d.pipeline.networks import build_detector, choose
+from crowd3d.pipeline.networks import build_detector, choose, on_one_level
 from crowd3d.scene.detections import Detections
 
 
@@ -116,3 +116,9 @@ def test_from_the_picture_to_the_files(tmp_path, picture, monkeypatch, trained_f
     assert not list((tmp_path / "out").glob(".crowd3d-*"))
     default = api.reconstruct(picture, camera=fitted.camera, keypoints=tmp_path / "poses.json")
     assert "network" not in default.diagnostics["versions"]
+
+
+def test_crowd3dnet_stands_on_one_level():
+    assert on_one_level(Config()).ground == "level"
+    with pytest.raises(ConfigError, match="slope"):
+        on_one_level(Config(ground="slope"))
