@@ -59,9 +59,9 @@ def reconstruct(
     Args:
         image: JPEG, PNG, TIFF or WebP of any size; AVIF, BMP, JPEG 2000, PSD or DNG (its preview); HEIC and
             JPEG XL with the extras `heic` and `jxl`.
-        camera: what is known about the camera: a Camera, a CameraHint (which may tell gravity, height and
-            ground too), the path of a file that `crowd3d.picture.camera_files` reads, or None. What is given is
-            kept.
+        camera: what is known about the camera: a Camera, a CameraHint (which may tell gravity, height,
+            ground and levels too), the path of a file that `crowd3d.picture.camera_files` reads, or None. What
+            is given is kept.
         config: a preset's name, a YAML file, or a Config.
         model: "crowd3d-s", "crowd3dnet" or a .safetensors file of either; None for the embedded weights.
             With "crowd3dnet" the default network still finds people, camera and ground. Crowd3DNet then
@@ -92,7 +92,7 @@ def reconstruct(
     report = progress if progress is not None else Progress(enabled=False)
     seconds: dict[str, float] = {}
     with opened(image, settings) as source:
-        known = _known(camera, source)
+        known = _known(camera, source, settings)
         with _timed(seconds, "open"):
             source.prepare()
         run = run_of(
@@ -143,7 +143,7 @@ def reconstruct(
 
 
 def _known(
-    camera: Camera | CameraHint | str | Path | None, source: tiling.ImageSource
+    camera: Camera | CameraHint | str | Path | None, source: tiling.ImageSource, config: Config
 ) -> KnownCamera:
     if isinstance(camera, CameraHint):
         hint = camera
@@ -151,6 +151,7 @@ def _known(
         hint = CameraHint(camera=camera)
     else:
         hint = CameraHint(camera_json=None if camera is None else Path(camera))
+    hint.must_agree_with(config)
     return hint.resolve(source.width, source.height, source.xmp, source.exif, source.camera_model)
 
 

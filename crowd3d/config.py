@@ -100,6 +100,11 @@ class Config:
                     raise ConfigError(f"{field.name} must be one of {known}, not {value!r:.40}")
             elif wanted is not bool and not 0 < value < _LARGEST:
                 raise ConfigError(f"{field.name} must be positive and finite, not {value!r:.40}")
+        if self.max_planes > 1 and self.ground not in ("auto", "levels"):
+            raise ConfigError(
+                f"max_planes looks for levels, but the ground is told to be {self.ground!r}; leave out one "
+                "of --max-planes (max_planes) and --ground (ground)"
+            )
         if self.tile_px % 32:
             raise ConfigError(f"tile_px must be a multiple of 32, not {self.tile_px}")
         if self.person_fill_min >= self.person_fill_max:

@@ -12,14 +12,14 @@ from pathlib import Path, PurePosixPath
 from crowd3d.data import folders
 from crowd3d.data.folders import PICTURES, natural_key, pictures_below
 from crowd3d.errors import ConfigError, DataError, OutputError
-from crowd3d.export import FILES
+from crowd3d.export import FILES, REGIONS
 from crowd3d.picture.opening import translated_errors
 from tiling.formats import refuse_url
 
 _MOST_NAMES = 20
 
 # Names in a folder of results that are not a picture's.
-_TAKEN = {name.lower() for name in (*FILES, "batch.json", "batch.csv")}
+_TAKEN = {name.lower() for name in (*FILES, REGIONS, "batch.json", "batch.csv")}
 _LONGEST_BYTES = 230  # of 255 that a name may have; endings need the rest
 
 

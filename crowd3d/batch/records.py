@@ -26,6 +26,7 @@ from crowd3d.picture import camera_files
 from crowd3d.picture.camera_hint import CameraHint
 from crowd3d.picture.opening import picture_identity
 from crowd3d.pipeline import run_key
+from crowd3d.scene import level_regions
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.scene import Scene
 
@@ -55,8 +56,10 @@ class Job:
     def plain(self) -> dict[str, Any]:
         """Plain values with absolute paths, for another process, which may run in another folder."""
         values = dataclasses.asdict(self)
-        camera, keypoints = self.camera.camera_json, self.keypoints
-        values["camera"]["camera_json"] = None if camera is None else camera.absolute()
+        keypoints = self.keypoints
+        for name in ("camera_json", "regions"):
+            path = values["camera"][name]
+            values["camera"][name] = None if path is None else path.absolute()
         values["keypoints"] = None if keypoints is None else keypoints.absolute()
         if self.model is not None and Path(self.model).suffix:  # a file, not a name
             values["model"] = str(Path(self.model).absolute())
@@ -75,14 +78,18 @@ def settings_key(job: Job) -> str:
     """SHA-256 of everything that the results depend on, except the pictures; also checks the camera.
 
     Raises:
-        CameraError: the camera is impossible.
+        CameraError, ConfigError: the camera is impossible, or contradicts the settings.
         DataError, ModelError, EnvironmentProblem: as for `crowd3d.pipeline.run_key.settings_key`.
     """
     if job.camera.camera_json is not None:
         camera_files.read(job.camera.camera_json)
         _ = job.camera.ground
     else:
-        job.camera.resolve(2000, 1000)  # any size that a whole sphere may have, too
+        hint = dataclasses.replace(job.camera, regions=None)  # they are pixels of the pictures
+        hint.resolve(2000, 1000)  # any size that a whole sphere may have, too
+    if job.camera.regions is not None:
+        level_regions.read(job.camera.regions)
+    job.camera.must_agree_with(job.config)
     return run_key.settings_key(
         camera=job.camera, config=job.config, model=job.model, keypoints=job.keypoints
     )

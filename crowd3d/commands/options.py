@@ -167,6 +167,18 @@ _RECONSTRUCT: tuple[Option, ...] = (
         help="Pose from every look at a person, or from their keypoints joined.  [default: on]",
     ),
     click.option(
+        "--ground",
+        type=click.Choice(CHOICES["ground"]),
+        help="Shape of the ground, if you know it; stands are stairs and tribunes, levels have steps "
+        "between them.  [default: auto, what the people tell]",
+    ),
+    click.option(
+        "--regions",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="GeoJSON polygons in pixels that tell who stands on which level, see formats.md.",
+    ),
+    click.option(
         "--max-planes",
         type=click.IntRange(1, 9),
         help="Look for up to so many levels of ground: terraces, platforms.  [default: 1]",
@@ -202,7 +214,7 @@ _RECONSTRUCT: tuple[Option, ...] = (
 )
 _OF_CONFIG = (
     *("refine_pose", "refine_crops", "refine_scene"),
-    *("pose_expert", "depth_prior", "fuse_looks", "max_planes", "max_pixels"),
+    *("pose_expert", "depth_prior", "fuse_looks", "ground", "max_planes", "max_pixels"),
     *(
         "min_person_px",
         "max_tiles",
@@ -260,7 +272,8 @@ def _take_choices(values: dict[str, Any]) -> dict[str, Any]:
     """Takes the options of `reconstruct` out of a command's values."""
     from crowd3d import config as configs
 
-    camera = CameraHint(**_take_camera(values), projection=values.pop("projection"))
+    told = {name: values.pop(name) for name in ("projection", "regions")}
+    camera = CameraHint(**_take_camera(values), **told)
     settings = configs.load(values.pop("config"))
     chosen = {name: values.pop(name) for name in _OF_CONFIG}
     if (precision := values.pop("precision")) is not None:

@@ -1,5 +1,5 @@
 """Scenes as files: one module a format, and `write_all` for everything that a run leaves in its folder."""
 
-from crowd3d.export.all import FILES, write_all
+from crowd3d.export.all import FILES, REGIONS, write_all
 
-__all__ = ["FILES", "write_all"]
+__all__ = ["FILES", "REGIONS", "write_all"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from crowd3d.export.overlay import draw_overlay
 from crowd3d.export.topview import draw_topview
 from crowd3d.files import atomic
 from crowd3d.progress import Reporter
-from crowd3d.scene import storage
+from crowd3d.scene import level_regions, storage
 from crowd3d.scene.scene import Scene
 
 FILES = (
@@ -29,6 +31,7 @@ FILES = (
     "topview.png",
     "report.html",
 )
+REGIONS = "regions.geojson"  # only of several levels
 
 
 def write_all(
@@ -50,7 +53,7 @@ def write_all(
         report: told when a file is complete.
 
     Returns:
-        The paths, in the order of `FILES`.
+        The paths, in the order of `FILES`; that of `REGIONS` last, if planes have regions.
 
     Raises:
         OutputError: the folder cannot be written to; it then holds what it held before.
@@ -60,8 +63,9 @@ def write_all(
     overlay = draw_overlay(scene, mesh, picture_rgb)
     topview = draw_topview(scene)
     laid = picture_rgb if photo_ground else None
+    regions = [REGIONS] if any(plane.region is not None for plane in scene.planes) else []
     with atomic.staged(folder, last=storage.SCENE_FILE) as stage:
-        writers = (
+        writers: tuple[Callable[[], object], ...] = (
             lambda: storage.write(scene, stage),
             lambda: predict_json.write(scene, stage / "predict.json"),
             lambda: tables.write_csv(scene, stage / "people.csv"),
@@ -70,6 +74,7 @@ def write_all(
             lambda: atomic.write_bytes(stage / "overlay.jpg", page.encode(overlay, ".jpg")),
             lambda: atomic.write_bytes(stage / "topview.png", page.encode(topview, ".png")),
             lambda: page.write(scene, mesh, overlay, topview, stage / "report.html"),
+            *(partial(level_regions.write, scene, stage / name) for name in regions),
         )
         if report is not None:
             report.start("write", len(writers))
@@ -77,4 +82,4 @@ def write_all(
             write()
             if report is not None:
                 report.advance()
-    return [folder / name for name in FILES]
+    return [folder / name for name in (*FILES, *regions)]

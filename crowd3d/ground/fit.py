@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from shapely import Polygon
+from shapely import MultiPolygon, Polygon
 
 import optim
 from crowd3d.body.tree import TORSO_KEYPOINTS
@@ -20,6 +21,7 @@ from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import FEW_PEOPLE, Fitted
 from crowd3d.scene.ground import LEVEL
 from crowd3d.scene.known import KnownCamera
+from crowd3d.scene.level_regions import LevelRegions
 from crowd3d.scene.levels import feet_px
 from crowd3d.scene.plane import Plane
 from optim import panorama
@@ -83,15 +85,16 @@ def fit_camera(
         sweeps_focal: see `optim.fit_ground_camera`; how tall people appear is told well enough without it.
 
     Returns:
-        Camera and ground. If there are several planes (`config.max_planes` permitting), each has its region.
+        Camera and ground. Several planes, which `config` must permit or `known` tell, each have their region.
 
     Raises:
         CameraError: the given camera contradicts the picture.
     """
     if len(people) < config.min_people:
         return None
+    told = None if known.regions is None else _Told.of(known.regions, people, known)
     try:
-        options = _options(known, config, evidence) | {"sweeps_focal": sweeps_focal}
+        options = _options(known, config, evidence, told) | {"sweeps_focal": sweeps_focal}
         fit = _solve(people, known, config, evidence, options, free_center=free_center)
     except (optim.NotEnoughPeople, optim.FitFailed):
         return None
@@ -101,19 +104,55 @@ def fit_camera(
     camera = replace(
         given, focal_px=fit.focal_px, center_px=fit.center_px, distortion=fit.distortion
     )
-    regions: list[Polygon | None] = [None]
-    if len(fit.planes) > 1:
-        regions = [*plane_regions(feet_px(people), fit.plane_index, len(fit.planes), size_px)]
+    regions: Sequence[Polygon | MultiPolygon | None] = [None]
+    report, solved = fit.report, fit.planes
+    if told is not None:
+        regions, report = told.areas, report | {"levels": told.in_words}
+        # On those that follow nobody stands.
+        solved = solved + solved[:1] * (len(regions) - len(solved))
+    elif len(solved) > 1:
+        regions = plane_regions(feet_px(people), fit.plane_index, len(solved), size_px)
     planes = [
         Plane(np.asarray(normal), float(offset_m), region)
-        for (normal, offset_m), region in zip(fit.planes, regions, strict=True)
+        for (normal, offset_m), region in zip(solved, regions, strict=True)
     ]
     # Ground that is made of levels is told by its planes, which have regions.
     surface = fit.surface if fit.surface is not None and fit.surface.relief is not None else None
-    return Fitted(camera, planes, fit.covariance, fit.report, fit.plane_index, surface)
+    return Fitted(camera, planes, fit.covariance, report, fit.plane_index, surface)
 
 
-def _options(known: KnownCamera, config: Config, evidence: Evidence) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Told:
+    """The levels that the user drew; first that of most people, or that of a known height.
+
+    Attributes:
+        level: (N,) of everybody.
+        names, areas: of the levels, whether anybody stands there or not.
+    """
+
+    level: npt.NDArray[np.int64]
+    names: list[str]
+    areas: list[Polygon | MultiPolygon]
+
+    @classmethod
+    def of(cls, regions: LevelRegions, people: Detections, known: KnownCamera) -> _Told:
+        level = regions.level_at(feet_px(people))
+        order = np.arange(len(regions.areas))
+        if known.ground.height_m is None:
+            order = np.argsort(-np.bincount(level, minlength=len(order)), kind="stable")
+        names, areas = ([values[k] for k in order] for values in (regions.names, regions.areas))
+        return cls(np.argsort(order)[level], names, areas)
+
+    @property
+    def in_words(self) -> list[dict[str, object]]:
+        """Name and number of people of every level, for the report."""
+        count = np.bincount(self.level, minlength=len(self.names)).tolist()
+        return [{"name": name, "people": n} for name, n in zip(self.names, count, strict=True)]
+
+
+def _options(
+    known: KnownCamera, config: Config, evidence: Evidence, told: _Told | None
+) -> dict[str, Any]:
     """What the solvers of `optim` are told besides people and projection."""
     given, structure = known.camera, evidence.structure
     options: dict[str, Any] = {
@@ -128,6 +167,8 @@ def _options(known: KnownCamera, config: Config, evidence: Evidence) -> dict[str
         "max_planes": config.max_planes,
         "ground": config.ground if config.max_planes == 1 else "levels",
     }
+    if told is not None:
+        options |= {"levels": told.level, "max_planes": 1, "ground": "auto"}
     if given is not None:
         options |= {"distortion": given.distortion, "pixel_aspect": given.pixel_aspect}
     return options
@@ -203,9 +244,15 @@ def typical_camera(known: KnownCamera) -> Camera:
 
 
 def given_ground(known: KnownCamera, config: Config) -> Fitted | None:
-    """Camera and ground as they were given; None unless both are known and no other levels are looked for."""
+    """Camera and ground as they were given; None unless both are known and there may be no other levels."""
     plane = known.ground.plane
-    is_all = known.is_complete and config.max_planes == 1 and config.ground in ("auto", "level")
+    is_one = known.regions is None or len(known.regions.areas) == 1
+    is_all = (
+        known.is_complete
+        and is_one
+        and config.max_planes == 1
+        and config.ground in ("auto", "level")
+    )
     if not is_all or known.camera is None or plane is None:
         return None
     names = ("focal", "principal_point", "gravity", "height")

@@ -6,13 +6,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from crowd3d.errors import CameraError
+from crowd3d.config import Config
+from crowd3d.errors import CameraError, ConfigError
 from crowd3d.picture import camera_files, gpano
 from crowd3d.picture.exif import focal_prior
 from crowd3d.scene.camera import PROJECTIONS, Camera
 from crowd3d.scene.known import NOTHING_KNOWN, KnownCamera, KnownGround
 from optim import fisheye
+
+if TYPE_CHECKING:
+    from crowd3d.scene.level_regions import LevelRegions
 
 AUTO = "auto"
 
@@ -32,6 +37,8 @@ class CameraHint:
         gravity: direction down in the camera frame (x right, y down, z forward), of any length.
         height_m: height of the camera above the ground on which people stand.
         plane: that ground as nx, ny, nz, d of n.X + d = 0 in the camera frame, metres.
+        regions: a file of polygons in the picture that name levels of ground (`crowd3d.scene.level_regions`). A
+            height that is known is over the first level of the file.
     """
 
     focal_px: float | None = None
@@ -42,6 +49,7 @@ class CameraHint:
     gravity: tuple[float, float, float] | None = None
     height_m: float | None = None
     plane: tuple[float, float, float, float] | None = None
+    regions: Path | None = None
 
     def resolve(
         self,
@@ -59,6 +67,7 @@ class CameraHint:
 
         Raises:
             CameraError: a value is impossible, or contradicts another value or the picture.
+            DataError: the file of regions is malformed, or of another picture.
         """
         if self.projection not in (AUTO, *PROJECTIONS):
             raise CameraError(
@@ -72,7 +81,28 @@ class CameraHint:
                 f"{self.camera_json} tells the ground already; leave out --gravity, --camera-height and "
                 "--plane, or take it out of the file"
             )
-        return replace(known, ground=ground) if known.ground == NOTHING_KNOWN else known
+        known = replace(known, ground=ground) if known.ground == NOTHING_KNOWN else known
+        return replace(known, regions=self._regions(known))
+
+    def must_agree_with(self, config: Config) -> None:
+        """Raises ConfigError if regions and settings both tell which levels there are."""
+        if self.regions is None or (config.max_planes == 1 and config.ground in (AUTO, "levels")):
+            return
+        raise ConfigError(
+            "regions name the levels of the ground already; leave out --max-planes (max_planes) and --ground "
+            "(ground), or Crowd3DNet, which stands everybody on one level"
+        )
+
+    def _regions(self, known: KnownCamera) -> LevelRegions | None:
+        if self.regions is None:
+            return None
+        if known.projection in fisheye.KINDS:
+            raise CameraError(
+                f"regions of levels cannot be used in a {known.projection} picture; leave out --regions"
+            )
+        from crowd3d.scene import level_regions  # with shapely, which `--help` need not wait for
+
+        return level_regions.read(self.regions, known.size_px)
 
     @property
     def ground(self) -> KnownGround:

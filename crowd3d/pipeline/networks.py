@@ -102,10 +102,11 @@ def on_one_level(config: Config) -> Config:
     Raises:
         ConfigError: other ground was asked for.
     """
-    if config.ground not in ("auto", "level"):
+    ground = config.ground if config.max_planes == 1 else "levels"
+    if ground not in ("auto", "level"):
         raise ConfigError(
-            f"Crowd3DNet stands everybody on one level, and the ground is said to be {config.ground}: leave "
-            "out one of the two"
+            f"Crowd3DNet stands everybody on one level, and the ground is said to be {ground}: leave out one "
+            "of the two"
         )
     return config.replace(ground="level")
 

@@ -69,6 +69,7 @@ def _of_camera(camera: Camera | CameraHint | str | Path | None) -> dict[str, Any
         "camera_json": _digest(camera.camera_json),
         "camera_given": None if camera.camera is None else camera.camera.to_dict(),
         "ground": [camera.gravity, camera.height_m, camera.plane],
+        "regions": _digest(camera.regions),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,7 @@ _ODD, _ODD_SHARE = 2, 0.03  # as many people of such statures are no chance
 _MEDIANS_M = (1.45, 1.87)
 _MOST_SPREAD_M = 0.55  # from the shortest tenth to the tallest
 _JUDGED = 8  # people at least, for what concerns all of them
+_PEOPLE_OF_LEVEL = 3
 _CAMERA_HEIGHTS_M = (0.3, 200.0)
 _UNPLACED, _MOST_UNPLACED = (
     5,
@@ -91,6 +93,7 @@ def doubts_of_fit(fitted: Fitted, n_people: int, known: KnownCamera) -> list[str
         found.append(_of_shape(fitted, is_focal_open=focal_sd > _UNSURE_FOCAL_SD))
     if n_people < FEW_PEOPLE:
         found.append(f"only {n_people} people determine camera and ground; distances are rough")
+    found += _of_levels(fitted)
     explained = float(str(fitted.report.get("share_explained", 1.0)))
     if explained < MIN_EXPLAINED:
         found.append(
@@ -105,6 +108,19 @@ def doubts_of_fit(fitted: Fitted, n_people: int, known: KnownCamera) -> list[str
             "check the overlay"
         )
     return found
+
+
+def _of_levels(fitted: Fitted) -> list[str]:
+    """Which of the levels that the user drew have too few people to tell how high they are."""
+    levels: Any = fitted.report.get("levels", [])
+    few = [level for level in levels if level["people"] < _PEOPLE_OF_LEVEL]
+    if not few or len(levels) < 2:
+        return []
+    named = ", ".join(f"{level['people']} on {level['name']!r}" for level in few)
+    return [
+        f"few people of the given regions stand there to tell how high the level is: {named}; without "
+        "anybody it is taken to be as high as the first"
+    ]
 
 
 def _of_shape(fitted: Fitted, is_focal_open: bool) -> str:

@@ -59,7 +59,7 @@ def find_everybody(
     upright = _found_unrolled(reading, detector, around, known.ground, config, fixed)
     if len(upright.people) < len(seen.people):
         return seen
-    if fixed is None and known.camera is None:
+    if fixed is None and (known.camera is None or known.regions is not None):
         told = upright.people.filter(upright.people.found_whole)
         upright = replace(
             upright, fitted=fit_camera(told, known, config, seen.evidence) or upright.fitted

@@ -14,6 +14,7 @@ from crowd3d.errors import CameraError
 from crowd3d.scene.camera import Camera
 
 if TYPE_CHECKING:
+    from crowd3d.scene.level_regions import LevelRegions
     from crowd3d.scene.plane import Plane
 
 _NOT_A_ROTATION = 1e-3  # largest error of R R^T that rounding explains
@@ -125,6 +126,8 @@ class KnownCamera:
         ground: what is known of gravity and height.
         notes: what was wrong with what was given or the picture says, and what was done about it, in words.
         projection_is_assumed: whether neither the user nor the picture says that it is perspective.
+        regions: which level of ground people stand on, by where their feet are seen; None if not told. A height
+            in `ground` then is over the first of them.
     """
 
     size_px: tuple[int, int]
@@ -136,6 +139,7 @@ class KnownCamera:
     ground: KnownGround = NOTHING_KNOWN
     notes: tuple[str, ...] = ()
     projection_is_assumed: bool = False
+    regions: LevelRegions | None = None
 
     @classmethod
     def of(cls, camera: Camera, source: str = "given") -> KnownCamera:

@@ -32,12 +32,19 @@ def ankles_seen(keypoints_px: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
 
 def plane_at(planes: Sequence[Plane], points_px: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """(N,) index of the plane whose region contains each pixel (N, 2) or is nearest; 0 if unknown."""
-    if len(planes) < 2:
+    return nearest_region([plane.region for plane in planes], points_px)
+
+
+def nearest_region(
+    regions: Sequence[shapely.Geometry | None], points_px: npt.NDArray[np.float64]
+) -> npt.NDArray[np.int64]:
+    """(N,) index of the region that contains each pixel (N, 2) or is nearest; None is everywhere."""
+    if len(regions) < 2:
         return np.zeros(len(points_px), dtype=np.int64)
     points = shapely.points(np.where(np.isfinite(points_px), points_px, 0.0))
-    away = np.zeros((len(planes), len(points)))
-    for distance, plane in zip(away, planes, strict=True):
-        if plane.region is not None:
-            distance[:] = shapely.distance(points, plane.region)  # NaN for an empty region
+    away = np.zeros((len(regions), len(points)))
+    for distance, region in zip(away, regions, strict=True):
+        if region is not None:
+            distance[:] = shapely.distance(points, region)  # NaN for an empty region
     away[:, ~np.isfinite(points_px).all(axis=1)] = 0.0
     return np.asarray(np.argmin(np.where(np.isnan(away), np.inf, away), axis=0))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from shapely.geometry import Polygon
+from shapely.geometry import MultiPolygon, Polygon
 
 _LEAST_FALL = 1e-9  # of a ray that meets a plane
 
@@ -53,8 +53,8 @@ class Plane(Level):
     Attributes:
         normal: (3,) unit vector in the camera frame.
         offset_m: d, metres.
-        region: polygon in picture pixels where the plane is valid; None = everywhere.
+        region: polygons in picture pixels where the plane is valid; None = everywhere.
     """
 
     offset_m: float
-    region: Polygon | None = None
+    region: Polygon | MultiPolygon | None = None

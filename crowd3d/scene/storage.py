@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from shapely.errors import ShapelyError
-from shapely.geometry import Polygon
+from shapely.geometry import MultiPolygon, Polygon
 
 from crowd3d.errors import CameraError, DataError, SceneError
 from crowd3d.files import atomic, strict_json
@@ -151,11 +151,17 @@ def _plane_to_dict(plane: Plane) -> dict[str, Any]:
         "region": None,
     }
     if plane.region is not None:
-        values["region"] = [list(point[:2]) for point in plane.region.exterior.coords]
-        if plane.region.interiors:
-            values["region_holes"] = [
-                [list(p[:2]) for p in r.coords] for r in plane.region.interiors
-            ]
+        first, *others = getattr(plane.region, "geoms", [plane.region])
+        values |= _region_to_dict(first)
+        if others:
+            values["more_regions"] = [_region_to_dict(part) for part in others]
+    return values
+
+
+def _region_to_dict(region: Polygon) -> dict[str, Any]:
+    values = {"region": [list(point[:2]) for point in region.exterior.coords]}
+    if region.interiors:
+        values["region_holes"] = [[list(p[:2]) for p in r.coords] for r in region.interiors]
     return values
 
 
@@ -166,12 +172,18 @@ def _plane_from_dict(values: dict[str, Any]) -> Plane:
         raise ValueError(f"offset_m of a plane is beyond {_MOST_M:g}")
     if abs(np.linalg.norm(normal) - 1) > 1e-6:
         raise ValueError(f"the plane's normal has the length {np.linalg.norm(normal):.6g}, not 1")
-    region = values.get("region")
-    if region is not None:
-        region = Polygon(
-            _points(region), [_points(hole) for hole in values.get("region_holes", [])]
-        )
-    return Plane(normal, offset_m, region)
+    if values.get("region") is None:
+        return Plane(normal, offset_m)
+    parts = [values, *typed(values.get("more_regions", []), list)]
+    polygons = [_region_from_dict(typed(part, dict)) for part in parts]
+    return Plane(normal, offset_m, polygons[0] if len(polygons) == 1 else MultiPolygon(polygons))
+
+
+def _region_from_dict(values: dict[str, Any]) -> Polygon:
+    if values["region"] == []:
+        return Polygon()
+    holes = [_points(hole) for hole in values.get("region_holes", [])]
+    return Polygon(_points(values["region"]), holes)
 
 
 def _points(values: Any) -> FloatArray:
@@ -240,6 +252,8 @@ def _with_diagnostics(diagnostics: dict[str, Any]) -> dict[str, Any]:
     for seconds in typed(diagnostics.get("seconds", {}), dict).values():
         typed(seconds, (int, float))
     report = typed(diagnostics.get("camera_report") or {}, dict)
+    for level in typed(report.get("levels", []), list):
+        typed(typed(level, dict)["name"], str)
     for chance in typed(report.get("ground_probabilities", {}), dict).values():
         typed(chance, (int, float))
     covariance = diagnostics.get(COVARIANCE)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optim.ground.covariance import positive_part
-from optim.ground.planes import find_grounds, largest_first
+from optim.ground.planes import find_grounds, given_grounds, largest_first
 from optim.ground.population import Components, Population, densities
 from optim.ground.relief import Relief, level_axes
 from optim.ground.residuals import Prediction, View, rays_of
@@ -233,6 +233,19 @@ def _levels(start: Shape, max_levels: int, known_log_offset: float | None) -> li
     population, _ = renewed(problem, view, start.population)
     problem, view = minimise_all(problem, view, population, renewals=2, steps=_FIT_STEPS)
     return [_shape(LEVELS, problem, view, population, price)]
+
+
+def given_levels(start: Shape, level: npt.NDArray[np.int64], count: int) -> Shape:
+    """The levels on which it is known who stands, fitted.
+
+    Args:
+        start: above one level; level: (N,) of every stick, -1 where it is not known; count: of levels.
+    """
+    view, population, grounds = given_grounds(
+        start.problem, start.view, start.population, level, count
+    )
+    problem = replace(start.problem, ground=grounds)
+    return settled(Shape(LEVELS, problem, view, population, -math.inf), 0.0)
 
 
 # -- stands and stairs

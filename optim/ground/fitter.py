@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from optim.errors import FitFailed
 from optim.ground.breadth import BreadthEvidence, breadth_evidence
@@ -18,6 +19,7 @@ from optim.ground.choose import (
     Shape,
     doubt_of_slope,
     fitted_shapes,
+    given_levels,
     probabilities,
 )
 from optim.ground.covariance import pitch_roll_covariance, positive_part, view_covariance
@@ -53,6 +55,7 @@ class Measured:
         weight: of each of them, less where they stand densely.
         lines_px: (M, 4) straight segments without distortion.
         depths: of the people in the input, judged by something else; or None.
+        level: (total,) of the ground under the people in the input, -1 where it is not known; None if nowhere.
     """
 
     total: int
@@ -61,6 +64,7 @@ class Measured:
     weight: FloatArray
     lines_px: FloatArray
     depths: Depths | None = None
+    level: npt.NDArray[np.int64] | None = None
 
 
 class Fitter:
@@ -144,7 +148,14 @@ class Fitter:
         return view
 
     def _choose_ground(self, ground: str, max_planes: int, sweeps_focal: bool) -> None:
-        """Fits other shapes of ground than one level, and takes the most probable one."""
+        """Fits other shapes of ground than one level, and takes the most probable one, or the levels given."""
+        given = self.measured.level
+        if given is not None:
+            count = int(given.max()) + 1
+            if count > 1:
+                one = Shape(LEVEL, self.problem, self.view, self.population, -math.inf)
+                self._take(given_levels(one, given[self.sticks.index], count))
+            return
         kinds = _kinds(ground, max_planes, self.sticks.sees_angle)
         if kinds == (LEVEL,):
             return

@@ -13,12 +13,13 @@ from optim import lens as lenses
 from optim import pixels
 from optim.errors import BadInput
 from optim.geometry import pitch_roll_from_normal, unit
-from optim.ground.choose import AUTO, KINDS
+from optim.ground.choose import AUTO, KINDS, LEVELS
 from optim.ground.depth import checked_depths
 from optim.ground.fitter import Fitter, Measured
 from optim.ground.inputs import (
     Given,
     checked,
+    checked_levels,
     density_weights,
     measure_boxes,
     measure_keypoints,
@@ -47,7 +48,8 @@ class GroundCameraFit:
         distortion: coefficients of the lens, as given or estimated; radii in focal lengths.
         normal: (3,) unit vector up.
         offset_m: height of the camera above the first plane, n.X + d = 0.
-        planes: (normal, offset_m) of every plane, the one with most people first, or that of a given offset.
+        planes: (normal, offset_m) of every plane, the one with most people first, or that of a given offset; of
+            given levels in their order.
         plane_index: (N,) plane of every person of the input, -1 where unknown.
         inlier: (N,) people who stand upright on their plane with an adult's height.
         covariance: (4, 4) over log focal, pitch, roll (radians) and log offset; given values: 0.
@@ -124,6 +126,7 @@ def fit_ground_camera(
     projection: str = "perspective",
     grade_sd: float = body.GROUND_GRADE_SD,
     ground: str = AUTO,
+    levels: npt.ArrayLike | None = None,
     sweeps_focal: bool = True,
 ) -> GroundCameraFit:
     """Fits one camera and its ground plane(s) to people, robustly, with covariance.
@@ -164,6 +167,8 @@ def fit_ground_camera(
         grade_sd: of the ground's height above its plane over the distance, before people tell.
         ground: "level", "slope", "levels", "stands" (which begin to rise along a line, as stairs do) or
             "terrain", if it is known; "auto" takes the most probable one.
+        levels: (N,) number of the level of ground on which everybody stands, from 0, -1 where it is not known;
+            if it is known of some. `offset_m` then is the camera's height above level 0.
         sweeps_focal: whether an unknown focal length is looked for everywhere once the ground is not level,
             which takes seconds; else only near where level ground has it.
 
@@ -201,6 +206,11 @@ def fit_ground_camera(
     if depth_prior is not None:
         depths = checked_depths(*depth_prior, depths_are_of_size, measured.total)
         measured = replace(measured, depths=depths)
+    if levels is not None:
+        level = checked_levels(levels, measured.total)
+        if level.max(initial=0) > 0 and (max_planes > 1 or ground not in (AUTO, LEVELS)):
+            raise BadInput("levels tell the ground already; give neither max_planes nor ground")
+        measured = replace(measured, level=level if (level >= 0).any() else None)
     require_people(measured.sticks, measured.total, given)
     return _result(Fitter(given, measured, max_planes, ground, sweeps_focal))
 
@@ -247,6 +257,9 @@ def _result(fit: Fitter) -> GroundCameraFit:
     is_known = membership.sum(axis=0) > 0.5
     levels = fit.ground if isinstance(fit.ground, Grounds) else None
     plane_index[index[is_known]] = 0 if levels is None else levels.label[is_known]
+    told = fit.measured.level
+    if told is not None:
+        plane_index = np.where(told >= 0, told, plane_index)
     focal = given.focal_px if given.focal_px is not None else float(np.exp(view.log_focal))
     normal = given.normal if given.normal is not None else view.normal
     found = float(np.exp(view.log_offset))

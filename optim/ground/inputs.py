@@ -35,6 +35,8 @@ PRIOR_LOG_FOCAL_SD = 0.8  # one sigma is a horizontal field of view of 26 to 98 
 _PRIOR_PITCH_DEG, _PRIOR_PITCH_SD_DEG, _PRIOR_ROLL_SD_DEG = 12.0, 30.0, 12.0
 _PRIOR_OFFSET_M, _PRIOR_LOG_OFFSET_SD = 6.0, 1.5
 
+MOST_GIVEN_LEVELS = 20
+
 _CROWDED = 4.0  # times the median number of neighbours, from which on people share their weight
 _NEIGHBOUR_LENGTHS = 2.0
 _FAR_OUTSIDE = 10.0  # picture sizes; keypoints farther away are not measurements
@@ -179,6 +181,16 @@ def _vector(values: npt.ArrayLike | None, length: int, requirement: str) -> Floa
     if vector.shape != (length,) or not np.isfinite(vector).all():
         raise BadInput(f"{requirement}, not {values!r}")
     return vector
+
+
+def checked_levels(levels: npt.ArrayLike, total: int) -> npt.NDArray[np.int64]:
+    """(N,) whole numbers from -1; raises BadInput."""
+    level = np.asarray(levels)
+    if level.shape != (total,) or not np.issubdtype(level.dtype, np.integer):
+        raise BadInput(f"levels must be {total} whole numbers, one for each person")
+    if total and (level.min() < -1 or level.max() >= MOST_GIVEN_LEVELS):
+        raise BadInput(f"levels must be from 0 to {MOST_GIVEN_LEVELS - 1}, or -1 where not known")
+    return level.astype(np.int64)
 
 
 def measure_keypoints(keypoints: npt.ArrayLike, given: Given) -> tuple[int, Levels, Sticks]:

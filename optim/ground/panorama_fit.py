@@ -54,10 +54,11 @@ def fit_panorama(
     Raises:
         As `fit_ground_camera`.
     """
+    swept = LEVEL if options.get("levels") is None else ground
     prior = math.log(image_size[0] / math.radians(_PRIOR_FOV_DEG))
 
     def fit_at(
-        log_focal: float, grade_sd: float = GROUND_GRADE_SD, ground: str = LEVEL
+        log_focal: float, grade_sd: float = GROUND_GRADE_SD, ground: str = swept
     ) -> GroundCameraFit:
         focal = math.exp(log_focal)
         return fit_ground_camera(
@@ -94,7 +95,7 @@ def fit_panorama(
     if variance < _NARROW_SD**2:
         place, variance = _peak(cost, sweep, place)
     around = [compared(place + step) for step in (-_STEP, 0.0, _STEP)]
-    if ground != LEVEL:
+    if ground != swept:
         shaped = fit_at(place, GROUND_GRADE_SD * math.exp(prior - place), ground)
         around[1] = shaped if shaped.report["ground"] != LEVEL else around[1]
     return _with_focal_doubt(around, variance)

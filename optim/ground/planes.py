@@ -42,6 +42,9 @@ _SMOOTHING = 0.1  # neighbours that every level has for free
 # A border drawn before the camera was right can only move if neighbours do not count at first.
 _FIRST_ROUNDS, _FIRST_SMOOTHINGS = 2, (1000.0, 3.0, _SMOOTHING)
 _SMOOTHINGS = (_SMOOTHING, _SMOOTHING)
+# Of the logarithm of a level's offset, where it is told who stands there: so broad that three people overrule
+# it, and the level of nobody is as high as the first.
+_GIVEN_SD = 0.5
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,12 @@ class Grounds:
     Attributes:
         log_ratio: (P,) logarithm of every level's offset over that of the first.
         label: (N,) level of every stick.
+        sd: of the logarithms of the ratios, before people tell.
     """
 
     log_ratio: FloatArray
     label: npt.NDArray[np.int64]
+    sd: float = math.inf
 
     @property
     def numbers(self) -> FloatArray:
@@ -63,8 +68,8 @@ class Grounds:
 
     @property
     def information(self) -> FloatArray:
-        """(P - 1, P - 1) nothing is known of the levels beforehand."""
-        return np.zeros((len(self.numbers), len(self.numbers)))
+        """(P - 1, P - 1) of what is known of the levels beforehand."""
+        return np.eye(len(self.numbers)) / self.sd**2
 
     def moved(self, step: FloatArray) -> Grounds:
         """With (P - 1,) added to the numbers."""
@@ -79,12 +84,12 @@ class Grounds:
         return replace(self, label=np.full(len(self.label), level))
 
     def cost(self) -> float:
-        """What is said by who stands on which level is counted apart, see `find_grounds`."""
-        return 0.0
+        """Of the numbers; what is said by who stands on which level is counted apart, see `find_grounds`."""
+        return 0.5 * float(self.numbers @ self.numbers) / self.sd**2
 
     def gradient(self) -> FloatArray:
         """(P - 1,) of that cost."""
-        return np.zeros(len(self.numbers))
+        return self.numbers / self.sd**2
 
     def depths(
         self, ways: FloatArray, falls: FloatArray, above: float | FloatArray = 0.0
@@ -123,8 +128,7 @@ def find_grounds(
     grounds = Grounds(np.zeros(1), np.zeros(len(problem.sticks), dtype=np.int64))
     if len(problem.sticks) < 2 * _MIN_PEOPLE:
         return view, grounds, 0.0
-    places = problem.sticks.bottom_px
-    near = cKDTree(places).query(places, _NEIGHBOURS + 1)[1]
+    near = _neighbours(problem)
     cost = objective(problem, view, population)
     price = _LEVEL_COST + _LEVEL_COST_PER_LOG * math.log(len(problem.sticks))
     level = 0
@@ -140,6 +144,38 @@ def find_grounds(
         level += 1
     beside = (len(grounds.log_ratio) - 1) * price + _label_cost(problem, grounds, near)
     return view, grounds, beside
+
+
+def given_grounds(
+    problem: Problem, view: View, population: Population, level: npt.NDArray[np.int64], count: int
+) -> tuple[View, Population, Grounds]:
+    """Levels of which it is known who stands on them; the camera is refined with them.
+
+    Args:
+        view: above one level; level: (N,) of every stick, counted from 0, or -1 where it is not known. Those go
+            to the likeliest level.
+        count: of levels.
+    """
+    relative = _relative_log_offset(problem, view)
+    log_ratio = np.zeros(count)
+    for k in range(count):
+        told = relative[(level == k) & np.isfinite(relative)]
+        log_ratio[k] = np.median(told) if len(told) else 0.0
+    away = np.abs(np.nan_to_num(relative) - log_ratio[:, None])
+    label = np.where(level >= 0, level, np.argmin(away, axis=0))
+    start = Grounds(log_ratio, label, _GIVEN_SD)
+    view, grounds = _renumbered(view, start, np.arange(count))
+    view, population, grounds, _ = _refine(
+        problem, view, grounds, population, _neighbours(problem), level
+    )
+    return view, population, grounds
+
+
+def _neighbours(problem: Problem) -> npt.NDArray[np.int64]:
+    """(N, 1 + K) everybody, followed by the K who stand nearest in the picture."""
+    places = problem.sticks.bottom_px
+    count = min(_NEIGHBOURS + 1, len(places))
+    return np.asarray(cKDTree(places).query(places, np.arange(1, count + 1))[1])
 
 
 def _relative_log_offset(problem: Problem, view: View) -> FloatArray:
@@ -206,14 +242,21 @@ def _refine(
     grounds: Grounds,
     population: Population,
     near: npt.NDArray[np.int64],
+    told: npt.NDArray[np.int64] | None = None,
 ) -> tuple[View, Population, Grounds, float]:
-    """Camera, ratios, labels and population in turn; ends with the cost."""
+    """Camera, ratios, labels and population in turn; ends with the cost.
+
+    Args:
+        told: (N,) labels that stay as they are, -1 for those that may change.
+    """
     view = minimise(_levelled(problem, grounds), view, population)
     for k in range(_ROUNDS):
         view, grounds = _settled(problem, view, population, grounds)
         before = grounds.label
         smoothings = _FIRST_SMOOTHINGS if k < _FIRST_ROUNDS else _SMOOTHINGS
         label = _labels(problem, view, population, grounds, near, smoothings)
+        if told is not None:
+            label = np.where(told >= 0, told, label)
         grounds = replace(grounds, label=label)
         levelled = _levelled(problem, grounds)
         population, _ = renewed(levelled, view, population)
@@ -347,5 +390,5 @@ def _renumbered(view: View, grounds: Grounds, order: npt.NDArray[np.int64]) -> t
     """The levels in another order, and the view above the first of them."""
     rank = np.argsort(order, kind="stable")
     base = float(grounds.log_ratio[order[0]])
-    renamed = Grounds(grounds.log_ratio[order] - base, rank[grounds.label])
+    renamed = replace(grounds, log_ratio=grounds.log_ratio[order] - base, label=rank[grounds.label])
     return replace(view, log_offset=view.log_offset + base), renamed

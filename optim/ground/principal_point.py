@@ -121,6 +121,8 @@ def _some_people(
     depths = options.get("depth_prior")
     if depths is not None:
         options = options | {"depth_prior": tuple(np.asarray(values)[rows] for values in depths)}
+    if options.get("levels") is not None:
+        options = options | {"levels": np.asarray(options["levels"])[rows]}
     return points[rows], options
 
 

@@ -209,6 +209,8 @@ def test_a_job_travels_as_plain_values() -> None:
     lens = Camera(640, 480, 500.0, (320.0, 240.0), (0.1, 0.0, 0.001, 0.0, 0.0), pixel_aspect=1.1)
     job = dataclasses.replace(job, camera=CameraHint(camera=lens, height_m=3.0))
     assert Job.of(json.loads(json.dumps(job.plain(), default=str))).camera == job.camera
+    drawn = dataclasses.replace(JOB, camera=CameraHint(regions=Path("r.geojson")))
+    assert Job.of(drawn.plain()).camera.regions == Path("r.geojson").absolute()
     assert Job.of(dataclasses.replace(JOB, model="m.safetensors").plain()).model == str(
         Path("m.safetensors").absolute()
     )
@@ -413,6 +415,21 @@ def test_a_camera_that_cannot_be_stops_before_the_start(tmp_path: Path) -> None:
             records.settings_key(dataclasses.replace(JOB, camera=hint))
     key = records.settings_key(dataclasses.replace(JOB, camera=CameraHint(fov_deg=90.0)))
     assert key != records.settings_key(JOB)
+
+
+def test_regions_that_cannot_be_stop_before_the_start(tmp_path: Path) -> None:
+    job = dataclasses.replace(JOB, camera=CameraHint(regions=tmp_path / "r.geojson"))
+    with pytest.raises(DataError, match="cannot read"):
+        records.settings_key(job)
+    ring = [[0, 0], [5000, 0], [5000, 4000], [0, 0]]
+    area = {"type": "Polygon", "coordinates": [ring]}
+    one = {"type": "Feature", "properties": {"level": 1}, "geometry": area}
+    text = json.dumps({"type": "FeatureCollection", "features": [one]})
+    (tmp_path / "r.geojson").write_text(text)
+    assert records.settings_key(job) != records.settings_key(JOB)
+    sloped = dataclasses.replace(job, config=job.config.replace(ground="slope"))
+    with pytest.raises(ConfigError, match="regions name the levels"):
+        records.settings_key(sloped)
 
 
 def test_the_formats_are_described(root: Path, stub: Stub) -> None:

@@ -15,6 +15,7 @@ from crowd3d import config
 from crowd3d.cli import main
 from crowd3d.commands.options import reconstruct_options
 from crowd3d.commands.terminal import warn
+from crowd3d.picture.camera_hint import CameraHint
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,8 @@ from crowd3d.commands.terminal import warn
         ("person_fill_min: 0.5", "below person_fill_max"),
         ("depth_prior: size", "one of none, body, rootnet, rootnet-s"),
         ("refine: true", "is called 'refine_scene' now"),
+        ("ground: hill", "one of auto, level, slope, levels, stands, terrain"),
+        ("ground: slope\nmax_planes: 2", "leave out one of --max-planes"),
         ("tile_pix: 512", "did you mean 'tile_px'?"),
         ("- 1", "'key: value' lines"),
         ("a: [", "not valid YAML"),
@@ -67,11 +70,13 @@ def test_choices_are_arguments_of_reconstruct() -> None:
     got: list[dict[str, object]] = []
     command = click.command()(reconstruct_options(lambda choices: got.append(choices)))
     arguments = ["--fov", "60", "--no-fuse-looks", "--max-planes", "3", "--device", "cpu"]
+    arguments += ["--ground", "levels", "--regions", "r.geojson"]
     run = CliRunner().invoke(command, arguments)
     assert run.exit_code == 0, run.output
     (choices,) = got
     assert set(choices) <= set(inspect.signature(reconstruct).parameters)
-    assert choices["config"] == config.Config(fuse_looks=False, max_planes=3)
+    assert choices["config"] == config.Config(fuse_looks=False, max_planes=3, ground="levels")
+    assert choices["camera"] == CameraHint(fov_deg=60.0, regions=Path("r.geojson"))
     assert (choices["device"], choices["model"], choices["keypoints"]) == ("cpu", None, None)
 
 

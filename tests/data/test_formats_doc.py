@@ -12,10 +12,11 @@ from helpers.paths import ROOT
 from crowd3d import body, data
 from crowd3d.data.keypoint_files import read_poses
 from crowd3d.data.rootnet import read_roots
-from crowd3d.export import FILES, predict_json, tables
-from crowd3d.scene import storage
+from crowd3d.export import FILES, REGIONS, predict_json, tables
+from crowd3d.scene import level_regions, storage
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.people import ROW_LAYOUT, People
+from crowd3d.scene.plane import Plane
 from crowd3d.scene.scene import Scene
 from crowd3d.synth.draw.render import sample_setting
 from crowd3d.synth.place.presets import preset
@@ -45,7 +46,7 @@ def keys(value: object) -> object:
 
 
 def test_every_output_is_described() -> None:
-    for name in FILES:
+    for name in (*FILES, REGIONS):
         assert re.search(rf"^### .*{re.escape(name)}", PAGE, flags=re.MULTILINE), name
     for name in data.FORMATS:
         titles = {"threedpw": "3DPW", "coco": "COCO", "panda": "PANDA", "agora": "AGORA"}
@@ -96,6 +97,16 @@ def test_tables(folder: Path) -> None:
     for row, feature in zip(rows, features[:2], strict=True):
         place = feature["geometry"]["coordinates"]
         assert place == pytest.approx([float(row["x_m"]), float(row["y_m"])], abs=0.01)
+
+
+def test_regions(folder: Path) -> None:
+    found = level_regions.read(folder / "regions.geojson", (1280, 720))
+    assert found.names == ("plaza", "stage")
+    areas = [Plane(np.array([0.0, -1.0, 0.0]), 8.0 - 1.2 * k, a) for k, a in enumerate(found.areas)]
+    report = {"levels": [{"name": name} for name in found.names]}
+    camera = Camera.from_json(folder / "camera.json")
+    scene = Scene(camera, areas, People.empty(), "plaza.jpg", "open", {"camera_report": report})
+    assert keys(level_regions.to_geojson(scene)) == keys(json.loads(BLOCKS["regions.geojson"]))
 
 
 def test_camera(folder: Path) -> None:

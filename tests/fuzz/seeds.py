@@ -222,6 +222,24 @@ CAMERA = {
     "center_px": [320, 240],
     "distortion": [0.1, 0],
 }
+_SQUARE = [[0, 0], [300, 0], [300, 480], [0, 480], [0, 0]]
+_REST = [[400, 0], [640, 0], [640, 480], [400, 480], [400, 0]]
+_HOLE = [[500, 100], [600, 100], [600, 200], [500, 200], [500, 100]]
+REGIONS = {
+    "type": "FeatureCollection",
+    "features": [
+        {
+            "type": "Feature",
+            "properties": {"level": "plaza", "height_m": 0.0},
+            "geometry": {"type": "Polygon", "coordinates": [_SQUARE]},
+        },
+        {
+            "type": "Feature",
+            "properties": {"level": 1},
+            "geometry": {"type": "MultiPolygon", "coordinates": [[_REST, _HOLE]]},
+        },
+    ],
+}
 RECORD = {
     "picture": "a.jpg",
     "settings": "s",

@@ -55,6 +55,14 @@ def _camera(content: bytes, folder: Path) -> None:
     CameraHint(camera_json=_file(folder, "camera.json", content)).resolve(640, 480)
 
 
+def _regions(content: bytes, folder: Path) -> None:
+    from crowd3d.scene import level_regions
+
+    path = _file(folder, "regions.geojson", content)
+    level_regions.read(path).level_at(np.array([[10.0, 20.0], [900.0, -3.0]]))
+    level_regions.read(path, (640, 480))
+
+
 def _scene_files(folder: Path, json: bytes, people: bytes) -> None:
     from crowd3d.evaluate.predictions import read_predictions
     from crowd3d.export import tables
@@ -396,6 +404,7 @@ def targets() -> list[Target]:
         ),
         Target("recipe", [seeds.shipped("recipes", "facing")], mutation.of_bytes, _recipe),
         Target("camera", [seeds.as_json(seeds.CAMERA)], mutation.of_json, _camera),
+        Target("regions", [seeds.as_json(seeds.REGIONS)], mutation.of_json, _regions),
         Target("scene", [seeds.SCENE_JSON, *seeds.SURFACES], mutation.of_json, _scene),
         Target("people", [seeds.PEOPLE_NPZ], mutation.of_arrays, _people),
         Target("predict", [seeds.PREDICT_JSON], mutation.of_json, _predict),

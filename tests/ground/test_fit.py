@@ -6,14 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import shapely
 from helpers.ground import World, terrace
 from shapely import Point
 
 from crowd3d.config import Config
-from crowd3d.ground.fit import fit_camera, given_ground
+from crowd3d.ground.crowds import largest_crowd
+from crowd3d.ground.fit import NOTHING_ELSE, fit_camera, given_ground
+from crowd3d.pipeline.self_check import doubts_of_fit
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.known import KnownCamera, KnownGround
+from crowd3d.scene.level_regions import LevelRegions
+from crowd3d.scene.levels import plane_at
 from crowd3d.scene.plane import Plane
 from optim.anthropometry import HEIGHT_FRACTION
 
@@ -55,6 +60,65 @@ def test_other_levels_are_looked_for_around_a_ground_that_is_given():
     assert (fitted.plane_index[:first] == 0).mean() > 0.9
     alone = given_ground(known, Config())
     assert alone.camera == camera and alone.planes[0].offset_m == 9.0
+
+
+def _regions(border_px: float, world: World) -> LevelRegions:
+    width, height = world.size
+    left, right = shapely.box(0, 0, border_px, height), shapely.box(border_px, 0, width, height)
+    return LevelRegions(("roof", "hall", "plaza"), (shapely.box(0, -9, 9, -1), right, left))
+
+
+def test_regions_name_the_levels_and_are_kept():
+    """A step of 0.3 m, which nobody finds who is not told."""
+    world, people, _ = terrace(1 - 0.3 / 9, 3)
+    foot = people[:, 15:, :2].mean(axis=1)
+    regions = _regions(2600.0, world)
+    camera = Camera(*world.size, world.focal_px, tuple(world.center_px))
+    known = replace(KnownCamera.of(camera), regions=regions)
+    fitted = fit_camera(_detections(people), known, Config())
+    assert [plane.region for plane in fitted.planes] == [regions.areas[k] for k in (2, 1, 0)]
+    right = foot[:, 0] >= 2600.0
+    np.testing.assert_array_equal(fitted.plane_index, right)
+    np.testing.assert_array_equal(plane_at(fitted.planes, foot), right)
+    heights = [plane.offset_m for plane in fitted.planes]
+    assert heights[0] - heights[1] == pytest.approx(0.3, abs=0.25)
+    assert heights[2] == heights[0]  # of the level of nobody
+    assert [level["name"] for level in fitted.report["levels"]] == ["plaza", "hall", "roof"]
+    assert [level["people"] for level in fitted.report["levels"]] == [*np.bincount(right), 0]
+    (doubt,) = (d for d in doubts_of_fit(fitted, len(people), known) if "regions" in d)
+    assert "0 on 'roof'" in doubt
+
+
+def test_a_height_that_is_known_is_over_the_first_region():
+    world, people, _ = terrace(0.6, 3)
+    camera = Camera(*world.size, world.focal_px, tuple(world.center_px))
+    right, left = _regions(2600.0, world).areas[1:]
+    ground = KnownGround(tuple(-world.normal), 5.4)
+    regions = LevelRegions(("right", "left"), (right, left))
+    known = replace(KnownCamera.of(camera), ground=ground, regions=regions)
+    assert given_ground(known, Config()) is None
+    fitted = fit_camera(_detections(people), known, Config())
+    assert fitted.planes[0].offset_m == 5.4 and fitted.planes[0].region == right
+    assert fitted.planes[1].offset_m == pytest.approx(9.0, rel=0.05)
+    everybody = LevelRegions(("all",), (right,))
+    assert given_ground(replace(known, regions=everybody), Config()) is not None
+
+
+def test_the_largest_crowd_stands_on_the_regions_too():
+    world, people, _ = terrace(0.6, 3)
+    known = replace(_unknown(world), regions=_regions(2600.0, world))
+    found = largest_crowd(_detections(people), known, Config(), NOTHING_ELSE)
+    assert {plane.region for plane in found.planes} == set(known.regions.areas)
+
+
+@pytest.mark.parametrize("slope", [0.1, 0.2])
+def test_a_slope_is_kept_level_where_that_is_told(slope):
+    world = World()
+    people = _detections(world.crowd(200, 4, relief=lambda right, ahead: slope * right))
+    camera = Camera(*world.size, world.focal_px, tuple(world.center_px))
+    known = KnownCamera.of(camera)
+    kinds = [fit_camera(people, known, Config(ground=g)).ground.kind for g in ("auto", "level")]
+    assert kinds == ["slope", "level"]
 
 
 def test_one_ground_needs_no_region():

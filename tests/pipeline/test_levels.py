@@ -84,6 +84,55 @@ def test_the_files_tell_the_levels_apart(run):
     assert len((out / "people.csv").read_text().splitlines()) == len(scene.people) + 1
 
 
+def _again(out, regions, *options):
+    """The same picture and poses with a file of regions."""
+    folder = out.parent
+    line = ["reconstruct", str(folder / "crowd.png"), "--keypoints", str(folder / "poses.json")]
+    line += ["--regions", str(regions), "-o", str(folder / "again"), "--quiet", "--overwrite"]
+    return CliRunner().invoke(main, [*line, *map(str, options)])
+
+
+def test_regions_that_were_found_can_be_corrected_and_given_back(run):
+    out, focal_px = run[0], Scene.load(run[0]).camera.focal_px
+    before = Scene.load(out)
+    result = _again(out, out / "regions.geojson", "--focal-px", focal_px)
+    assert result.exit_code == 0, result.output
+    again = Scene.load(out.parent / "again")
+    assert again.ground.kind == "levels" and len(again.planes) == 2
+    # Who stands among others keeps a level that the border of the polygons does not.
+    assert (again.people.plane == before.people.plane).mean() > 0.99
+    np.testing.assert_array_equal(again.people.plane, plane_at(again.planes, feet_px(again.people)))
+    for plane, found in zip(again.planes, before.planes, strict=True):
+        assert plane.region.symmetric_difference(found.region).area < 100
+        assert plane.offset_m == pytest.approx(found.offset_m, rel=0.02)
+    told = json.loads((out.parent / "again" / "regions.geojson").read_text())["features"]
+    assert [one["properties"]["level"] for one in told] == ["0", "1"]
+    assert told[1]["properties"]["height_m"] == pytest.approx(
+        again.planes[0].offset_m - again.planes[1].offset_m, abs=0.01
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "says"),
+    [
+        ("{", [], "not JSON"),
+        (None, [], "cannot read"),
+        ('{"type": "FeatureCollection", "features": []}', [], "there are no polygons"),
+        ("written", ["--max-planes", "3"], "leave out --max-planes"),
+        ("written", ["--ground", "slope"], "leave out --max-planes (max_planes) and --ground"),
+    ],
+)
+def test_regions_that_cannot_be_used_end_in_a_line(run, tmp_path, text, options, says):
+    path = run[0] / "regions.geojson"
+    if text != "written":
+        path = tmp_path / "mine.geojson"
+    if text not in ("written", None):
+        path.write_text(text)
+    result = _again(run[0], path, *options)
+    assert result.exit_code == 2 and says in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_a_pixel_belongs_to_the_region_it_is_in_or_nearest_to():
     points = np.array([[10.0, 10], [900, 700], [499, 5], [-50, 9000], [1200, 9], [np.nan, 3]])
     assert plane_at([LEFT, RIGHT], points).tolist() == [0, 1, 0, 0, 1, 0]
