@@ -20,8 +20,9 @@ from crowd3d.lift.depths import (
     depths_of_rootnet_s,
     weighed_places,
 )
+from crowd3d.lift.footing import founded, on_shoulders
 from crowd3d.lift.lifter import Lift, LiftResult, load
-from crowd3d.lift.standing import body_rows, pose_bodies, stand_on
+from crowd3d.lift.standing import body_rows, of_any_size, pose_bodies, stand_on
 from crowd3d.maths.upright import to_camera, to_upright
 from crowd3d.picture.crops import Crops
 from crowd3d.scene.detections import Detections
@@ -60,7 +61,7 @@ def lift_people(
         some = people.filter(rows)
         lifted = _lift_part(some, fitted, body, lifter, config, crops, some_depths)
         parts.append(replace(lifted, id=rows[lifted.id]))
-    return People.cat(parts)
+    return on_shoulders(People.cat(parts), fitted, body)
 
 
 def _parts_of(n_people: int) -> list[npt.NDArray[np.int64]]:
@@ -95,7 +96,8 @@ def _lift_part(
         support=people.support,
         **body_rows(stood, rotations, fisher, fitted),
     )
-    return everybody.filter(stood.placed.is_placed)
+    free = of_any_size(stood, people, fitted, config)
+    return founded(everybody, stood, free, fitted, body, config).filter(stood.placed.is_placed)
 
 
 def lift_without_place(

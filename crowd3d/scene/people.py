@@ -33,12 +33,24 @@ ROW_LAYOUT: dict[str, tuple[tuple[int, ...], type]] = {
     "fisher": ((N_JOINTS, 3, 3), np.float64),
     "seen": ((), np.int64),
     "support": ((), np.int64),
+    "footing": ((), np.int64),
+    "above_m": ((), np.float64),
+    "above_sd_m": ((), np.float64),
 }
 # What of somebody is seen, by the number in `People.seen`.
 SEEN = ("head", "upper", "whole")
 HEAD, UPPER, WHOLE = range(3)
+# What bears somebody, by the number in `People.footing`.
+FOOTINGS = ("ground", "seated", "above", "unknown")
+GROUND, SEATED, ABOVE, UNKNOWN = range(4)
 # Fields that older files and other sources of people do not have, and what stands for them.
-DEFAULTS = {"seen": WHOLE, "support": 0}
+DEFAULTS: dict[str, float] = {
+    "seen": WHOLE,
+    "support": 0,
+    "footing": UNKNOWN,
+    "above_m": 0.0,
+    "above_sd_m": 0.0,
+}
 # The fields that only a place gives.
 _OF_PLACE = ("transl_m", "torso_m", "hvip_px", "hvip_m", "stature_m", "position_cov_m2")
 
@@ -67,6 +79,9 @@ class People:
         fisher: (N, 24, 3, 3) matrix-Fisher parameters of each local rotation; zero = unknown.
         seen: (N,) index into `SEEN`; what is not seen of a body is what is usual there.
         support: (N,) how many looks agree on the person; 0 = unknown.
+        footing: (N,) index into `FOOTINGS`; who is seated has the feet on the ground.
+        above_m, above_sd_m: (N,) height of the body's lowest point above the surface straight below, and its
+            standard deviation; 0 of who is not above it.
 
     Raises:
         ValueError: an array has the wrong shape.
@@ -89,6 +104,9 @@ class People:
     fisher: npt.NDArray[np.float64]
     seen: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     support: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    footing: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    above_m: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    above_sd_m: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
         n = len(np.atleast_1d(self.id))
@@ -156,6 +174,13 @@ class People:
     def filter(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> People:
         """The people that a mask or an index array selects, in that order."""
         return People(**{f.name: getattr(self, f.name)[keep] for f in fields(self)})
+
+    def with_rows(self, rows: npt.NDArray[np.int64], new: People) -> People:
+        """A copy with the given rows replaced by `new`."""
+        merged = {f.name: getattr(self, f.name).copy() for f in fields(self)}
+        for name, values in merged.items():
+            values[rows] = getattr(new, name)
+        return People(**merged)
 
     @classmethod
     def cat(cls, parts: Sequence[People]) -> People:

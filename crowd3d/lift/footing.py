@@ -1,0 +1,195 @@
+"""What bears people: the ground, a seat, or something above the ground; and who is above it, moved there.
+
+A body that is so many times as large, and so many times as far from the camera, looks the same. So people who
+seem too large for the ground are drawn nearer along their rays, until they are as large as people are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import roma
+import torch
+
+import optim
+from crowd3d.body import BodyModel
+from crowd3d.body.rig import chain, place_joints
+from crowd3d.config import Config
+from crowd3d.lift.standing import Stood, pixels_per_radian, pose_bodies
+from crowd3d.maths.box import meeting
+from crowd3d.scene.fitted import Fitted
+from crowd3d.scene.people import ABOVE, GROUND, HEAD, SEATED, UNKNOWN, WHOLE, People
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+_SIZE_SD = 0.04  # of the log sizes of people whose keypoints and poses were guessed from a picture
+_LEAST_ABOVE_M = 0.2  # who is lower stands on the ground
+
+# Joints of SMPL's tree: hips, knees, ankles, neck.
+_HIPS, _KNEES, _ANKLES, _NECK = [1, 2], [4, 5], [7, 8], 12
+# A seated body: thighs nearer to level than to upright, the torso upright, the shins hanging, and the hips about
+# as high above the ankles as a shin is long. Who crouches has the hips lower or the shins aslant. In renders all
+# these numbers are far from those of anybody on their feet.
+_MOST_THIGH, _LEAST_TORSO, _LEAST_SHIN = 0.7, 0.7, 0.7  # cosines against upright
+_HIPS_OF_SHIN = (0.65, 1.4)
+
+# Somebody on another's shoulders: keypoints, and where they are against those of the carrier.
+_SHOULDER_POINTS, _HIP_POINTS, _LEG_POINTS = [5, 6], [11, 12], [13, 14, 15, 16]
+_ASIDE_M, _OVER_M, _UNDER_M = 0.22, 0.30, 0.08  # of the hips from the middle of the carrier's shoulders
+_CLEAR = 0.3  # least score of a knee or ankle that is before the carrier, who hides the legs of those behind
+_RIDER_M = (0.75, 2.0)  # stature at the carrier's distance
+_RIDER_SD_M = 0.12  # of how high a rider is
+
+
+def founded(
+    people: People, stood: Stood, free: optim.Placement, fitted: Fitted, body: BodyModel, config: Config
+) -> People:
+    """The same people with what bears them; those above the ground are moved there.
+
+    Args:
+        people: who was placed on the ground, rows as in `stood`.
+        free: the same bodies on the same ground, as large as they seem (`standing.of_any_size`).
+    """
+    up = fitted.normal
+    camera_m = stood.near.offsets_m / (stood.near.normals @ up)
+    seems_m = stood.stature_m * free.scale
+    told = optim.people_above(np.log(seems_m / config.stature_m), _size_sd(free), camera_m)
+    footing = np.where(seated(people, up, body), SEATED, GROUND)
+    footing[people.seen == HEAD] = UNKNOWN
+    people = replace(people, footing=footing)
+    wanted = (told.probability > 0.5) & (people.seen == WHOLE)
+    rows = np.flatnonzero(wanted & free.is_placed & stood.placed.is_placed)
+    seems = replace(people, torso_m=free.torso_m, stature_m=seems_m).filter(rows)
+    factor = 1 - told.height_m[rows] / camera_m[rows]
+    nearer = _drawn_nearer(seems, factor, told.height_sd_m[rows], fitted, body)
+    high = nearer.above_m >= _LEAST_ABOVE_M
+    return people.with_rows(rows[high], nearer.filter(high))
+
+
+def _size_sd(free: optim.Placement) -> FloatArray:
+    """(N,) standard deviations of log sizes: of the keypoints, the poses, and camera and ground."""
+    away = np.linalg.norm(free.foot_m, axis=1, keepdims=True)
+    along = free.foot_m / np.maximum(away, 1e-9)
+    shared = np.einsum("nc,ncd,nd->n", along, free.position_cov_m2 - free.own_cov_m2, along)
+    by_ground = np.maximum(shared, 0.0) / np.maximum(away[:, 0], 1e-9) ** 2
+    return np.sqrt(free.log_scale_sd**2 + by_ground + _SIZE_SD**2)
+
+
+def _drawn_nearer(
+    people: People, factor: FloatArray, height_sd_m: FloatArray, fitted: Fitted, body: BodyModel
+) -> People:
+    """The same people above the ground, so many times (N,) as far from the camera and as large."""
+    up, ground = fitted.normal, fitted.ground
+    betas = body.betas_for_stature(torch.from_numpy(people.stature_m * factor).float())
+    posed = pose_bodies(body, _rotations(people).float(), betas, up)
+    torso_m = people.torso_m * factor[:, None]
+    hvip_m = ground.feet_m(torso_m, people.plane)
+    below_camera_m = np.maximum(posed.torso_height - torso_m @ up, _LEAST_ABOVE_M)
+    closer_m = torso_m * (1 - height_sd_m / below_camera_m)[:, None]
+    along = ground.feet_m(closer_m, people.plane) - hvip_m
+    own = people.position_cov_m2 * factor[:, None, None] ** 2
+    return replace(
+        people,
+        betas=betas.double().numpy(),
+        stature_m=body.stature_m(betas).double().numpy(),
+        transl_m=torso_m - posed.torso,
+        torso_m=torso_m,
+        torso_px=fitted.camera.project(torso_m),
+        hvip_m=hvip_m,
+        hvip_px=fitted.camera.project(hvip_m),
+        position_cov_m2=own + along[:, :, None] * along[:, None],
+        footing=np.full(len(people), ABOVE),
+        above_m=(torso_m - hvip_m) @ up - posed.torso_height,
+        above_sd_m=height_sd_m,
+    )
+
+
+def seated(people: People, up: FloatArray, body: BodyModel) -> BoolArray:
+    """(N,) whose bodies are posed like people on a seat; `up` (3,) against gravity, camera frame."""
+    joints = _joints_m(people, body)
+    hips, thigh = joints[:, _HIPS].mean(axis=1), joints[:, _HIPS] - joints[:, _KNEES]
+    shin = joints[:, _KNEES] - joints[:, _ANKLES]
+    low, high = _HIPS_OF_SHIN
+    folded = _hips_of_shin(joints, up)
+    return np.asarray(
+        (_cosine(thigh, up).max(axis=1) < _MOST_THIGH)
+        & (_cosine(joints[:, _NECK] - hips, up) > _LEAST_TORSO)
+        & (_cosine(shin, up).min(axis=1) > _LEAST_SHIN)
+        & (folded > low)
+        & (folded < high)
+    )
+
+
+def on_shoulders(people: People, fitted: Fitted, body: BodyModel) -> People:
+    """The same people, those moved who sit on another's shoulders; these are as far as who carries them.
+
+    A rider has folded legs of which some is seen, and the hips about at the shoulders of somebody who stands.
+    """
+    points = people.keypoints_px
+    folded = _hips_of_shin(_joints_m(people, body), fitted.normal) < _HIPS_OF_SHIN[1]
+    rides = folded & (points[:, _LEG_POINTS, 2].max(axis=1) > _CLEAR)
+    carries = np.flatnonzero((people.footing == GROUND) & ~folded)
+    riders = np.flatnonzero(rides)
+    if not len(riders) or not len(carries):
+        return people
+    one, other = meeting(people.box_px[riders], people.box_px[carries])
+    rider, carrier = riders[one], carries[other]
+    aside_m, over_m = _seat_m(people, rider, carrier, fitted)
+    factor = _range_m(people, carrier, fitted) / _range_m(people, rider, fitted)
+    stature_m = people.stature_m[rider] * factor
+    fits = (np.abs(aside_m) < _ASIDE_M) & (over_m > -_UNDER_M) & (over_m < _OVER_M)
+    fits &= (stature_m > _RIDER_M[0]) & (stature_m < _RIDER_M[1])
+    order = np.flatnonzero(fits)[np.argsort(np.abs(aside_m[fits]), kind="stable")]
+    for one_each in (rider, carrier):
+        order = order[np.sort(np.unique(one_each[order], return_index=True)[1])]
+    rows, sd_m = rider[order], np.full(len(order), _RIDER_SD_M)
+    carried = _drawn_nearer(people.filter(rows), factor[order], sd_m, fitted, body)
+    high = carried.above_m >= _LEAST_ABOVE_M
+    return people.with_rows(rows[high], carried.filter(high))
+
+
+def _seat_m(
+    people: People, rider: IntArray, carrier: IntArray, fitted: Fitted
+) -> tuple[FloatArray, FloatArray]:
+    """How far riders' hips are seen beside and over the shoulders of their carriers, in metres at these."""
+    camera, points, torso_m = fitted.camera, people.keypoints_px[..., :2], people.torso_m[carrier]
+    px_per_m = pixels_per_radian(camera, people.box_px[carrier]) / np.linalg.norm(torso_m, axis=1)
+    upwards = camera.project(torso_m + 0.1 * fitted.normal) - camera.project(torso_m)
+    upwards /= np.maximum(np.linalg.norm(upwards, axis=1, keepdims=True), 1e-9)
+    hips, shoulders = points[rider][:, _HIP_POINTS], points[carrier][:, _SHOULDER_POINTS]
+    away_m = (hips.mean(axis=1) - shoulders.mean(axis=1)) / px_per_m[:, None]
+    aside_m = away_m[:, 0] * upwards[:, 1] - away_m[:, 1] * upwards[:, 0]
+    return aside_m, np.sum(away_m * upwards, axis=1)
+
+
+def _range_m(people: People, rows: IntArray, fitted: Fitted) -> FloatArray:
+    """How far torsos are from the camera along the ground."""
+    torso_m, up = people.torso_m[rows], fitted.normal
+    return np.linalg.norm(torso_m - (torso_m @ up)[:, None] * up, axis=1)
+
+
+def _hips_of_shin(joints_m: FloatArray, up: FloatArray) -> FloatArray:
+    """(N,) height of the hips above the ankles, in lengths of a shin; joints (N, 24, 3)."""
+    shin_m = np.linalg.norm(joints_m[:, _KNEES] - joints_m[:, _ANKLES], axis=-1).mean(axis=1)
+    over = joints_m[:, _HIPS].mean(axis=1) - joints_m[:, _ANKLES].mean(axis=1)
+    return np.asarray((over @ up) / shin_m)
+
+
+def _joints_m(people: People, body: BodyModel) -> FloatArray:
+    """(N, 24, 3) joints about an origin of each body's own, turned into the camera frame."""
+    with torch.inference_mode():
+        rest = body.rest_joints(torch.from_numpy(people.betas).float())
+        world = chain(body.parents, _rotations(people).float())
+        return place_joints(body.parents, world, rest).double().numpy()
+
+
+def _rotations(people: People) -> torch.Tensor:
+    return roma.rotvec_to_rotmat(torch.from_numpy(people.pose))
+
+
+def _cosine(limbs: FloatArray, up: FloatArray) -> FloatArray:
+    return np.asarray((limbs @ up) / np.maximum(np.linalg.norm(limbs, axis=-1), 1e-9))
