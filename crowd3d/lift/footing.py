@@ -39,9 +39,14 @@ _HIPS_OF_SHIN = (0.65, 1.4)
 
 # Somebody on another's shoulders: keypoints, and where they are against those of the carrier.
 _SHOULDER_POINTS, _HIP_POINTS, _LEG_POINTS = [5, 6], [11, 12], [13, 14, 15, 16]
-_ASIDE_M, _OVER_M, _UNDER_M = 0.22, 0.30, 0.08  # of the hips from the middle of the carrier's shoulders
-_CLEAR = 0.3  # least score of a knee or ankle that is before the carrier, who hides the legs of those behind
-_RIDER_M = (0.75, 2.0)  # stature at the carrier's distance
+_ASIDE_M, _OVER_M, _UNDER_M = 0.18, 0.25, 0.05  # of the hips from the middle of the carrier's shoulders
+# Least and most stature at the carrier's distance: of a child; of a child whose legs are seen, which would be
+# hidden if it were behind the other; of who is above the ground by size.
+_CHILD_M, _SEEN_CHILD_M, _RIDER_M = 1.3, 1.45, 2.0
+_LEAST_RIDER_M = 0.75
+_CLEAR = 0.3  # least score of a knee or ankle that is seen
+_LEGS_OF_RIDER = (0.75, 1.45)  # hips above the ankles, in shins; beyond the last, somebody is on the feet
+_LEAST_CARRIED_M = 0.7  # the lowest point of a rider above the ground
 _RIDER_SD_M = 0.12  # of how high a rider is
 
 
@@ -127,12 +132,16 @@ def seated(people: People, up: FloatArray, body: BodyModel) -> BoolArray:
 def on_shoulders(people: People, fitted: Fitted, body: BodyModel) -> People:
     """The same people, those moved who sit on another's shoulders; these are as far as who carries them.
 
-    A rider has folded legs of which some is seen, and the hips about at the shoulders of somebody who stands.
+    A rider has folded legs, and the hips about at the shoulders of somebody who stands; and is a child at
+    their distance, or too large for the ground.
     """
     points = people.keypoints_px
-    folded = _hips_of_shin(_joints_m(people, body), fitted.normal) < _HIPS_OF_SHIN[1]
-    rides = folded & (points[:, _LEG_POINTS, 2].max(axis=1) > _CLEAR)
-    carries = np.flatnonzero((people.footing == GROUND) & ~folded)
+    over = _hips_of_shin(_joints_m(people, body), fitted.normal)
+    low, high = _LEGS_OF_RIDER
+    most_m = np.where(points[:, _LEG_POINTS, 2].max(axis=1) > _CLEAR, _SEEN_CHILD_M, _CHILD_M)
+    most_m[people.footing == ABOVE] = _RIDER_M
+    rides = (over > low) & (over < high)
+    carries = np.flatnonzero((people.footing == GROUND) & (over > high))
     riders = np.flatnonzero(rides)
     if not len(riders) or not len(carries):
         return people
@@ -142,14 +151,14 @@ def on_shoulders(people: People, fitted: Fitted, body: BodyModel) -> People:
     factor = _range_m(people, carrier, fitted) / _range_m(people, rider, fitted)
     stature_m = people.stature_m[rider] * factor
     fits = (np.abs(aside_m) < _ASIDE_M) & (over_m > -_UNDER_M) & (over_m < _OVER_M)
-    fits &= (stature_m > _RIDER_M[0]) & (stature_m < _RIDER_M[1])
+    fits &= (stature_m > _LEAST_RIDER_M) & (stature_m < most_m[rider])
     order = np.flatnonzero(fits)[np.argsort(np.abs(aside_m[fits]), kind="stable")]
     for one_each in (rider, carrier):
         order = order[np.sort(np.unique(one_each[order], return_index=True)[1])]
     rows, sd_m = rider[order], np.full(len(order), _RIDER_SD_M)
     carried = _drawn_nearer(people.filter(rows), factor[order], sd_m, fitted, body)
-    high = carried.above_m >= _LEAST_ABOVE_M
-    return people.with_rows(rows[high], carried.filter(high))
+    up = carried.above_m >= _LEAST_CARRIED_M
+    return people.with_rows(rows[up], carried.filter(up))
 
 
 def _seat_m(
