@@ -28,7 +28,7 @@ from crowd3d.picture.crops import Crops
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.levels import feet_px, plane_at
-from crowd3d.scene.people import People
+from crowd3d.scene.people import ABOVE, People
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -44,7 +44,7 @@ def lift_people(
     crops: Crops | None = None,
     depths: Depths | None = None,
 ) -> People:
-    """Lift everybody to a posed body and set it on the plane in whose region the feet are seen.
+    """Lift everybody to a posed body and set it on the plane in whose region the feet are seen, or above it.
 
     Rows keep the order of `people`. People who cannot stand on the ground where they are seen (rays above the
     horizon) are left out; the ids of the others are their rows.
@@ -55,13 +55,43 @@ def lift_people(
         crops: the picture, needed if `config.pose_expert` asks for a network that looks at crops.
         depths: estimated depths; combined with the places only if `Depths.is_new`, and not in panoramas.
     """
+    lifted = _lift_all(people, fitted, body, lifter, config, crops, depths)
+    return on_shoulders(lifted, fitted, body)
+
+
+def lift_above(
+    people: Detections,
+    fitted: Fitted,
+    body: BodyModel,
+    lifter: Lift,
+    config: Config,
+    crops: Crops | None = None,
+) -> People:
+    """Those of the people who are above the ground, by their size; arguments as of `lift_people`.
+
+    The ids are their rows.
+    """
+    lifted = _lift_all(people, fitted, body, lifter, config, crops, None)
+    return lifted.filter(lifted.footing == ABOVE)
+
+
+def _lift_all(
+    people: Detections,
+    fitted: Fitted,
+    body: BodyModel,
+    lifter: Lift,
+    config: Config,
+    crops: Crops | None,
+    depths: Depths | None,
+) -> People:
+    """Everybody who has a place, each alone; a part of the people at once."""
     parts = []
     for rows in _parts_of(len(people)):
         some_depths = None if depths is None else depths.filter(rows)
         some = people.filter(rows)
         lifted = _lift_part(some, fitted, body, lifter, config, crops, some_depths)
         parts.append(replace(lifted, id=rows[lifted.id]))
-    return on_shoulders(People.cat(parts), fitted, body)
+    return People.cat(parts)
 
 
 def _parts_of(n_people: int) -> list[npt.NDArray[np.int64]]:
@@ -79,7 +109,7 @@ def _lift_part(
     crops: Crops | None,
     depths: Depths | None,
 ) -> People:
-    """`lift_people` for some of the people."""
+    """`_lift_all` for some of the people."""
     plane = plane_at(fitted.planes, feet_px(people))
     lifted = lift_poses(people, fitted, body, lifter, config, crops)
     rotations, fisher = lifted.rotations, lifted.fisher

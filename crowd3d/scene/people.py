@@ -52,7 +52,16 @@ DEFAULTS: dict[str, float] = {
     "above_sd_m": 0.0,
 }
 # The fields that only a place gives.
-_OF_PLACE = ("transl_m", "torso_m", "hvip_px", "hvip_m", "stature_m", "position_cov_m2")
+_OF_PLACE = (
+    "transl_m",
+    "torso_m",
+    "hvip_px",
+    "hvip_m",
+    "stature_m",
+    "position_cov_m2",
+    "above_m",
+    "above_sd_m",
+)
 
 
 @dataclass
@@ -60,8 +69,8 @@ class People:
     """Everyone in the scene. Pixels are full-picture pixels, metres are in the camera frame.
 
     Some may be seen and yet have no place: on another square, on a poster, in a mirror. Their plane is -1, and
-    transl_m, torso_m, hvip_px, hvip_m, stature_m and position_cov_m2 are NaN; all else is as for everybody,
-    though the pose may be rough. `scene.diagnostics["unplaced"]` says why.
+    transl_m, torso_m, hvip_px, hvip_m, stature_m, position_cov_m2, above_m and above_sd_m are NaN, and their
+    footing is unknown; all else is as for everybody, though the pose may be rough. `scene.diagnostics["unplaced"]` says why.
 
     Attributes:
         id: (N,) running number, sorted.
