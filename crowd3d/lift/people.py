@@ -71,7 +71,7 @@ def lift_above(
 
     The ids are their rows.
     """
-    lifted = _lift_all(people, fitted, body, lifter, config, crops, None)
+    lifted = _lift_all(people, fitted, body, lifter, config, crops, None, is_crowd=False)
     return lifted.filter(lifted.footing == ABOVE)
 
 
@@ -83,13 +83,17 @@ def _lift_all(
     config: Config,
     crops: Crops | None,
     depths: Depths | None,
+    *,
+    is_crowd: bool = True,
 ) -> People:
     """Everybody who has a place, each alone; a part of the people at once."""
     parts = []
     for rows in _parts_of(len(people)):
         some_depths = None if depths is None else depths.filter(rows)
         some = people.filter(rows)
-        lifted = _lift_part(some, fitted, body, lifter, config, crops, some_depths)
+        lifted = _lift_part(
+            some, fitted, body, lifter, config, crops, some_depths, is_crowd=is_crowd
+        )
         parts.append(replace(lifted, id=rows[lifted.id]))
     return People.cat(parts)
 
@@ -108,6 +112,8 @@ def _lift_part(
     config: Config,
     crops: Crops | None,
     depths: Depths | None,
+    *,
+    is_crowd: bool = True,
 ) -> People:
     """`_lift_all` for some of the people."""
     plane = plane_at(fitted.planes, feet_px(people))
@@ -127,7 +133,8 @@ def _lift_part(
         **body_rows(stood, rotations, fisher, fitted),
     )
     free = of_any_size(stood, people, fitted, config)
-    return founded(everybody, stood, free, fitted, body, config).filter(stood.placed.is_placed)
+    told = founded(everybody, stood, free, fitted, body, config, is_crowd=is_crowd)
+    return told.filter(stood.placed.is_placed)
 
 
 def lift_without_place(

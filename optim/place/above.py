@@ -19,7 +19,9 @@ _ABOVE = 0.01  # of all people, before they are seen
 _STRANGE, _STRANGE_SD = 0.001, 1.0  # share of those whose log size means nothing, and its spread
 _MEAN_M = 1.0  # of their heights; exponential between the limits
 _LEAST_M, _MOST_M = 0.3, 4.0
-_BELOW_CAMERA_M = 0.3  # nobody's feet are nearer to the height of the camera, where size tells all and nothing
+_BELOW_CAMERA_M = (
+    0.3  # nobody's feet are nearer to the height of the camera, where size tells all and nothing
+)
 _LOWEST_CAMERA_M = 0.8  # from lower ones nobody is above
 _GRID = 64
 # Log statures about the population's mean: adults, and children as in `optim.refine.terms`.
