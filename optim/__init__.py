@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from optim.ground.panorama_fit import fit_panorama
     from optim.ground.plumb import Lens, lens_from_edges
     from optim.ground.principal_point import fit_with_free_center
+    from optim.place.above import Above, people_above
     from optim.place.placement import Placement, place_people
     from optim.refine.scene import RefinedScene, RefineNoise, refine_scene
 
 _HOMES = {
+    "Above": "optim.place.above",
     "BadInput": "optim.errors",
     "FitFailed": "optim.errors",
     "GroundCameraFit": "optim.ground.ground_camera",
@@ -40,6 +42,7 @@ _HOMES = {
     "fit_panorama": "optim.ground.panorama_fit",
     "fit_with_free_center": "optim.ground.principal_point",
     "lens_from_edges": "optim.ground.plumb",
+    "people_above": "optim.place.above",
     "place_people": "optim.place.placement",
     "refine_scene": "optim.refine.scene",
     "straightness": "optim.ground.bent",
@@ -47,6 +50,7 @@ _HOMES = {
 # What `import optim` alone gives as `optim.NAME`.
 _MODULES = ("anthropometry", "errors", "fisheye", "geometry", "panorama", "projection", "rotation")
 __all__ = [
+    "Above",
     "BadInput",
     "FitFailed",
     "GroundCameraFit",
@@ -61,6 +65,7 @@ __all__ = [
     "fit_panorama",
     "fit_with_free_center",
     "lens_from_edges",
+    "people_above",
     "place_people",
     "refine_scene",
     "straightness",

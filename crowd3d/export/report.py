@@ -26,7 +26,7 @@ from crowd3d.scene.frames import ExportFrame, export_frame
 from crowd3d.scene.ground_mesh import ground_meshes
 from crowd3d.scene.scene import Scene
 from crowd3d.scene.storage import COVARIANCE
-from crowd3d.scene.summary import ground_in_words
+from crowd3d.scene.summary import footing_in_words, ground_in_words
 from crowd3d.version import __version__
 
 Picture = npt.NDArray[np.uint8]
@@ -79,11 +79,13 @@ def numbers(scene: Scene, plan: FloorPlan) -> list[Tile]:
     """The figures at the top of the page, with one standard deviation where it is known."""
     camera = scene.camera
     n_lost = int((~scene.people.placed).sum())
+    lost = f"{n_lost} of them without a place" if n_lost else ""
+    who = ", ".join(filter(None, (lost, footing_in_words(scene.people))))
     sd = _deviations(scene)
     half = camera.width / 2 / camera.focal_px
     fov_sd_deg = math.degrees(2 * half / (1 + half * half)) * sd[0]
     tiles = [
-        ("People", str(len(scene.people)), f"{n_lost} of them without a place" if n_lost else ""),
+        ("People", str(len(scene.people)), who),
         ("Field of view", f"{math.degrees(camera.fov_rad):.1f}°", _plus_minus(fov_sd_deg, "°")),
     ]
     if scene.planes:

@@ -2,11 +2,12 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
 const canvas = $("view");
 const COLUMNS = [
-  ["id", "ID", 0], ["x_m", "x (m)", 2], ["y_m", "y (m)", 2], ["z_m", "z (m)", 2], ["stature_m", "Stature (m)", 2],
-  ["heading_deg", "Heading (°)", 0], ["score", "Score", 2], ["sigma_major_m", "σ long (m)", 2],
-  ["sigma_minor_m", "σ short (m)", 2],
+  ["id", "ID", 0], ["x_m", "x (m)", 2], ["y_m", "y (m)", 2], ["z_m", "z (m)", 2], ["above_m", "Above (m)", 2],
+  ["stature_m", "Stature (m)", 2], ["heading_deg", "Heading (°)", 0], ["score", "Score", 2],
+  ["sigma_major_m", "σ long (m)", 2], ["sigma_minor_m", "σ short (m)", 2], ["support", "Support", null],
 ];
-const PLACE = ["x_m", "y_m", "z_m", "stature_m", "heading_deg"];  // instead of these, a note why there is no place
+// Instead of these, a note why there is no place.
+const PLACE = ["x_m", "y_m", "z_m", "above_m", "stature_m", "heading_deg"];
 let chosen = -1;  // row of data.people
 let redraw = () => {};
 let visit = () => {};
@@ -14,7 +15,7 @@ let highlight = () => {};
 let cropOf = () => [];
 
 // -- table --------------------------------------------------------------------------------------
-const format = (value, digits) => (value === null ? "–" : value.toFixed(digits));
+const format = (value, digits) => (value === null ? "–" : digits === null ? value : value.toFixed(digits));
 const body = document.querySelector(".people tbody");
 const tableRows = data.people.map((person, i) => {
   const row = document.createElement("tr");
@@ -36,7 +37,7 @@ let sorted = ["id", 1];
 function sortBy(key) {
   sorted = [key, sorted[0] === key ? -sorted[1] : 1];
   const value = (i) => data.people[i][key] ?? Infinity;
-  order.sort((a, b) => sorted[1] * (value(a) - value(b)) || a - b);
+  order.sort((a, b) => sorted[1] * ((value(a) > value(b)) - (value(a) < value(b))) || a - b);
   body.append(...order.map((i) => tableRows[i]));
 }
 const head = document.querySelector(".people thead").insertRow();

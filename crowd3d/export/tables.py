@@ -11,7 +11,7 @@ import numpy as np
 
 from crowd3d.export.floorplan import SIGMAS_95, FloorPlan, ellipse_ring, floor_plan
 from crowd3d.files import atomic, strict_json
-from crowd3d.scene.people import SEEN, UNPLACED
+from crowd3d.scene.people import FOOTINGS, SEEN, UNPLACED
 from crowd3d.scene.scene import Scene
 from crowd3d.scene.unplaced import reasons
 
@@ -27,7 +27,8 @@ NUMBERS = (
     "sigma_minor_m",
     "sigma_angle_deg",
 )
-COLUMNS = (*NUMBERS, "seen", "support", "level", "note")
+HEIGHT = ("above_m", "above_sd_m")
+COLUMNS = (*NUMBERS, "seen", "support", *HEIGHT, "looks", "level", "note")
 _DIGITS = 4  # a tenth of a millimetre: far below any error
 _FRAME_NOTE = (
     "Local metric coordinates, not longitude and latitude: metres, x right, y forward in the "
@@ -37,8 +38,8 @@ _FRAME_NOTE = (
 
 
 def rows(scene: Scene, plan: FloorPlan | None = None) -> list[dict[str, Any]]:
-    """One dictionary a person: the keys of `NUMBERS`, None where unknown, `seen` and `support` of `People`,
-    and `level`, its `plane`.
+    """One dictionary a person: the keys of `NUMBERS`, None where unknown, and what `People` calls `seen`,
+    `footing` (here `support`), `above_m`, `above_sd_m`, `support` (`looks`) and `plane` (`level`).
 
     Who has no place also has a `note` that says why.
     """
@@ -59,10 +60,20 @@ def rows(scene: Scene, plan: FloorPlan | None = None) -> list[dict[str, Any]]:
     plain = [strict_json.plain(column, _DIGITS) for column in columns]
     numbers = [dict(zip(NUMBERS, row, strict=True)) for row in zip(*plain, strict=True)]
     notes = reasons(people, scene.diagnostics)
+    heights = [strict_json.plain(getattr(people, name), _DIGITS) for name in HEIGHT]
+    words = zip(people.seen, people.footing, *heights, people.support, people.plane, strict=True)
     rows = [
-        {**row, "seen": SEEN[seen], "support": int(support), "level": _level(int(plane))}
-        for row, seen, support, plane in zip(
-            numbers, people.seen, people.support, people.plane, strict=True
+        {
+            **row,
+            "seen": SEEN[seen],
+            "support": FOOTINGS[footing],
+            "above_m": above_m,
+            "above_sd_m": above_sd_m,
+            "looks": int(looks),
+            "level": _level(int(plane)),
+        }
+        for row, (seen, footing, above_m, above_sd_m, looks, plane) in zip(
+            numbers, words, strict=True
         )
     ]
     return [{**row, "note": note} if note else row for row, note in zip(rows, notes, strict=True)]

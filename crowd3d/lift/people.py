@@ -20,14 +20,15 @@ from crowd3d.lift.depths import (
     depths_of_rootnet_s,
     weighed_places,
 )
+from crowd3d.lift.footing import founded, on_shoulders
 from crowd3d.lift.lifter import Lift, LiftResult, load
-from crowd3d.lift.standing import body_rows, pose_bodies, stand_on
+from crowd3d.lift.standing import body_rows, of_any_size, pose_bodies, stand_on
 from crowd3d.maths.upright import to_camera, to_upright
 from crowd3d.picture.crops import Crops
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.levels import feet_px, plane_at
-from crowd3d.scene.people import People
+from crowd3d.scene.people import ABOVE, People
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -43,7 +44,7 @@ def lift_people(
     crops: Crops | None = None,
     depths: Depths | None = None,
 ) -> People:
-    """Lift everybody to a posed body and set it on the plane in whose region the feet are seen.
+    """Lift everybody to a posed body and set it on the plane in whose region the feet are seen, or above it.
 
     Rows keep the order of `people`. People who cannot stand on the ground where they are seen (rays above the
     horizon) are left out; the ids of the others are their rows.
@@ -54,11 +55,45 @@ def lift_people(
         crops: the picture, needed if `config.pose_expert` asks for a network that looks at crops.
         depths: estimated depths; combined with the places only if `Depths.is_new`, and not in panoramas.
     """
+    lifted = _lift_all(people, fitted, body, lifter, config, crops, depths)
+    return on_shoulders(lifted, fitted, body)
+
+
+def lift_above(
+    people: Detections,
+    fitted: Fitted,
+    body: BodyModel,
+    lifter: Lift,
+    config: Config,
+    crops: Crops | None = None,
+) -> People:
+    """Those of the people who are above the ground, by their size; arguments as of `lift_people`.
+
+    The ids are their rows.
+    """
+    lifted = _lift_all(people, fitted, body, lifter, config, crops, None, is_crowd=False)
+    return lifted.filter(lifted.footing == ABOVE)
+
+
+def _lift_all(
+    people: Detections,
+    fitted: Fitted,
+    body: BodyModel,
+    lifter: Lift,
+    config: Config,
+    crops: Crops | None,
+    depths: Depths | None,
+    *,
+    is_crowd: bool = True,
+) -> People:
+    """Everybody who has a place, each alone; a part of the people at once."""
     parts = []
     for rows in _parts_of(len(people)):
         some_depths = None if depths is None else depths.filter(rows)
         some = people.filter(rows)
-        lifted = _lift_part(some, fitted, body, lifter, config, crops, some_depths)
+        lifted = _lift_part(
+            some, fitted, body, lifter, config, crops, some_depths, is_crowd=is_crowd
+        )
         parts.append(replace(lifted, id=rows[lifted.id]))
     return People.cat(parts)
 
@@ -77,8 +112,10 @@ def _lift_part(
     config: Config,
     crops: Crops | None,
     depths: Depths | None,
+    *,
+    is_crowd: bool = True,
 ) -> People:
-    """`lift_people` for some of the people."""
+    """`_lift_all` for some of the people."""
     plane = plane_at(fitted.planes, feet_px(people))
     lifted = lift_poses(people, fitted, body, lifter, config, crops)
     rotations, fisher = lifted.rotations, lifted.fisher
@@ -95,7 +132,9 @@ def _lift_part(
         support=people.support,
         **body_rows(stood, rotations, fisher, fitted),
     )
-    return everybody.filter(stood.placed.is_placed)
+    free = of_any_size(stood, people, fitted, config)
+    told = founded(everybody, stood, free, fitted, body, config, is_crowd=is_crowd)
+    return told.filter(stood.placed.is_placed)
 
 
 def lift_without_place(

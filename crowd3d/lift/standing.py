@@ -17,7 +17,7 @@ from crowd3d.config import Config
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import Fitted
-from crowd3d.scene.ground import Ground
+from crowd3d.scene.ground import Ground, Tangents
 from crowd3d.scene.levels import ankles_seen, feet_px
 from crowd3d.scene.people import People
 
@@ -44,12 +44,14 @@ class Stood:
         placed: places on the ground, with covariances.
         posed: the posed bodies, with that stature.
         betas: (N, 10) shape; stature_m: (N,) standing height.
+        near: the ground on which each was placed.
     """
 
     placed: optim.Placement
     posed: PosedBodies
     betas: torch.Tensor
     stature_m: FloatArray
+    near: Tangents
 
 
 def stand_on(
@@ -77,32 +79,51 @@ def stand_on(
     foot_m = _first_feet_m(people, ground, fitted.camera, config.stature_m)
     is_met = np.isfinite(foot_m).all(axis=1)
     foot_m[~is_met] = -ground.planes[0].offset_m * up
-    rays = fitted.camera.rays(people.keypoints_px[..., :2])
-    px_per_rad = pixels_per_radian(fitted.camera, people.box_px)
+    prior_m = (config.stature_m, config.stature_sd_m)
     for is_last in (False, True):
         posed = pose_bodies(body, rotations, betas, up)
         stature_m = body.stature_m(betas).double().numpy()
         near = ground.tangents(foot_m, plane)
-        placed = optim.place_people(
-            posed.keypoints - posed.torso[:, None],
-            posed.torso_height,
-            people.keypoints_px[..., 2],
-            rays,
-            px_per_rad,
-            near.normals,
-            near.offsets_m,
-            stature_m=stature_m,
-            stature_prior_m=(config.stature_m, config.stature_sd_m),
-            camera_covariance=fitted.joint_covariance,
-            up=up,
-            height_by_number=near.by_number,
-            height_variance_m2=near.unseen_m2,
-        )
+        placed = _place(posed, stature_m, near, people, fitted, prior_m)
         foot_m = placed.foot_m
         if not is_last:
             betas = body.betas_for_stature(torch.from_numpy(stature_m * placed.scale).float())
     placed = replace(placed, is_placed=placed.is_placed & is_met)
-    return Stood(placed, posed, betas, stature_m)
+    return Stood(placed, posed, betas, stature_m, near)
+
+
+def of_any_size(
+    stood: Stood, people: Detections | People, fitted: Fitted, config: Config
+) -> optim.Placement:
+    """The same bodies placed again, on the same ground, but as large as they seem whatever people's statures."""
+    prior_m = (config.stature_m, config.stature_m)
+    return _place(stood.posed, stood.stature_m, stood.near, people, fitted, prior_m)
+
+
+def _place(
+    posed: PosedBodies,
+    stature_m: FloatArray,
+    near: Tangents,
+    people: Detections | People,
+    fitted: Fitted,
+    stature_prior_m: tuple[float, float],
+) -> optim.Placement:
+    """Posed bodies placed on the ground near each of them."""
+    return optim.place_people(
+        posed.keypoints - posed.torso[:, None],
+        posed.torso_height,
+        people.keypoints_px[..., 2],
+        fitted.camera.rays(people.keypoints_px[..., :2]),
+        pixels_per_radian(fitted.camera, people.box_px),
+        near.normals,
+        near.offsets_m,
+        stature_m=stature_m,
+        stature_prior_m=stature_prior_m,
+        camera_covariance=fitted.joint_covariance,
+        up=fitted.normal,
+        height_by_number=near.by_number,
+        height_variance_m2=near.unseen_m2,
+    )
 
 
 def _first_feet_m(

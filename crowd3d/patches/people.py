@@ -13,7 +13,7 @@ from crowd3d.body.tree import TORSO_KEYPOINTS
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.detections import is_body_part
 from crowd3d.scene.fitted import Fitted
-from crowd3d.scene.people import N_BETAS, N_JOINTS, N_KEYPOINTS, People
+from crowd3d.scene.people import N_BETAS, N_JOINTS, N_KEYPOINTS, UNKNOWN, People
 from crowd3d.scene.plane import Plane
 from optim.geometry import normal_from_pitch_roll, pitch_roll_from_normal
 from tiling import Tile, merge_detections, view_quality
@@ -151,6 +151,7 @@ def _to_people(looks: PatchLooks, fitted: Fitted) -> People:
         hvip_px=hvip_px,
         hvip_m=hvip_m,
         stature_m=looks.stature_m,
+        footing=np.full(n, UNKNOWN),
         position_cov_m2=ground_covariance(hvip_px, _HVIP_SD * height_px, fitted),
     )
 

@@ -15,7 +15,12 @@ from crowd3d import lift
 from crowd3d.config import Config
 from crowd3d.ground.fit import assume_camera, fit_again, typical_camera
 from crowd3d.lift.depths import Depths
-from crowd3d.lift.people import estimated_depths, lift_people, lift_without_place
+from crowd3d.lift.people import (
+    estimated_depths,
+    lift_above,
+    lift_people,
+    lift_without_place,
+)
 from crowd3d.lift.scale import scaled_by_bodies
 from crowd3d.patches import reader as patch_reader
 from crowd3d.patches.reader import PatchReader
@@ -35,6 +40,7 @@ from crowd3d.version import __version__
 
 BODY, LEVEL = "open", "crowd"
 _OTHERS = "seen clearly, but not of the size that camera and ground predict there"
+_MOST_ABOVE = 0.1  # of the people on the ground
 _NO_GROUND = "seen where there is no ground to stand on"
 
 
@@ -69,7 +75,8 @@ def to_scene(
             people = lift_people(seen.people, fitted, body, lifter, config, crops, depths)
         warnings += doubts_of_steep_view(fitted.camera, known)
     stands = np.isin(np.arange(len(seen.people)), people.id)
-    groups = {_OTHERS: seen.others, _NO_GROUND: seen.people.filter(~stands)}
+    people, others = _with_others_above(people, seen.others, fitted, config, crops)
+    groups = {_OTHERS: others, _NO_GROUND: seen.people.filter(~stands)}
     if config.refine_crops != "none" and crops is not None:
         people = refine_crops(people, crops.source, fitted, body, config, config.refine_crops)
     if config.refine_scene:
@@ -109,13 +116,30 @@ def read_scene(
         if config.refine_scene:
             people, fitted = refine_people(people, fitted, body, config)
         warnings += patch_reader.doubts(people, len(seen.people), body, reader.trained_for)
-        others = lift_without_place(seen.others, fitted, body, lift.load(), config)
+        people, others_px = _with_others_above(people, seen.others, fitted, config, crops)
+        others = lift_without_place(others_px, fitted, body, lift.load(), config)
         scene = _scene(image_name, seen, fitted, known, people, warnings, {_OTHERS: others})
     scene.diagnostics["versions"] |= {
         "network": "crowd3dnet",
         "network_weights": reader.weights_hash[:16],
     }
     return scene
+
+
+def _with_others_above(
+    people: People, others: Detections, fitted: Fitted, config: Config, crops: Crops | None
+) -> tuple[People, Detections]:
+    """Everybody on the ground, followed by those of the others who are above it; and the rest of the others.
+
+    If these were many, they would not be above the ground, but in another picture or on another ground.
+    """
+    body, lifter = bodies.load(BODY, LEVEL), lift.load()
+    above = lift_above(others, fitted, body, lifter, config, crops)
+    if len(above) > max(_MOST_ABOVE * len(people), 1):
+        return people, others
+    rest = others.filter(~np.isin(np.arange(len(others)), above.id))
+    first = int(people.id.max(initial=-1)) + 1
+    return People.cat([people, replace(above, id=first + np.arange(len(above)))]), rest
 
 
 def _camera(seen: Seen, known: KnownCamera, config: Config) -> tuple[Fitted | None, list[str]]:

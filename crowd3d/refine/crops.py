@@ -10,7 +10,7 @@ keypoints with their errors, so by plain distance even the true pose would lose 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ from crowd3d.maths.upright import to_camera, to_upright
 from crowd3d.picture.person_windows import MIN_SEEN, shows_enough
 from crowd3d.refine.crop_networks import Answer, Expert, expert
 from crowd3d.scene.fitted import Fitted
-from crowd3d.scene.people import People
+from crowd3d.scene.people import ABOVE, People
 from tiling import COCO_SIGMAS, Picture
 
 FloatArray = npt.NDArray[np.float64]
@@ -102,7 +102,7 @@ def refine_with(
     before, after = (judge(p, fitted, rig) for p in (shown, stood))
     better = placed & is_better(before, after)
     accepted[rows[better]] = True
-    return _with_rows(people, rows[better], stood.filter(better)), accepted
+    return people.with_rows(rows[better], stood.filter(better)), accepted
 
 
 def is_better(before: Judged, after: Judged) -> BoolArray:
@@ -123,7 +123,9 @@ def candidates(people: People, fitted: Fitted, body: BodyModel) -> BoolArray:
     size = (fitted.camera.width, fitted.camera.height)
     low, high = people.box_px[:, :2], people.box_px[:, 2:]
     in_picture = ((high > 1.0) & (low < np.array(size) - 1.0)).all(axis=1)
-    return np.asarray((overlapping(people.box_px) | badly | poorly) & seen & in_picture)
+    asked = overlapping(people.box_px) | badly | poorly
+    # Who is above the ground would be set on it.
+    return np.asarray(asked & seen & in_picture & (people.footing != ABOVE))
 
 
 def overlapping(boxes_px: FloatArray) -> BoolArray:
@@ -195,12 +197,3 @@ def stand_people(
     stood = stand_on(people.plane, people, rotations, betas, fitted, body, config)
     rows = body_rows(stood, rotations, answer.fisher, fitted)
     return replace(people, **rows), stood.placed.is_placed
-
-
-def _with_rows(people: People, rows: npt.NDArray[np.int64], new: People) -> People:
-    """A copy of the people with the given rows replaced by `new`."""
-    merged = {}
-    for field in fields(people):
-        merged[field.name] = getattr(people, field.name).copy()
-        merged[field.name][rows] = getattr(new, field.name)
-    return People(**merged)

@@ -19,7 +19,7 @@ from crowd3d.errors import CameraError
 from crowd3d.lift.standing import pixels_per_radian, pose_bodies
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.fitted import Fitted
-from crowd3d.scene.people import People
+from crowd3d.scene.people import ABOVE, People
 from optim import lens as lenses
 from optim.geometry import tangent_basis
 from optim.rotation import left_jacobian, rotation_matrix
@@ -40,6 +40,8 @@ def refine_people(
 ) -> tuple[People, Fitted]:
     """Move all people, and if asked camera and planes, to where everything agrees best.
 
+    Who is above the ground stays there, and has no say.
+
     Args:
         people: lifted and placed people, with betas of `body`.
         move_camera: whether camera and planes may move with the bodies. Off by default, because
@@ -48,10 +50,19 @@ def refine_people(
 
     Returns:
         The same people in the same order, and their camera and planes. The arguments themselves if
-        there are no people, or if the camera would become impossible.
+        nobody is on the ground, or if the camera would become impossible.
     """
-    if len(people) == 0:
+    rows = np.flatnonzero(people.footing != ABOVE)
+    if len(rows) == 0:
         return people, fitted
+    refined, moved = _refined(people.filter(rows), fitted, body, config, move_camera=move_camera)
+    return people.with_rows(rows, refined), moved
+
+
+def _refined(
+    people: People, fitted: Fitted, body: BodyModel, config: Config, *, move_camera: bool
+) -> tuple[People, Fitted]:
+    """`refine_people` of people on the ground."""
     rotations = roma.rotvec_to_rotmat(torch.from_numpy(people.pose))
     betas, fisher = torch.from_numpy(people.betas), torch.from_numpy(people.fisher)
     bodies = RigBodies.of(body, rotations, betas)

@@ -33,14 +33,35 @@ ROW_LAYOUT: dict[str, tuple[tuple[int, ...], type]] = {
     "fisher": ((N_JOINTS, 3, 3), np.float64),
     "seen": ((), np.int64),
     "support": ((), np.int64),
+    "footing": ((), np.int64),
+    "above_m": ((), np.float64),
+    "above_sd_m": ((), np.float64),
 }
 # What of somebody is seen, by the number in `People.seen`.
 SEEN = ("head", "upper", "whole")
 HEAD, UPPER, WHOLE = range(3)
+# What bears somebody, by the number in `People.footing`.
+FOOTINGS = ("ground", "seated", "above", "unknown")
+GROUND, SEATED, ABOVE, UNKNOWN = range(4)
 # Fields that older files and other sources of people do not have, and what stands for them.
-DEFAULTS = {"seen": WHOLE, "support": 0}
+DEFAULTS: dict[str, float] = {
+    "seen": WHOLE,
+    "support": 0,
+    "footing": UNKNOWN,
+    "above_m": 0.0,
+    "above_sd_m": 0.0,
+}
 # The fields that only a place gives.
-_OF_PLACE = ("transl_m", "torso_m", "hvip_px", "hvip_m", "stature_m", "position_cov_m2")
+_OF_PLACE = (
+    "transl_m",
+    "torso_m",
+    "hvip_px",
+    "hvip_m",
+    "stature_m",
+    "position_cov_m2",
+    "above_m",
+    "above_sd_m",
+)
 
 
 @dataclass
@@ -48,8 +69,8 @@ class People:
     """Everyone in the scene. Pixels are full-picture pixels, metres are in the camera frame.
 
     Some may be seen and yet have no place: on another square, on a poster, in a mirror. Their plane is -1, and
-    transl_m, torso_m, hvip_px, hvip_m, stature_m and position_cov_m2 are NaN; all else is as for everybody,
-    though the pose may be rough. `scene.diagnostics["unplaced"]` says why.
+    transl_m, torso_m, hvip_px, hvip_m, stature_m, position_cov_m2, above_m and above_sd_m are NaN, and their
+    footing is unknown; all else is as for everybody, though the pose may be rough. `scene.diagnostics["unplaced"]` says why.
 
     Attributes:
         id: (N,) running number, sorted.
@@ -67,6 +88,9 @@ class People:
         fisher: (N, 24, 3, 3) matrix-Fisher parameters of each local rotation; zero = unknown.
         seen: (N,) index into `SEEN`; what is not seen of a body is what is usual there.
         support: (N,) how many looks agree on the person; 0 = unknown.
+        footing: (N,) index into `FOOTINGS`; who is seated has the feet on the ground.
+        above_m, above_sd_m: (N,) height of the body's lowest point above the surface straight below, and its
+            standard deviation; 0 of who is not above it.
 
     Raises:
         ValueError: an array has the wrong shape.
@@ -89,6 +113,9 @@ class People:
     fisher: npt.NDArray[np.float64]
     seen: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     support: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    footing: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    above_m: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    above_sd_m: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
         n = len(np.atleast_1d(self.id))
@@ -156,6 +183,13 @@ class People:
     def filter(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> People:
         """The people that a mask or an index array selects, in that order."""
         return People(**{f.name: getattr(self, f.name)[keep] for f in fields(self)})
+
+    def with_rows(self, rows: npt.NDArray[np.int64], new: People) -> People:
+        """A copy with the given rows replaced by `new`."""
+        merged = {f.name: getattr(self, f.name).copy() for f in fields(self)}
+        for name, values in merged.items():
+            values[rows] = getattr(new, name)
+        return People(**merged)
 
     @classmethod
     def cat(cls, parts: Sequence[People]) -> People:

@@ -18,7 +18,7 @@ from crowd3d.files.strict_json import typed
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.frames import export_frame
 from crowd3d.scene.ground import Ground
-from crowd3d.scene.people import DEFAULTS, ROW_LAYOUT, SEEN, UNPLACED, People
+from crowd3d.scene.people import DEFAULTS, FOOTINGS, ROW_LAYOUT, SEEN, UNPLACED, People
 from crowd3d.scene.plane import Plane
 from crowd3d.scene.stored_ground import ground_to_dict, surface_from_dict
 from crowd3d.version import __version__
@@ -220,7 +220,11 @@ def _check_people(people: People, n_planes: int) -> None:
     NaN stands for what is unknown, and `_with_places` says where a place may be missing.
     """
     # Of people on the ground without a camera there is no plane either.
-    for name, low, end in (("plane", UNPLACED, max(n_planes, 1)), ("seen", 0, len(SEEN))):
+    for name, low, end in (
+        ("plane", UNPLACED, max(n_planes, 1)),
+        ("seen", 0, len(SEEN)),
+        ("footing", 0, len(FOOTINGS)),
+    ):
         values = getattr(people, name)
         if ((values < low) | (values >= end)).any():
             raise ValueError(f"{name} is not in {low}..{end - 1}")

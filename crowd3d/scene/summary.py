@@ -9,7 +9,7 @@ import numpy as np
 
 from crowd3d.errors import printable
 from crowd3d.scene.frames import export_frame
-from crowd3d.scene.people import People
+from crowd3d.scene.people import ABOVE, SEATED, People
 from crowd3d.scene.scene import Scene
 
 
@@ -24,7 +24,8 @@ def closing_line(scene: Scene, where: Path | None = None) -> str:
     seconds = scene.diagnostics.get("seconds", {})
     took = f", {sum(seconds.values()):.1f} s" if seconds else ""
     target = f" -> {where}" if where is not None else ""
-    return printable(f"{scene.image_name}: {headcount(scene.people)}, {seen}{took}{target}")
+    who = ", ".join(filter(None, (headcount(scene.people), footing_in_words(scene.people))))
+    return printable(f"{scene.image_name}: {who}, {seen}{took}{target}")
 
 
 def ground_in_words(scene: Scene) -> str:
@@ -70,3 +71,10 @@ def headcount(people: People) -> str:
     n_lost = int((~people.placed).sum())
     note = f" ({n_lost} of them without a place)" if n_lost else ""
     return f"{len(people)} people{note}"
+
+
+def footing_in_words(people: People) -> str:
+    """How many people are not on their feet: "3 above the ground, 41 seated"; empty if nobody is known to be."""
+    told = ((ABOVE, "above the ground"), (SEATED, "seated"))
+    counts = [(int((people.footing == what).sum()), word) for what, word in told]
+    return ", ".join(f"{count} {word}" for count, word in counts if count)

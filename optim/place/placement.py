@@ -36,6 +36,7 @@ class Placement:
         torso_m: (N, 3) torso centre, camera frame.
         foot_m: (N, 3) point of the ground straight below it.
         scale: (N,) factor on the given body.
+        log_scale_sd: (N,) standard deviation of its logarithm, the camera known exactly.
         position_cov_m2: (N, 3, 3) covariance of the foot point; for a camera known exactly it is
             singular along the plane's normal.
         own_cov_m2: (N, 3, 3) the part of it that is not everybody's: as if the camera were known exactly.
@@ -46,6 +47,7 @@ class Placement:
     torso_m: FloatArray
     foot_m: FloatArray
     scale: FloatArray
+    log_scale_sd: FloatArray
     position_cov_m2: FloatArray
     own_cov_m2: FloatArray
     residual_px: FloatArray
@@ -131,6 +133,7 @@ def place_people(
         torso_m=foot + (scale * torso_height_m)[:, None] * up,
         foot_m=foot,
         scale=scale,
+        log_scale_sd=np.sqrt(on_plane[:, 2, 2]),
         position_cov_m2=covariance,
         own_cov_m2=own,
         residual_px=np.sqrt(squares / np.maximum(total, _TINY)) * px_per_rad,

@@ -373,6 +373,19 @@ def test_csv_tells_place_heading_and_ellipse():
     assert min(ellipse[2], 180 - ellipse[2]) < 1e-3
 
 
+def test_csv_tells_what_bears_people():
+    scene = scattered_scene(4)
+    scene.people.footing[:] = [0, 1, 2, 3]
+    scene.people.support[:] = 5
+    scene.people.above_m[2], scene.people.above_sd_m[2] = 1.25, 0.5
+    table = list(csv.DictReader(io.StringIO(tables.to_csv(scene))))
+    assert [row["support"] for row in table] == ["ground", "seated", "above", "unknown"]
+    assert [row["above_m"] for row in table] == ["0.0", "0.0", "1.25", "0.0"]
+    assert table[2]["above_sd_m"] == "0.5" and table[0]["looks"] == "5"
+    person = tables.to_geojson(scene)["features"][2]["properties"]
+    assert (person["support"], person["above_m"]) == ("above", 1.25)
+
+
 def test_unknown_values_are_empty_in_the_table():
     scene = scattered_scene(2)
     scene.people.hvip_m[0] = np.nan

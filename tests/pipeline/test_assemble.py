@@ -11,6 +11,7 @@ from crowd3d.pipeline.find import Seen
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import Fitted
 from crowd3d.scene.known import KnownCamera
+from crowd3d.scene.people import ABOVE
 
 CAMERA = Camera.from_fov(4000, 2000, 60)
 SIZE = (CAMERA.width, CAMERA.height)
@@ -50,6 +51,23 @@ def test_the_reasons_name_who_and_where(scene):
     assert first.startswith(f"{len(SCREEN)} people have no place in the scene, ")
     assert f"the columns {left} to {right} and the rows {top} to {bottom}" in first
     assert second.startswith("2 people have no place") and "no ground" in second
+
+
+def test_who_is_too_large_for_the_ground_but_not_for_a_platform_has_a_place_above_it():
+    ground = Plane(GROUND.normal, 5.0)
+    fitted = Fitted(CAMERA, [ground], 1e-5 * np.eye(4), {})
+    crowd = crowd_on(CAMERA, ground, 40, 1, away_m=(15, 40))
+    platform = crowd_on(CAMERA, Plane(GROUND.normal, 3.0), 8, 2, away_m=(12, 16))
+    few, many = platform.filter(np.arange(2)), platform
+    seen = Seen(crowd, fitted, 9, 50, 1, others=few)
+    people = to_scene("picture.jpg", seen, KnownCamera(SIZE), Config()).people
+    above = people.footing == ABOVE
+    assert above.sum() == 2 and people.placed.all() and (np.diff(people.id) > 0).all()
+    assert people.above_m[above] == pytest.approx(2.0, abs=0.6)
+    np.testing.assert_array_equal(people.box_px[above], few.box_px)
+    seen = Seen(crowd, fitted, 9, 50, 1, others=many)
+    people = to_scene("picture.jpg", seen, KnownCamera(SIZE), Config()).people
+    assert not people.placed[len(crowd) :].any()  # they have a ground of their own
 
 
 def test_an_unknown_lens_that_looks_steeply_down_is_doubted():

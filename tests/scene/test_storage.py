@@ -13,6 +13,7 @@ from helpers.scenes import level_scene, scattered_scene
 
 from crowd3d.errors import SceneError
 from crowd3d.export.topview import draw_topview
+from crowd3d.scene.people import ABOVE, GROUND, SEATED, UNKNOWN
 from crowd3d.scene.scene import Scene
 from crowd3d.scene.storage import people_bytes
 
@@ -65,6 +66,8 @@ def test_altered_scenes_are_named(folder, changes, says):
         ("plane", 7, r"plane is not in -1\.\.0"),
         ("plane", -2, "plane is not in"),
         ("seen", 3, r"seen is not in 0\.\.2"),
+        ("footing", 4, r"footing is not in 0\.\.3"),
+        ("above_m", 1e9, r"above_m holds numbers beyond 1e\+07"),
         ("stature_m", 1e9, r"stature_m holds numbers beyond 1e\+07"),
         ("hvip_px", np.inf, "hvip_px holds numbers beyond"),
     ],
@@ -75,6 +78,28 @@ def test_people_who_cannot_be_are_named(folder, name, value, says):
     (folder / "people.npz").write_bytes(people_bytes(scene.people))
     with pytest.raises(SceneError, match=f"people.npz is malformed: .*{says}"):
         Scene.load(folder)
+
+
+def test_what_bears_people_comes_back(folder):
+    scene = scattered_scene(4)
+    scene.people.footing[:] = [GROUND, SEATED, ABOVE, UNKNOWN]
+    scene.people.above_m[2], scene.people.above_sd_m[2] = 1.2, 0.3
+    scene.save(folder)
+    people = Scene.load(folder).people
+    assert people.footing.tolist() == [GROUND, SEATED, ABOVE, UNKNOWN]
+    assert people.above_m.tolist() == [0, 0, 1.2, 0] and people.above_sd_m[2] == 0.3
+
+
+@pytest.mark.parametrize("schema", ["crowd3d-scene/1", "crowd3d-scene/2"])
+def test_of_older_files_it_is_not_known_what_bears_people(folder, schema):
+    arrays = dict(np.load(folder / "people.npz"))
+    for name in ("footing", "above_m", "above_sd_m"):
+        del arrays[name]
+    np.savez(folder / "people.npz", **arrays)
+    with_json(folder, schema=schema)
+    people = Scene.load(folder).people
+    assert (people.footing == UNKNOWN).all()
+    assert not people.above_m.any() and not people.above_sd_m.any()
 
 
 def test_people_who_unpack_to_gigabytes_are_not_unpacked(folder):

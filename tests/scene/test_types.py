@@ -9,8 +9,9 @@ from crowd3d import Camera, People, Plane
 from crowd3d import config as configs
 from crowd3d.config import Config
 from crowd3d.errors import ConfigError
+from crowd3d.scene.people import ABOVE, SEATED, UNKNOWN
 from crowd3d.scene.standing import foot_below_px, person_height_px
-from crowd3d.scene.summary import headcount
+from crowd3d.scene.summary import footing_in_words, headcount
 
 
 def test_people_select_and_join():
@@ -128,12 +129,31 @@ def test_people_without_a_place_join_the_others(n):
     both = People.cat([People.empty(2), lost])
     assert both.placed.tolist() == [True] * 2 + [False] * n
     assert lost.id.tolist() == list(range(n)) and set(lost.plane) <= {-1}
-    for name in ("transl_m", "torso_m", "hvip_px", "hvip_m", "stature_m", "position_cov_m2"):
+    of_place = ("transl_m", "torso_m", "hvip_px", "hvip_m", "stature_m", "position_cov_m2")
+    for name in (*of_place, "above_m", "above_sd_m"):
         assert np.isnan(getattr(lost, name)).all(), name
     for name in ("score", "box_px", "keypoints_px", "pose", "betas", "fisher", "torso_px"):
         assert np.isfinite(getattr(lost, name)).all(), name
+    assert (lost.footing == UNKNOWN).all()
     middle = lost.keypoints_px[:, [5, 6, 11, 12], :2].mean(axis=1)
     np.testing.assert_array_equal(lost.torso_px, middle)
+
+
+def test_rows_are_replaced_in_a_copy():
+    people = People.empty(4)
+    new = People.empty(2)
+    new.stature_m[:] = 1.8
+    changed = people.with_rows(np.array([3, 1]), new)
+    assert changed.stature_m.tolist() == [0, 1.8, 0, 1.8] and not people.stature_m.any()
+
+
+def test_who_is_not_on_the_feet_is_counted_in_words():
+    people = People.empty(6)
+    assert footing_in_words(people) == ""
+    people.footing[:3] = SEATED
+    assert footing_in_words(people) == "3 seated"
+    people.footing[3] = ABOVE
+    assert footing_in_words(people) == "1 above the ground, 3 seated"
 
 
 def test_people_are_counted_in_words():
