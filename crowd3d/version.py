@@ -1,3 +1,3 @@
 """The one place where the version stands."""
 
-__version__ = "0.4.1"
+__version__ = "0.5.0"

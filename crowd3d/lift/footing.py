@@ -238,7 +238,7 @@ def _seat_m(
 def _range_m(people: People, rows: IntArray, fitted: Fitted) -> FloatArray:
     """How far torsos are from the camera along the ground."""
     torso_m, up = people.torso_m[rows], fitted.normal
-    return np.linalg.norm(torso_m - (torso_m @ up)[:, None] * up, axis=1)
+    return np.asarray(np.linalg.norm(torso_m - (torso_m @ up)[:, None] * up, axis=1))
 
 
 def _hips_of_shin(joints_m: FloatArray, up: FloatArray) -> FloatArray:
@@ -257,7 +257,8 @@ def _joints_m(people: People, body: BodyModel) -> FloatArray:
 
 
 def _rotations(people: People) -> torch.Tensor:
-    return roma.rotvec_to_rotmat(torch.from_numpy(people.pose))
+    rotations: torch.Tensor = roma.rotvec_to_rotmat(torch.from_numpy(people.pose))
+    return rotations
 
 
 def _cosine(limbs: FloatArray, up: FloatArray) -> FloatArray:

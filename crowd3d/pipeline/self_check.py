@@ -98,7 +98,7 @@ def doubts_of_fit(fitted: Fitted, n_people: int, known: KnownCamera) -> list[str
     if explained < MIN_EXPLAINED:
         found.append(
             f"only {explained:.0%} of the people fit one ground, so camera and ground may be wrong and the "
-            "error bars too small; if the place has several levels, allow them with --max-planes"
+            "error bars too small; if the place has several levels, draw them and give --regions"
         )
     apart = float(str(fitted.report.get("lines_apart_sd", 0.0)))
     if apart > _LINES_APART_SD:
@@ -190,8 +190,8 @@ def _of_statures(stature_m: FloatArray, camera: Camera, known: KnownCamera) -> l
         else "the given camera is not that of this picture"
     )
     return [
-        f"{'; '.join(found)}: either the ground is not one level here (stairs, a slope, a stand; allow more "
-        f"levels with --max-planes), or {blamed}"
+        f"{'; '.join(found)}: either the ground has another shape than was found (give --ground, or draw "
+        f"levels and give --regions), or {blamed}"
     ]
 
 
@@ -200,5 +200,5 @@ def _of_unplaced(n_unplaced: int, n_people: int) -> list[str]:
         return []
     return [
         f"{n_unplaced / n_people:.0%} of the people do not fit the ground: if the place has several levels, "
-        "allow them with --max-planes; if the picture is a collage, cut it"
+        "draw them and give --regions; if the picture is a collage, cut it"
     ]

@@ -49,7 +49,7 @@ def test_one_giant_in_a_crowd_is_left_alone():
 )
 def test_statures_that_no_crowd_has_are_said(stature_m, words):
     (said,) = _said(stature_m)
-    assert words in said and "--max-planes" in said and "field of view of 62 degrees" in said
+    assert words in said and "--ground" in said and "field of view of 62 degrees" in said
     (said,) = _said(stature_m, known=KnownCamera.of(SCATTERED_CAMERA))
     assert "the given camera" in said
 
