@@ -5,6 +5,7 @@ Blocks of a page run in order, in one folder and one Python session, as a reader
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -112,9 +113,20 @@ def folder(
     for name in ("MOCAP", "CLIPS", "SMPL_NEUTRAL.pkl", "base_69.pkl", "adapted.safetensors"):
         (tmp_path / name).mkdir() if name.isupper() else (tmp_path / name).touch()
     (tmp_path / "camera.json").write_text('{"width": 1000, "height": 500, "focal_px": 3100}')
+    (tmp_path / "regions.geojson").write_text(json.dumps(_levels(1000, 500)))
     _write_body(tmp_path / "SMPL_NEUTRAL.npz")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def _levels(width: int, height: int) -> dict[str, Any]:
+    """The left and the right half of a picture as two levels."""
+    features = []
+    for level, (left, right) in enumerate(((0, width / 2), (width / 2, width))):
+        ring = [[left, 0], [right, 0], [right, height], [left, height], [left, 0]]
+        area = {"type": "Polygon", "coordinates": [ring]}
+        features.append({"type": "Feature", "geometry": area, "properties": {"level": level}})
+    return {"type": "FeatureCollection", "features": features}
 
 
 def _write_body(path: Path) -> None:
