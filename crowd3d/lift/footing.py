@@ -32,37 +32,31 @@ BoolArray = npt.NDArray[np.bool_]
 _SIZE_SD, _LEAST_SIZE_SD = 0.06, 0.04
 _STATURE_SD = 0.06  # of grown people's log statures
 _STATURE_M = (0.7, 2.3)  # nobody else is moved
-# Ground that is wrong makes all who are near seem too large; so many nearest others tell, and people's log sizes
-# spread so far.
+# Ground that is wrong makes all who are near seem too large; so many nearest others tell, and people's log
+# sizes spread so far.
 _NEIGHBOURS, _FEWEST, _SPREAD = 12, 4, 0.09
 _MEDIAN_SD = 1.25  # of a median, in deviations of a mean
 _LEAST_ABOVE_M = 0.2  # who is lower stands on the ground
 
 # Joints of SMPL's tree: hips, knees, ankles, neck.
 _HIPS, _KNEES, _ANKLES, _NECK = [1, 2], [4, 5], [7, 8], 12
-# A seated body: thighs nearer to level than to upright, the torso upright, the shins hanging, and the hips about
-# as high above the ankles as a shin is long. Who crouches has the hips lower or the shins aslant. In renders all
-# these numbers are far from those of anybody on their feet; of everyday poses made by rule 81 % of those who sit
-# are told, 28 % of those who crouch or kneel are taken for seated, and nobody who stands or walks.
+# A seated body: thighs nearer to level than to upright, the torso upright, the shins hanging, and the hips
+# about as high above the ankles as a shin is long. Who crouches has the hips lower or the shins aslant. In
+# renders all these numbers are far from those of anybody on their feet; of everyday poses made by rule 81 % of
+# those who sit are told, 28 % of those who crouch or kneel are taken for seated, and nobody who stands or walks.
 _MOST_THIGH, _LEAST_TORSO, _LEAST_SHIN = 0.7, 0.7, 0.7  # cosines against upright
 _HIPS_OF_SHIN = (0.55, 1.4)
 
 # Somebody on another's shoulders: keypoints, and where they are against those of the carrier.
 _SHOULDER_POINTS, _HIP_POINTS, _LEG_POINTS = [5, 6], [11, 12], [13, 14, 15, 16]
-_ASIDE_M, _OVER_M, _UNDER_M = (
-    0.18,
-    0.25,
-    0.05,
-)  # of the hips from the middle of the carrier's shoulders
+# Of the hips from the middle of the carrier's shoulders.
+_ASIDE_M, _OVER_M, _UNDER_M = 0.18, 0.25, 0.05
 # Least and most stature at the carrier's distance: of a child; of a child whose legs are seen, which would be
 # hidden if it were behind the other; of who is above the ground by size.
 _CHILD_M, _SEEN_CHILD_M, _RIDER_M = 1.3, 1.45, 2.0
 _LEAST_RIDER_M = 0.75
 _CLEAR = 0.3  # least score of a knee or ankle that is seen
-_LEGS_OF_RIDER = (
-    0.75,
-    1.45,
-)  # hips above the ankles, in shins; beyond the last, somebody is on the feet
+_LEGS_OF_RIDER = (0.75, 1.45)  # hips above the ankles, in shins; who has more is on the feet
 _LEAST_CARRIED_M = 0.7  # the lowest point of a rider above the ground
 _RIDER_SD_M = 0.12  # of how high a rider is
 
@@ -82,7 +76,7 @@ def founded(
     Args:
         people: who was placed on the ground, rows as in `stood`.
         free: the same bodies on the same ground, as large as they seem (`standing.of_any_size`).
-        is_crowd: whether they are the people of this ground, so that neighbours tell how large people seem there.
+        is_crowd: whether they are the people of this ground, so that neighbours tell how large people seem.
     """
     up = fitted.normal
     camera_m = stood.near.offsets_m / (stood.near.normals @ up)
@@ -257,8 +251,8 @@ def _joints_m(people: People, body: BodyModel) -> FloatArray:
 
 
 def _rotations(people: People) -> torch.Tensor:
-    rotations: torch.Tensor = roma.rotvec_to_rotmat(torch.from_numpy(people.pose))
-    return rotations
+    turns: torch.Tensor = roma.rotvec_to_rotmat(torch.from_numpy(people.pose))
+    return turns
 
 
 def _cosine(limbs: FloatArray, up: FloatArray) -> FloatArray:

@@ -95,7 +95,7 @@ def stand_on(
 def of_any_size(
     stood: Stood, people: Detections | People, fitted: Fitted, config: Config
 ) -> optim.Placement:
-    """The same bodies placed again, on the same ground, but as large as they seem whatever people's statures."""
+    """The same bodies on the same ground, placed again as large as they seem, whatever people's statures."""
     prior_m = (config.stature_m, config.stature_m)
     return _place(stood.posed, stood.stature_m, stood.near, people, fitted, prior_m)
 

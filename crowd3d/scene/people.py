@@ -70,7 +70,8 @@ class People:
 
     Some may be seen and yet have no place: on another square, on a poster, in a mirror. Their plane is -1, and
     transl_m, torso_m, hvip_px, hvip_m, stature_m, position_cov_m2, above_m and above_sd_m are NaN, and their
-    footing is unknown; all else is as for everybody, though the pose may be rough. `scene.diagnostics["unplaced"]` says why.
+    footing is unknown; all else is as for everybody, though the pose may be rough. What
+    `scene.diagnostics["unplaced"]` says is why.
 
     Attributes:
         id: (N,) running number, sorted.

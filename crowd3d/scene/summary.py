@@ -74,7 +74,7 @@ def headcount(people: People) -> str:
 
 
 def footing_in_words(people: People) -> str:
-    """How many people are not on their feet: "3 above the ground, 41 seated"; empty if nobody is known to be."""
+    """How many people are not on their feet: "3 above the ground, 41 seated"; empty if all are."""
     told = ((ABOVE, "above the ground"), (SEATED, "seated"))
     counts = [(int((people.footing == what).sum()), word) for what, word in told]
     return ", ".join(f"{count} {word}" for count, word in counts if count)

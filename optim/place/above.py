@@ -2,7 +2,7 @@
 
 Somebody whose feet are h above the ground, taken to stand on it, seems H / (H - h) times as large and as far
 from a camera that is H above the ground there. So a person seems too large for one of several reasons, and how
-people's statures spread tells how probable each is. Who is too large for all of them is on a poster or a screen.
+people's statures spread tells how probable each is. Who is too large for all of them is on a poster.
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ _ABOVE = 0.01  # of all people, before they are seen
 _STRANGE, _STRANGE_SD = 0.001, 1.0  # share of those whose log size means nothing, and its spread
 _MEAN_M = 1.0  # of their heights; exponential between the limits
 _LEAST_M, _MOST_M = 0.3, 4.0
-_BELOW_CAMERA_M = (
-    0.3  # nobody's feet are nearer to the height of the camera, where size tells all and nothing
-)
+_BELOW_CAMERA_M = 0.3  # nobody's feet are nearer to the camera's height, where sizes tell nothing
 _LOWEST_CAMERA_M = 0.8  # from lower ones nobody is above
 _GRID = 64
 # Log statures about the population's mean: adults, and children as in `optim.refine.terms`.

@@ -14,7 +14,8 @@ def test_larger_people_are_higher():
         told = people_above(size, np.full(200, 0.04), camera_m)
         unsure = told.probability[:-1] < 0.8
         assert (np.diff(told.probability)[unsure] > 0).all(), camera_m
-        assert (np.diff(told.height_m) > 0).all(), camera_m
+        called = told.probability[:-1] > 0.5
+        assert (np.diff(told.height_m)[called] > 0).all(), camera_m
         small = people_above(np.linspace(-0.6, 0.1, 50), np.full(50, 0.04), camera_m)
         assert small.probability.max() < 0.02 < 0.25 < told.probability[-1], camera_m
 
