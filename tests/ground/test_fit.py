@@ -132,7 +132,7 @@ def test_frames_of_a_static_camera_are_pooled():
     frames = [_detections(world.crowd(20, seed)) for seed in range(4)]
     one = fit_camera(frames[0], _unknown(world), Config())
     many = fit_camera(Detections.cat(frames), _unknown(world), Config())
-    assert many.covariance[0, 0] < 0.6 * one.covariance[0, 0]
+    assert many.covariance[0, 0] < 0.7 * one.covariance[0, 0]
 
 
 def test_what_is_known_of_the_focal_length_is_used():

@@ -80,7 +80,7 @@ def test_truth_is_within_k_sigma_as_often_as_it_should(scenes, chance):
             height=rng.uniform(4, 15),
         )
         people = world.crowd(60, seed, outliers=0.25 * (seed % 2))
-        fit = world.fit(people, mean_stature_sd_m=0.0)
+        fit = world.fit(people, mean_stature_sd_m=0.0, ground="level")
         z.append(world.errors(fit) / np.sqrt(np.diag(fit.covariance)))
     inside_1, inside_2 = (np.mean(np.abs(z) < k, axis=0) for k in (1, 2))
     # 68 and 95 % are due.

@@ -93,7 +93,7 @@ def test_a_fitted_camera_plugs_in():
     fit = optim.fit_ground_camera(keypoints, (4000, 3000))
     _, placed = crowd.place(crowd.theta, camera_covariance=fit.covariance)
     values = np.linalg.eigvalsh(placed.position_cov_m2)
-    assert placed.is_placed.all() and (values > -1e-9).all() and values.max() < 25
+    assert placed.is_placed.all() and (values > -1e-9).all() and values.max() < 30
 
 
 def test_broken_keypoints_do_not_spread():
