@@ -45,6 +45,7 @@ def nearest_region(
     away = np.zeros((len(regions), len(points)))
     for distance, region in zip(away, regions, strict=True):
         if region is not None:
-            distance[:] = shapely.distance(points, region)  # NaN for an empty region
+            with np.errstate(all="ignore"):  # sides so short that their squares are 0
+                distance[:] = shapely.distance(points, region)  # NaN for an empty region
     away[:, ~np.isfinite(points_px).all(axis=1)] = 0.0
     return np.asarray(np.argmin(np.where(np.isnan(away), np.inf, away), axis=0))

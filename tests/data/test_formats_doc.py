@@ -23,7 +23,7 @@ from crowd3d.synth.place.presets import preset
 from crowd3d.synth.truth import truth_of
 
 PAGE = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
-BLOCKS = dict(re.findall(r"```[a-z]+ (\S+)\n(.*?)\n```\n", PAGE, flags=re.DOTALL))
+BLOCKS = dict(re.findall(r'```[a-z]+ title="(\S+)"\n(.*?)\n```\n', PAGE, flags=re.DOTALL))
 
 
 @pytest.fixture(scope="module")

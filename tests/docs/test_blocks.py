@@ -156,7 +156,7 @@ def _write_poses(path: Path) -> None:
 def _scored(folder: Path) -> dict[str, Any]:
     """What the page on metrics names: two people of docs/formats.md, predicted and true; files and arrays."""
     page = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
-    example = dict(re.findall(r"```json (\S+)\n(.*?)\n```\n", page, flags=re.DOTALL))
+    example = dict(re.findall(r'```json title="(\S+)"\n(.*?)\n```\n', page, flags=re.DOTALL))
     predicted = example["predict.json"].replace("plaza.jpg", "square0_00_000000.jpg")
     (folder / "predict.json").write_text(predicted)
     (folder / "LargeCrowd" / "annotations").mkdir(parents=True)
