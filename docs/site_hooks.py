@@ -28,7 +28,6 @@ TOLD_ELSEWHERE = {
     "LICENSE": "licences.md",
     "docs/examples": "quickstart.md#from-python",
 }
-_NAMED_BLOCK = re.compile(r"^```(\w+) (\S+)$", flags=re.MULTILINE)
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 
 
@@ -52,13 +51,13 @@ def site_link(target: str, here: str) -> str | None:
 
 
 def site_text(text: str, here: str) -> str:
-    """A page with links and names of blocks as the site has them; pages of the site all lie in one folder."""
+    """A page with its links as the site has them; pages of the site all lie in one folder."""
 
     def link(match: re.Match[str]) -> str:
         target = site_link(match[3], here)
         return match[2] if target is None else f"{match[1]}[{match[2]}]({target})"
 
-    return _NAMED_BLOCK.sub(r'```\1 title="\2"', _LINK.sub(link, text))
+    return _LINK.sub(link, text)
 
 
 def on_files(files: Files, config: Any) -> Files:

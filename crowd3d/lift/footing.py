@@ -42,8 +42,8 @@ _LEAST_ABOVE_M = 0.2  # who is lower stands on the ground
 _HIPS, _KNEES, _ANKLES, _NECK = [1, 2], [4, 5], [7, 8], 12
 # A seated body: thighs nearer to level than to upright, the torso upright, the shins hanging, and the hips
 # about as high above the ankles as a shin is long. Who crouches has the hips lower or the shins aslant. In
-# renders all these numbers are far from those of anybody on their feet; of everyday poses made by rule 81 % of
-# those who sit are told, 28 % of those who crouch or kneel are taken for seated, and nobody who stands or walks.
+# renders all these numbers are far from those of anybody on their feet; of everyday poses made by rule 81 %
+# of those who sit are told, 28 % of those who crouch or kneel are taken for seated, and nobody who stands.
 _MOST_THIGH, _LEAST_TORSO, _LEAST_SHIN = 0.7, 0.7, 0.7  # cosines against upright
 _HIPS_OF_SHIN = (0.55, 1.4)
 
