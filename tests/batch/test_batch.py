@@ -436,8 +436,8 @@ def test_the_formats_are_described(root: Path, stub: Stub) -> None:
     out = root.parent / "out"
     batch.run(plan([root], out), JOB, out)
     page = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
-    assert f"```csv {TABLE}\n{','.join(COLUMNS)}\n" in page
-    example = page.partition(f"```json {RECORD}\n")[2].partition("```")[0]
+    assert f'```csv title="{TABLE}"\n{",".join(COLUMNS)}\n' in page
+    example = page.partition(f'```json title="{RECORD}"\n')[2].partition("```")[0]
     assert list(json.loads(example)) == list(records.read_record(out / "a" / "1"))
 
 
