@@ -11,6 +11,7 @@ import numpy.typing as npt
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.frames import ExportFrame
 from crowd3d.scene.ground import Ground
+from crowd3d.scene.ground_mesh import level_grid
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -123,8 +124,7 @@ def heights_m(
     """
     span = view.high_m - view.low_m
     cells = np.maximum(np.rint(_MOST_CELLS * span / span.max()), 1).astype(int)
-    x, y = (np.linspace(view.low_m[k], view.high_m[k], cells[k] + 1) for k in range(2))
-    points = np.stack([*np.meshgrid(x, y), np.zeros((len(y), len(x)))], axis=-1)
+    points = level_grid(view.low_m, view.high_m, cells)
     level = frame.from_z_up(points.reshape(-1, 3))
     heights = ground.heights_m(level, np.zeros(len(level), np.int64)).reshape(points.shape[:2])
     is_shown = np.zeros(heights.shape, np.uint8)

@@ -18,6 +18,7 @@ from crowd3d.files import atomic, strict_json
 from crowd3d.files.located_json import Node
 from crowd3d.scene.people import N_BETAS, N_JOINTS, N_KEYPOINTS, People
 from crowd3d.scene.scene import Scene
+from optim.ground.surface import SLOPE
 
 if TYPE_CHECKING:
     from crowd3d.body import BodyModel
@@ -109,7 +110,7 @@ def _planes(scene: Scene) -> list[list[float]]:
     ground = scene.ground
     if ground.kind == "levels":
         return [[*plane.normal.tolist(), plane.offset_m] for plane in ground.planes]
-    if ground.kind != "slope":
+    if ground.kind != SLOPE:
         return []
     below = -ground.planes[0].offset_m * ground.normal[None]
     tangent = ground.tangents(below, np.zeros(1, np.int64))

@@ -19,12 +19,12 @@ from crowd3d.ground.regions import plane_regions
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.detections import Detections
 from crowd3d.scene.fitted import FEW_PEOPLE, Fitted
-from crowd3d.scene.ground import LEVEL
 from crowd3d.scene.known import KnownCamera
 from crowd3d.scene.level_regions import LevelRegions
 from crowd3d.scene.levels import feet_px
 from crowd3d.scene.plane import Plane
 from optim import panorama
+from optim.ground.surface import LEVEL
 
 _ASSUMED_FOV_DEG = 55.0  # horizontal, for an unknown camera: typical of phones and kit lenses
 _ASSUMED_PANORAMA_DEG = 180.0

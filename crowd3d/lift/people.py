@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -55,8 +56,14 @@ def lift_people(
         crops: the picture, needed if `config.pose_expert` asks for a network that looks at crops.
         depths: estimated depths; combined with the places only if `Depths.is_new`, and not in panoramas.
     """
-    lifted = _lift_all(people, fitted, body, lifter, config, crops, depths)
-    return on_shoulders(lifted, fitted, body)
+
+    def lifted(rows: npt.NDArray[np.int64]) -> People:
+        some_depths = None if depths is None else depths.filter(rows)
+        return _lift_part(
+            people.filter(rows), fitted, body, lifter, config, crops, some_depths, is_crowd=True
+        )
+
+    return on_shoulders(_in_parts(len(people), lifted), fitted, body)
 
 
 def lift_above(
@@ -71,37 +78,24 @@ def lift_above(
 
     The ids are their rows.
     """
-    lifted = _lift_all(people, fitted, body, lifter, config, crops, None, is_crowd=False)
-    return lifted.filter(lifted.footing == ABOVE)
 
-
-def _lift_all(
-    people: Detections,
-    fitted: Fitted,
-    body: BodyModel,
-    lifter: Lift,
-    config: Config,
-    crops: Crops | None,
-    depths: Depths | None,
-    *,
-    is_crowd: bool = True,
-) -> People:
-    """Everybody who has a place, each alone; a part of the people at once."""
-    parts = []
-    for rows in _parts_of(len(people)):
-        some_depths = None if depths is None else depths.filter(rows)
-        some = people.filter(rows)
-        lifted = _lift_part(
-            some, fitted, body, lifter, config, crops, some_depths, is_crowd=is_crowd
+    def lifted(rows: npt.NDArray[np.int64]) -> People:
+        return _lift_part(
+            people.filter(rows), fitted, body, lifter, config, crops, None, is_crowd=False
         )
-        parts.append(replace(lifted, id=rows[lifted.id]))
+
+    everybody = _in_parts(len(people), lifted)
+    return everybody.filter(everybody.footing == ABOVE)
+
+
+def _in_parts(n_people: int, lifted: Callable[[npt.NDArray[np.int64]], People]) -> People:
+    """What `lifted` makes of all rows, a part of them at once; its ids count the rows of a part."""
+    parts = []
+    for first in range(0, n_people, _AT_ONCE):
+        rows = np.arange(first, min(first + _AT_ONCE, n_people))
+        part = lifted(rows)
+        parts.append(replace(part, id=rows[part.id]))
     return People.cat(parts)
-
-
-def _parts_of(n_people: int) -> list[npt.NDArray[np.int64]]:
-    """The rows of all people, in parts."""
-    rows = np.arange(n_people)
-    return [rows[i : i + _AT_ONCE] for i in range(0, n_people, _AT_ONCE)]
 
 
 def _lift_part(
@@ -113,9 +107,9 @@ def _lift_part(
     crops: Crops | None,
     depths: Depths | None,
     *,
-    is_crowd: bool = True,
+    is_crowd: bool,
 ) -> People:
-    """`_lift_all` for some of the people."""
+    """Everybody of these people who has a place, each alone; `is_crowd` as of `founded`."""
     plane = plane_at(fitted.planes, feet_px(people))
     lifted = lift_poses(people, fitted, body, lifter, config, crops)
     rotations, fisher = lifted.rotations, lifted.fisher
@@ -132,7 +126,7 @@ def _lift_part(
         support=people.support,
         **body_rows(stood, rotations, fisher, fitted),
     )
-    free = of_any_size(stood, people, fitted, config)
+    free = of_any_size(stood, fitted, config)
     told = founded(everybody, stood, free, fitted, body, config, is_crowd=is_crowd)
     return told.filter(stood.placed.is_placed)
 
@@ -144,22 +138,22 @@ def lift_without_place(
 
     Raises and arguments as of `lift_people`.
     """
-    parts = []
-    for rows in _parts_of(len(people)):
+
+    def lifted(rows: npt.NDArray[np.int64]) -> People:
         some = people.filter(rows)
-        lifted = lift_poses(some, fitted, body, lifter, config)
-        part = People.unplaced_rows(
+        posed = lift_poses(some, fitted, body, lifter, config)
+        return People.unplaced_rows(
             some.score,
             some.box_px,
             some.keypoints_px,
-            roma.rotmat_to_rotvec(lifted.rotations).double().numpy(),
-            lifted.betas.double().numpy(),
-            lifted.fisher.double().numpy(),
+            roma.rotmat_to_rotvec(posed.rotations).double().numpy(),
+            posed.betas.double().numpy(),
+            posed.fisher.double().numpy(),
             some.seen,
             some.support,
         )
-        parts.append(replace(part, id=rows))
-    return People.cat(parts)
+
+    return _in_parts(len(people), lifted)
 
 
 def lift_poses(

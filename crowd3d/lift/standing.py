@@ -37,6 +37,19 @@ class PosedBodies:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """How N people are seen.
+
+    Attributes:
+        scores: (N, 17) of their keypoints; rays: (N, 17, 3) of these; px_per_rad: (N,) at each person.
+    """
+
+    scores: FloatArray
+    rays: FloatArray
+    px_per_rad: FloatArray
+
+
+@dataclass(frozen=True)
 class Stood:
     """N bodies on the ground, with the stature that follows from their place.
 
@@ -44,7 +57,7 @@ class Stood:
         placed: places on the ground, with covariances.
         posed: the posed bodies, with that stature.
         betas: (N, 10) shape; stature_m: (N,) standing height.
-        near: the ground on which each was placed.
+        near: the ground on which each was placed; seen: by what.
     """
 
     placed: optim.Placement
@@ -52,6 +65,7 @@ class Stood:
     betas: torch.Tensor
     stature_m: FloatArray
     near: Tangents
+    seen: Seen
 
 
 def stand_on(
@@ -80,31 +94,32 @@ def stand_on(
     is_met = np.isfinite(foot_m).all(axis=1)
     foot_m[~is_met] = -ground.planes[0].offset_m * up
     prior_m = (config.stature_m, config.stature_sd_m)
+    keypoints = people.keypoints_px
+    rays = fitted.camera.rays(keypoints[..., :2])
+    seen = Seen(keypoints[..., 2], rays, pixels_per_radian(fitted.camera, people.box_px))
     for is_last in (False, True):
         posed = pose_bodies(body, rotations, betas, up)
         stature_m = body.stature_m(betas).double().numpy()
         near = ground.tangents(foot_m, plane)
-        placed = _place(posed, stature_m, near, people, fitted, prior_m)
+        placed = _place(posed, stature_m, near, seen, fitted, prior_m)
         foot_m = placed.foot_m
         if not is_last:
             betas = body.betas_for_stature(torch.from_numpy(stature_m * placed.scale).float())
     placed = replace(placed, is_placed=placed.is_placed & is_met)
-    return Stood(placed, posed, betas, stature_m, near)
+    return Stood(placed, posed, betas, stature_m, near, seen)
 
 
-def of_any_size(
-    stood: Stood, people: Detections | People, fitted: Fitted, config: Config
-) -> optim.Placement:
+def of_any_size(stood: Stood, fitted: Fitted, config: Config) -> optim.Placement:
     """The same bodies on the same ground, placed again as large as they seem, whatever people's statures."""
     prior_m = (config.stature_m, config.stature_m)
-    return _place(stood.posed, stood.stature_m, stood.near, people, fitted, prior_m)
+    return _place(stood.posed, stood.stature_m, stood.near, stood.seen, fitted, prior_m)
 
 
 def _place(
     posed: PosedBodies,
     stature_m: FloatArray,
     near: Tangents,
-    people: Detections | People,
+    seen: Seen,
     fitted: Fitted,
     stature_prior_m: tuple[float, float],
 ) -> optim.Placement:
@@ -112,9 +127,9 @@ def _place(
     return optim.place_people(
         posed.keypoints - posed.torso[:, None],
         posed.torso_height,
-        people.keypoints_px[..., 2],
-        fitted.camera.rays(people.keypoints_px[..., :2]),
-        pixels_per_radian(fitted.camera, people.box_px),
+        seen.scores,
+        seen.rays,
+        seen.px_per_rad,
         near.normals,
         near.offsets_m,
         stature_m=stature_m,

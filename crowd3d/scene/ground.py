@@ -11,12 +11,10 @@ import numpy.typing as npt
 from crowd3d.scene.camera import Camera
 from crowd3d.scene.levels import plane_at
 from crowd3d.scene.plane import Level, Plane
-from optim.ground.surface import Surface
+from optim.ground.surface import LEVEL, LEVELS, Surface
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-
-LEVEL, LEVELS = "level", "levels"
 
 
 @dataclass(frozen=True)
@@ -60,6 +58,11 @@ class Ground:
         """(3,) unit vector up, against gravity."""
         return self.planes[0].normal
 
+    @property
+    def _offsets_m(self) -> FloatArray:
+        """(P,) heights of the camera above the planes."""
+        return np.array([plane.offset_m for plane in self.planes])
+
     def under(
         self,
         camera: Camera,
@@ -79,10 +82,8 @@ class Ground:
         if self.surface is not None:
             points = self.surface.points_m(camera.rays(seen), above_m)
             return Level(self.normal, above_m - points @ self.normal)
-        offsets_m = np.array([plane.offset_m for plane in self.planes])
-        return Level(
-            self.normal, offsets_m[plane_at(self.planes, seen if at_px is None else at_px)]
-        )
+        plane = plane_at(self.planes, seen if at_px is None else at_px)
+        return Level(self.normal, self._offsets_m[plane])
 
     def points_m(self, camera: Camera, px: npt.ArrayLike) -> FloatArray:
         """(N, 3) where the ground is seen at pixels (N, 2); NaN above its horizon."""
@@ -97,14 +98,13 @@ class Ground:
         """(N,) height of the ground below points (N, 3) over the first plane; `plane` (N,) as of `feet_m`."""
         if self.surface is not None:
             return self.surface.heights_m(points_m @ self.surface.axes.T)
-        offsets_m = np.array([plane.offset_m for plane in self.planes])
-        return np.asarray(offsets_m[0] - offsets_m[plane])
+        return np.asarray(self._offsets_m[0] - self._offsets_m[plane])
 
     def tangents(self, points_m: FloatArray, plane: IntArray) -> Tangents:
         """The ground near points (N, 3) of it; `plane` (N,) as of `feet_m`."""
         if self.surface is None:
-            offsets_m = np.array([plane.offset_m for plane in self.planes])[plane]
-            return Tangents(self.normal, offsets_m, np.zeros((len(plane), 0)), np.zeros(len(plane)))
+            n = len(plane)
+            return Tangents(self.normal, self._offsets_m[plane], np.zeros((n, 0)), np.zeros(n))
         surface = self.surface
         where = points_m @ surface.axes.T
         slopes = surface.slopes(where)

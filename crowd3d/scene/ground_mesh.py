@@ -10,6 +10,7 @@ import numpy.typing as npt
 from crowd3d.scene.frames import ExportFrame
 from crowd3d.scene.ground import Ground
 from crowd3d.scene.people import People
+from optim.ground.surface import STANDS, TERRAIN
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -18,8 +19,8 @@ _AHEAD_M = 20.0  # ground shown where nobody stands
 _MOST_CELLS, _CELL_M = (
     62,
     0.5,
-)  # along a side of bent ground, and the smallest one: 3,969 vertices at most
-_BENT = ("stands", "terrain")
+)  # along a side of bent ground (3,969 vertices at most); the smallest one
+_BENT = (STANDS, TERRAIN)
 _STEEPEST = 1e-3  # cosine of a level's tilt; no ground is a wall
 
 
@@ -91,5 +92,10 @@ def _grid(feet_m: FloatArray, most_cells: int) -> FloatArray:
     feet = feet_m[:, :2] if len(feet_m) else np.array([[0.0, 0.0], [0.0, _AHEAD_M]])
     low, high = feet.min(axis=0) - _MARGIN_M, feet.max(axis=0) + _MARGIN_M
     cells = np.clip(np.ceil((high - low) / _CELL_M), 1, most_cells).astype(int)
-    x, y = (np.linspace(low[k], high[k], cells[k] + 1) for k in range(2))
+    return level_grid(low, high, cells)
+
+
+def level_grid(low_m: FloatArray, high_m: FloatArray, cells: npt.NDArray[np.int64]) -> FloatArray:
+    """(rows, columns, 3) corners of so many cells (2,) between two corners (2,) of a rectangle, z = 0."""
+    x, y = (np.linspace(low_m[k], high_m[k], cells[k] + 1) for k in range(2))
     return np.stack([*np.meshgrid(x, y), np.zeros((len(y), len(x)))], axis=-1)

@@ -11,14 +11,14 @@ import numpy as np
 from crowd3d.files.arrays import FloatArray, checked
 from crowd3d.files.strict_json import typed
 from crowd3d.scene.frames import ExportFrame
-from crowd3d.scene.ground import LEVEL, LEVELS, Ground
+from crowd3d.scene.ground import Ground
 from crowd3d.scene.ground_mesh import ground_meshes
 from crowd3d.scene.people import People
 from crowd3d.scene.plane import Plane
 from optim.ground.relief import OF_HINGE, Relief
-from optim.ground.surface import Surface
+from optim.ground.surface import LEVEL, LEVELS, SLOPE, STANDS, TERRAIN, Surface
 
-OF_SURFACE = ("slope", "stands", "terrain")
+OF_SURFACE = (SLOPE, STANDS, TERRAIN)
 _PARTS = ("tilt", "hinges", "bumps", "centers", "mean", "information")  # arrays of a relief
 _MOST_ROWS = 1000  # hinges or bumps
 _MOST = 1e6  # camera heights, or height by place

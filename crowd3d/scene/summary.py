@@ -11,6 +11,7 @@ from crowd3d.errors import printable
 from crowd3d.scene.frames import export_frame
 from crowd3d.scene.people import ABOVE, SEATED, People
 from crowd3d.scene.scene import Scene
+from optim.ground.surface import SLOPE, STANDS
 
 
 def closing_line(scene: Scene, where: Path | None = None) -> str:
@@ -37,7 +38,7 @@ def ground_in_words(scene: Scene) -> str:
     feet, plane = people.hvip_m[people.placed], people.plane[people.placed]
     if ground.kind == "level":
         return "level"
-    if ground.kind == "slope":
+    if ground.kind == SLOPE:
         uphill = ground.tangents(-scene.planes[0].offset_m * ground.normal[None], np.zeros(1, int))
         toward = -(export_frame(scene.camera, scene.planes).R_zup_cam @ uphill.normals[0])
         degrees = math.degrees(math.atan2(math.hypot(*toward[:2]), -toward[2]))
@@ -48,7 +49,7 @@ def ground_in_words(scene: Scene) -> str:
     words = ground.kind
     if not len(feet):
         return words
-    if ground.kind == "stands":
+    if ground.kind == STANDS:
         steep = float((ground.tangents(feet, plane).normals @ ground.normal).min())
         words += f" of {math.degrees(math.acos(min(steep, 1.0))):.0f} degrees"
     low, high = (float(h) + 0.0 for h in np.quantile(ground.heights_m(feet, plane), [0, 1]))

@@ -19,10 +19,9 @@ from optim.ground.population import Components, Population, densities
 from optim.ground.relief import Relief, level_axes
 from optim.ground.residuals import Prediction, View, rays_of
 from optim.ground.solver import Problem, minimise_all, objective, renewed, score_and_hessian
+from optim.ground.surface import KINDS, LEVEL, LEVELS, SLOPE, STANDS, TERRAIN
 from optim.projection import FloatArray
 
-LEVEL, SLOPE, LEVELS, STANDS, TERRAIN = "level", "slope", "levels", "stands", "terrain"
-KINDS = (LEVEL, SLOPE, LEVELS, STANDS, TERRAIN)
 AUTO = "auto"
 
 # Before anything is seen. Most crowds stand on level ground, and people are no exact sticks: another shape must
@@ -83,7 +82,7 @@ def fitted_shapes(
     """
     # Fitted as long as the others, so that none gains by that alone.
     start = Shape(LEVEL, problem, view, population, -math.inf)
-    level = settled(start, 0.0)
+    level = settled(start)
     found = [level] if LEVEL in kinds else []
     if kinds != (LEVELS,):
         scores = _Scores.of(problem, view, population)
@@ -245,7 +244,7 @@ def given_levels(start: Shape, level: npt.NDArray[np.int64], count: int) -> Shap
         start.problem, start.view, start.population, level, count
     )
     problem = replace(start.problem, ground=grounds)
-    return settled(Shape(LEVELS, problem, view, population, -math.inf), 0.0)
+    return settled(Shape(LEVELS, problem, view, population, -math.inf))
 
 
 # -- stands and stairs

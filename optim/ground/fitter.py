@@ -12,9 +12,6 @@ from optim.errors import FitFailed
 from optim.ground.breadth import BreadthEvidence, breadth_evidence
 from optim.ground.choose import (
     AUTO,
-    KINDS,
-    LEVEL,
-    LEVELS,
     MOST_LEVELS,
     Shape,
     doubt_of_slope,
@@ -36,6 +33,7 @@ from optim.ground.residuals import Prediction, View
 from optim.ground.solver import Problem, minimise, minimise_all, renewed
 from optim.ground.starts import best_start
 from optim.ground.sticks import Levels, Sticks, sticks_from_levels
+from optim.ground.surface import KINDS, LEVEL, LEVELS
 from optim.projection import FloatArray
 
 _GROWTH_RANGE = (-0.8, 4.0)  # of depth from ankles to shoulders, that the sticks are measured with

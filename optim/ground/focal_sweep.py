@@ -19,10 +19,8 @@ from optim.ground.starts import SWEEP_FOV_DEG, best_start
 from optim.projection import FloatArray
 
 _STEP = 0.45  # of log focal: the largest between two of the sweep
-_NARROW_SD, _AROUND = (
-    0.3,
-    np.linspace(-2.0, 2.0, 5),
-)  # of log focal; standard deviations of such a prior
+_NARROW_SD = 0.3  # of log focal: priors that are narrower are swept themselves,
+_AROUND = np.linspace(-2.0, 2.0, 5)  # at so many of their standard deviations
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,14 @@ class Swept:
 
     shapes: list[Shape]
     log_weights: FloatArray
+
+    @classmethod
+    def of(cls, problem: Problem, shapes: list[Shape]) -> Swept:
+        """Shapes fitted with the focal length held, weighed by their evidence and the prior of a problem."""
+        prior = problem.prior
+        costs = [prior.cost(replace(prior.mean, log_focal=s.view.log_focal)) for s in shapes]
+        weights = np.array([shape.log_evidence for shape in shapes]) - costs
+        return cls(shapes, weights - np.logaddexp.reduce(weights))
 
     @property
     def best(self) -> Shape:
@@ -82,28 +88,28 @@ def swept(
         problem: with level ground and a free focal length; population: to begin with.
         kinds, max_levels, known_log_offset: as of `fitted_shapes`.
     """
-    shapes, log_weights = list[Shape](), list[float]()
+    shapes = list[Shape]()
     for log_focal in _log_focals(problem, width_px):
         known = held(problem, log_focal)
         view, _ = best_start(known, population, width_px)
         if view is None:
             continue
         people, _ = renewed(known, view, population)
-        prior = -problem.prior.cost(replace(problem.prior.mean, log_focal=log_focal))
-        for shape in fitted_shapes(known, view, people, kinds, max_levels, known_log_offset):
-            shapes.append(shape)
-            log_weights.append(shape.log_evidence + prior)
-    weights = np.array(log_weights)
-    return Swept(shapes, weights - np.logaddexp.reduce(weights))
+        shapes += fitted_shapes(known, view, people, kinds, max_levels, known_log_offset)
+    return Swept.of(problem, shapes)
 
 
 def _log_focals(problem: Problem, width_px: float) -> FloatArray:
     """Focal lengths all over the prior, evenly where that is narrow."""
-    prior = problem.prior
-    sd = float(prior.information[0]) ** -0.5
-    if sd < _NARROW_SD:
-        return np.asarray(prior.mean.log_focal + sd * _AROUND)
+    if float(problem.prior.information[0]) ** -0.5 < _NARROW_SD:
+        return _around(problem)
     return np.log(0.5 * width_px / np.tan(np.radians(SWEEP_FOV_DEG) / 2))
+
+
+def _around(problem: Problem) -> FloatArray:
+    """Focal lengths evenly over the prior."""
+    prior = problem.prior
+    return np.asarray(prior.mean.log_focal + float(prior.information[0]) ** -0.5 * _AROUND)
 
 
 def near_prior(problem: Problem, shape: Shape) -> Swept:
@@ -111,18 +117,18 @@ def near_prior(problem: Problem, shape: Shape) -> Swept:
 
     The peak over all unknowns is where the ground is flattest; its volume counts as well.
     """
-    prior = problem.prior
-    shapes, log_weights = list[Shape](), list[float]()
-    for log_focal in _log_focals(problem, 0.0):
-        known = held(replace(problem, ground=shape.problem.ground), float(log_focal))
-        view = replace(shape.view, log_focal=float(log_focal))
-        again = settled(replace(shape, problem=known, view=view))
-        shapes.append(again)
-        log_weights.append(
-            again.log_evidence - prior.cost(replace(prior.mean, log_focal=log_focal))
+    shaped = replace(problem, ground=shape.problem.ground)
+    shapes = [
+        settled(
+            replace(
+                shape,
+                problem=held(shaped, log_focal),
+                view=replace(shape.view, log_focal=log_focal),
+            )
         )
-    weights = np.array(log_weights)
-    return Swept(shapes, weights - np.logaddexp.reduce(weights))
+        for log_focal in _around(problem).tolist()
+    ]
+    return Swept.of(problem, shapes)
 
 
 def held(problem: Problem, log_focal: float) -> Problem:

@@ -13,7 +13,7 @@ from optim import lens as lenses
 from optim import pixels
 from optim.errors import BadInput
 from optim.geometry import pitch_roll_from_normal, unit
-from optim.ground.choose import AUTO, KINDS, LEVELS
+from optim.ground.choose import AUTO
 from optim.ground.depth import checked_depths
 from optim.ground.fitter import Fitter, Measured
 from optim.ground.inputs import (
@@ -34,7 +34,7 @@ from optim.ground.report import write_report
 from optim.ground.residuals import rays_of
 from optim.ground.solver import objective
 from optim.ground.sticks import Levels, Sticks
-from optim.ground.surface import Surface
+from optim.ground.surface import KINDS, LEVELS, Surface
 from optim.projection import FloatArray
 
 

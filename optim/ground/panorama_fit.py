@@ -17,10 +17,11 @@ from scipy.optimize import minimize_scalar
 
 from optim.anthropometry import GROUND_GRADE_SD
 from optim.errors import FitFailed
-from optim.ground.choose import AUTO, LEVEL
+from optim.ground.choose import AUTO
 from optim.ground.ground_camera import GroundCameraFit, fit_ground_camera
 from optim.ground.inputs import PRIOR_LOG_FOCAL_SD
 from optim.ground.report import Z90
+from optim.ground.surface import LEVEL
 from optim.projection import FloatArray
 
 _SWEEP_FOV_DEG = (60.0, 90.0, 120.0, 150.0, 180.0, 220.0, 265.0, 310.0, 360.0)

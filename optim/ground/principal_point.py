@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from optim.ground.choose import AUTO, LEVEL, LEVELS
+from optim.ground.choose import AUTO
 from optim.ground.ground_camera import GroundCameraFit, fit_ground_camera
 from optim.ground.plumb import Lens
+from optim.ground.surface import LEVEL, LEVELS
 from optim.projection import FloatArray
 
 # Places at which the posterior is computed, in standard deviations of the prior. Where the posterior is much

@@ -11,13 +11,16 @@ from scipy.spatial import cKDTree
 from optim.ground.relief import Relief, level_axes
 from optim.projection import FloatArray
 
+LEVEL, SLOPE, LEVELS, STANDS, TERRAIN = "level", "slope", "levels", "stands", "terrain"
+KINDS = (LEVEL, SLOPE, LEVELS, STANDS, TERRAIN)
+
 
 @dataclass(frozen=True)
 class Surface:
     """Ground below a camera, camera frame, metres.
 
     Attributes:
-        kind: "level", "slope", "levels", "stands" or "terrain".
+        kind: one of KINDS.
         normal: (3,) unit vector up, against gravity; the ground itself may be tilted.
         offset_m: height of the camera above the level that heights are counted from: the first of several, or
             that of the ground straight below the camera.
